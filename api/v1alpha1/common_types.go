@@ -1,0 +1,91 @@
+package v1alpha1
+
+// ApplicationKind is a kind of workload, or a claim, that can be backed up.
+// +kubebuilder:validation:Enum=Deployment;StatefulSet;DaemonSet;ReplicaSet;ReplicationController;Pod;PersistentVolumeClaim
+type ApplicationKind string
+
+// The kinds that an ApplicationReference can name.
+const (
+	KindDeployment            ApplicationKind = "Deployment"
+	KindStatefulSet           ApplicationKind = "StatefulSet"
+	KindDaemonSet             ApplicationKind = "DaemonSet"
+	KindReplicaSet            ApplicationKind = "ReplicaSet"
+	KindReplicationController ApplicationKind = "ReplicationController"
+	KindPod                   ApplicationKind = "Pod"
+	KindPersistentVolumeClaim ApplicationKind = "PersistentVolumeClaim"
+)
+
+// ApplicationReference names an application in the object's own namespace.
+type ApplicationReference struct {
+	// Kind of the application.
+	// +kubebuilder:default=Deployment
+	// +optional
+	Kind ApplicationKind `json:"kind,omitempty"`
+
+	// Name of the application.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="write the name of the workload alone, without kind or namespace: lower-case letters, digits, '-' and '.'"
+	Name string `json:"name"`
+}
+
+// VolumeSelection narrows the claims that an application's pods mount.
+// +kubebuilder:validation:XValidation:rule="!has(self.include) || !has(self.exclude) || !self.include.exists(c, c in self.exclude)",message="a claim stands in both include and exclude: remove it from one of them"
+type VolumeSelection struct {
+	// Include names the claims to take. Empty takes every claim that the
+	// application's pods mount. A name that the application doesn't mount is
+	// an error.
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	// +listType=set
+	// +optional
+	Include []string `json:"include,omitempty"`
+
+	// Exclude names the claims to leave out.
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	// +listType=set
+	// +optional
+	Exclude []string `json:"exclude,omitempty"`
+}
+
+// Annotations that are read from a workload's pod template, or from the pod
+// itself where there is no template that we know.
+const (
+	AnnotationQuiesce        = "lull.dev/quiesce"
+	AnnotationHoldHook       = "lull.dev/hold-hook"
+	AnnotationPreHook        = "lull.dev/pre-hook"
+	AnnotationPostHook       = "lull.dev/post-hook"
+	AnnotationHookContainer  = "lull.dev/hook-container"
+	AnnotationHookTimeout    = "lull.dev/hook-timeout"
+	AnnotationHookOnFailure  = "lull.dev/hook-on-failure"
+	AnnotationExcludeVolumes = "lull.dev/exclude-volumes"
+)
+
+// Labels on what we make. Values that would be longer than a label may be are
+// cut and carry a hash.
+const (
+	LabelBackup      = "lull.dev/backup"
+	LabelBackupUID   = "lull.dev/backup-uid"
+	LabelApplication = "lull.dev/application"
+	LabelClaim       = "lull.dev/claim"
+	LabelManagedBy   = "app.kubernetes.io/managed-by"
+	LabelRestore     = "lull.dev/restore"
+	LabelRestoreUID  = "lull.dev/restore-uid"
+	// LabelPrevious marks the claims and volumes that a restore replaced and
+	// keeps.
+	LabelPrevious = "lull.dev/previous"
+
+	// ManagedBy is the value of LabelManagedBy.
+	ManagedBy = "lull"
+)
+
+// FinalizerVolumeBackup keeps a VolumeBackup until its application is thawed
+// and its snapshots are gone or let go.
+const FinalizerVolumeBackup = "lull.dev/volumebackup"
+
+// FinalizerVolumeRestore keeps a VolumeRestore until its application runs, on
+// the new volumes or on the old ones.
+const FinalizerVolumeRestore = "lull.dev/volumerestore"

@@ -1,0 +1,107 @@
+package v1alpha1
+
+// Types of conditions.
+const (
+	ConditionFrozen         = "Frozen"
+	ConditionSnapshotsCut   = "SnapshotsCut"
+	ConditionThawed         = "Thawed"
+	ConditionSnapshotsReady = "SnapshotsReady"
+	ConditionComplete       = "Complete"
+	ConditionFailed         = "Failed"
+	// ConditionReconciling and ConditionStalled are those of kstatus.
+	ConditionReconciling = "Reconciling"
+	ConditionStalled     = "Stalled"
+)
+
+// Reasons of conditions.
+const (
+	ReasonApplicationNotFound   = "ApplicationNotFound"
+	ReasonNoVolumes             = "NoVolumes"
+	ReasonClaimNotFound         = "ClaimNotFound"
+	ReasonClaimNotBound         = "ClaimNotBound"
+	ReasonNotCSI                = "NotCSI"
+	ReasonNoSnapshotClass       = "NoSnapshotClass"
+	ReasonAmbiguousClass        = "AmbiguousSnapshotClass"
+	ReasonSnapshotClassMismatch = "SnapshotClassMismatch"
+	ReasonPodNotRunning         = "PodNotRunning"
+	ReasonContainerNotFound     = "ContainerNotFound"
+	ReasonInvalidHook           = "InvalidHook"
+	ReasonUnknownRecipe         = "UnknownRecipe"
+	ReasonConflictingHooks      = "ConflictingHooks"
+	ReasonUselessHook           = "UselessHook"
+	ReasonWaitingForRoom        = "WaitingForRoom"
+	ReasonApplicationBusy       = "ApplicationBusy"
+
+	ReasonAPIError       = "APIError"
+	ReasonPreparing      = "Preparing"
+	ReasonQuiescing      = "Quiescing"
+	ReasonHeld           = "Held"
+	ReasonNotQuieted     = "NotQuieted"
+	ReasonQuiesceFailed  = "QuiesceFailed"
+	ReasonNotCut         = "NotCut"
+	ReasonAllCut         = "AllCut"
+	ReasonThawed         = "Thawed"
+	ReasonThawing        = "Thawing"
+	ReasonThawFailed     = "ThawFailed"
+	ReasonRetrying       = "Retrying"
+	ReasonAllReady       = "AllReady"
+	ReasonNotReady       = "NotReady"
+	ReasonSnapshotLost   = "SnapshotLost"
+	ReasonReadyTimeout   = "ReadyTimeout"
+	ReasonInterrupted    = "Interrupted"
+	ReasonCompleted      = "Completed"
+	ReasonDeleting       = "Deleting"
+	ReasonDeletionStuck  = "DeletionStuck"
+	ReasonSnapshotErrors = "SnapshotError"
+)
+
+// Types of conditions of a VolumeRestore, beside those that it shares.
+const (
+	ConditionClaimsReady      = "ClaimsReady"
+	ConditionScaledDown       = "ScaledDown"
+	ConditionSwapped          = "Swapped"
+	ConditionApplicationReady = "ApplicationReady"
+	ConditionRolledBack       = "RolledBack"
+)
+
+// Reasons of conditions of a VolumeRestore, beside those that it shares.
+const (
+	ReasonBackupNotFound      = "BackupNotFound"
+	ReasonBackupIncomplete    = "BackupIncomplete"
+	ReasonSnapshotNotFound    = "SnapshotNotFound"
+	ReasonSnapshotNotReady    = "SnapshotNotReady"
+	ReasonNoStorageClass      = "NoStorageClass"
+	ReasonStorageMismatch     = "StorageClassMismatch"
+	ReasonVolumeModeMismatch  = "VolumeModeMismatch"
+	ReasonAutoscalerFights    = "AutoscalerFights"
+	ReasonManagedByOther      = "ManagedByAnotherTool"
+	ReasonStrategyImpossible  = "StrategyNotPossible"
+	ReasonApplicationReplaced = "ApplicationReplaced"
+	ReasonRolloutPaused       = "RolloutPaused"
+	ReasonClaimExists         = "ClaimExists"
+	ReasonClaimRefused        = "ClaimRefused"
+	ReasonClaimInUse          = "ClaimInUse"
+	ReasonClaimHeld           = "ClaimHeld"
+	ReasonClaimNotMounted     = "ClaimNotMounted"
+	ReasonClaimsScaledAway    = "ClaimsDeletedByScaling"
+	ReasonRestoreUnderWay     = "RestoreUnderWay"
+	ReasonBackupUnderWay      = "BackupUnderWay"
+
+	ReasonNotProven         = "NotProven"
+	ReasonAllProven         = "AllProven"
+	ReasonScalingDown       = "ScalingDown"
+	ReasonPodsRemain        = "PodsRemain"
+	ReasonPodsGone          = "PodsGone"
+	ReasonSwapping          = "Swapping"
+	ReasonSwapped           = "Swapped"
+	ReasonScalingUp         = "ScalingUp"
+	ReasonApplicationReady  = "ApplicationReady"
+	ReasonRollingBack       = "RollingBack"
+	ReasonRolledBack        = "RolledBack"
+	ReasonRollBackAsked     = "RollBackAsked"
+	ReasonRollBackFailed    = "RollBackFailed"
+	ReasonNothingToRollBack = "NothingToRollBack"
+	ReasonAlreadyRolledBack = "AlreadyRolledBack"
+	ReasonPreviousGone      = "PreviousVolumeGone"
+	ReasonSuperseded        = "Superseded"
+)

@@ -1,0 +1,345 @@
+package v1alpha1
+
+import (
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// VolumeBackup is one backup of one application: it quiets the application by
+// hooks, cuts CSI snapshots of its volumes at one instant and lets it go on.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=vb,categories=lull
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Application",type=string,JSONPath=`.spec.applicationRef.name`
+// +kubebuilder:printcolumn:name="Consistency",type=string,JSONPath=`.status.consistency`
+// +kubebuilder:printcolumn:name="Frozen",type=string,JSONPath=`.status.quiesce.frozenFor`
+// +kubebuilder:printcolumn:name="Snapshots",type=string,JSONPath=`.status.snapshots`,description="ready / all"
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.message`,priority=1
+type VolumeBackup struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec says what to back up and how. It can't be changed: another backup
+	// is another object.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the spec of a backup can't be changed: create another VolumeBackup"
+	Spec VolumeBackupSpec `json:"spec"`
+
+	// Status is what was observed.
+	// +optional
+	Status VolumeBackupStatus `json:"status,omitempty"`
+}
+
+// VolumeBackupList is a list of VolumeBackups.
+// +kubebuilder:object:root=true
+type VolumeBackupList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []VolumeBackup `json:"items"`
+}
+
+// VolumeBackupSpec says what to back up and how.
+type VolumeBackupSpec struct {
+	// ApplicationRef names what to back up, in the backup's own namespace.
+	ApplicationRef ApplicationReference `json:"applicationRef"`
+
+	// Volumes narrows the claims. Default: every claim that the application's
+	// pods mount.
+	// +optional
+	Volumes VolumeSelection `json:"volumes,omitempty"`
+
+	// Quiesce says how the application is quieted. Each field stands over the
+	// annotation of the pod template that says the same. Without either the
+	// backup is taken from the running application, as a crash would leave it.
+	// +optional
+	Quiesce *QuiesceSpec `json:"quiesce,omitempty"`
+
+	// VolumeSnapshotClassName is the class of the snapshots. Default: for each
+	// driver its default class, else its only class.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	VolumeSnapshotClassName *string `json:"volumeSnapshotClassName,omitempty"`
+
+	// Attempts is how often a quiesce that was not proven is tried, 1 to 10.
+	// +kubebuilder:default=3
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10
+	// +optional
+	Attempts int32 `json:"attempts,omitempty"`
+
+	// DeletionPolicy says what becomes of the snapshots when this object is
+	// deleted: Delete takes them along, Retain leaves them, unbound from it.
+	// +kubebuilder:default=Delete
+	// +optional
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+}
+
+// DeletionPolicy says what becomes of snapshots when their backup is deleted.
+// +kubebuilder:validation:Enum=Delete;Retain
+type DeletionPolicy string
+
+// The deletion policies.
+const (
+	DeletionDelete DeletionPolicy = "Delete"
+	DeletionRetain DeletionPolicy = "Retain"
+)
+
+// QuiesceSpec says how an application is quieted: by a recipe, or by a held
+// session, or by a pair of hooks.
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.recipe) ? 1 : 0) + (has(self.hold) ? 1 : 0) + (has(self.pre) || has(self.post) ? 1 : 0) <= 1",message="write one of recipe, hold, or the pair pre and post"
+// +kubebuilder:validation:XValidation:rule="has(self.pre) == has(self.post)",message="pre and post are a pair: write both, with post: {command: [\"true\"]} where nothing is to be undone"
+// +kubebuilder:validation:XValidation:rule="!has(self.recipe) || self.recipe != 'elasticsearch'",message="Elasticsearch can't be restored from a copy of its files: use its snapshot API (PUT _snapshot/<repository>/<snapshot>) instead"
+// +kubebuilder:validation:XValidation:rule="!has(self.recipe) || self.recipe in ['mariadb', 'mysql', 'elasticsearch']",message="there is no such recipe: write mariadb or mysql, or write hold, or pre and post, with commands of your own"
+type QuiesceSpec struct {
+	// Recipe is the name of a built-in held session: mariadb or mysql.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Recipe string `json:"recipe,omitempty"`
+
+	// Hold is one command that freezes, prints a line HELD, waits until its
+	// standard input ends, prints a line STILL_HELD if it still holds, and
+	// thaws. It must thaw by itself a little after Timeout.
+	// +optional
+	Hold *HookCommand `json:"hold,omitempty"`
+
+	// Pre is a command that freezes and ends.
+	// +optional
+	Pre *HookCommand `json:"pre,omitempty"`
+
+	// Post is the command that undoes Pre. It runs on every way out, also
+	// when Pre failed, and must do no harm where nothing is frozen.
+	// +optional
+	Post *HookCommand `json:"post,omitempty"`
+
+	// Pods says in which of the application's pods: All (default) or One.
+	// +kubebuilder:validation:Enum=All;One
+	// +optional
+	Pods PodSelection `json:"pods,omitempty"`
+
+	// Timeout is the longest that the application may stay frozen, 1s to 1h.
+	// Default: 30s.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="write a duration from 1s to 1h, such as 30s or 2m"
+	// +optional
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+
+	// OnFailure says what to do when the application could not be quieted:
+	// Fail (default), or Continue: take a crash-consistent backup and say so.
+	// +optional
+	OnFailure OnFailure `json:"onFailure,omitempty"`
+}
+
+// HookCommand is a command that runs in a container of the application.
+type HookCommand struct {
+	// Command with its arguments, run as it is, without a shell.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=16384
+	// +kubebuilder:validation:XValidation:rule="self[0] != ''",message="the first word of a command names a program: it can't be empty"
+	Command []string `json:"command"`
+
+	// Container to run it in. Default: the first that mounts a volume that is
+	// backed up.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Container string `json:"container,omitempty"`
+}
+
+// PodSelection says which of an application's pods are quieted.
+type PodSelection string
+
+// The pod selections.
+const (
+	PodsAll PodSelection = "All"
+	PodsOne PodSelection = "One"
+)
+
+// OnFailure says what becomes of a backup whose application can't be quieted.
+// +kubebuilder:validation:Enum=Fail;Continue
+type OnFailure string
+
+// The ways on.
+const (
+	OnFailureFail     OnFailure = "Fail"
+	OnFailureContinue OnFailure = "Continue"
+)
+
+// Phase is one word for people. It is derived from the conditions.
+// +kubebuilder:validation:Enum=Pending;Quiescing;Snapshotting;Completed;Failed;Deleting
+type Phase string
+
+// The phases of a VolumeBackup.
+const (
+	PhasePending      Phase = "Pending"
+	PhaseQuiescing    Phase = "Quiescing"
+	PhaseSnapshotting Phase = "Snapshotting"
+	PhaseCompleted    Phase = "Completed"
+	PhaseFailed       Phase = "Failed"
+	PhaseDeleting     Phase = "Deleting"
+)
+
+// Consistency is the verdict on a backup. It is never rounded up.
+// +kubebuilder:validation:Enum=Proven;Declared;Crash
+type Consistency string
+
+// The verdicts.
+const (
+	// Proven: the session that froze the application testified after the last
+	// cut that it had held throughout, or no pod had the volumes mounted.
+	Proven Consistency = "Proven"
+	// Declared: a pre-hook succeeded before and a post-hook after.
+	Declared Consistency = "Declared"
+	// Crash: nothing is known to have been quiet.
+	Crash Consistency = "Crash"
+)
+
+// QuiesceMethod is how an application was quieted.
+// +kubebuilder:validation:Enum=Hold;Hooks;Idle;None
+type QuiesceMethod string
+
+// The methods.
+const (
+	// MethodHold: one command in one session froze, held and thawed.
+	MethodHold QuiesceMethod = "Hold"
+	// MethodHooks: a command before and a command after.
+	MethodHooks QuiesceMethod = "Hooks"
+	// MethodIdle: no pod had the volumes mounted.
+	MethodIdle QuiesceMethod = "Idle"
+	// MethodNone: the application ran on.
+	MethodNone QuiesceMethod = "None"
+)
+
+// VolumeBackupStatus is what was observed of a backup.
+type VolumeBackupStatus struct {
+	// ObservedGeneration is the generation that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Phase is one word for people.
+	// +optional
+	Phase Phase `json:"phase,omitempty"`
+	// Message is one line for people: what is done, waited for, or wrong.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// ApplicationUID is the UID of the object that was backed up. An object of
+	// the same name with another UID isn't it.
+	// +optional
+	ApplicationUID types.UID `json:"applicationUID,omitempty"`
+	// Consistency is the verdict, once the snapshots are cut.
+	// +optional
+	Consistency Consistency `json:"consistency,omitempty"`
+	// Quiesce is the newest attempt to quiet the application.
+	// +optional
+	Quiesce *QuiesceStatus `json:"quiesce,omitempty"`
+	// Volumes is the set of claims that this backup set out to back up, fixed
+	// when an attempt starts, with their snapshots.
+	// +listType=map
+	// +listMapKey=claimName
+	// +optional
+	Volumes []VolumeStatus `json:"volumes,omitempty"`
+	// Snapshots is the number of ready snapshots and of all, as "1/2".
+	// +optional
+	Snapshots string `json:"snapshots,omitempty"`
+	// StartTime is when the backup was first seen.
+	// +optional
+	StartTime *metav1.Time `json:"startTime,omitempty"`
+	// CompletionTime is when it was complete or had failed.
+	// +optional
+	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
+	// Conditions are the truth.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// QuiesceStatus is one attempt to quiet an application. It is written before
+// the first command runs, so that whoever comes after a crash knows what to
+// thaw: an attempt without ThawedAt is to be thawed first.
+type QuiesceStatus struct {
+	// Method is how.
+	Method QuiesceMethod `json:"method"`
+	// Attempt counts from 1.
+	Attempt int32 `json:"attempt"`
+	// StartedAt is when the intent was written.
+	StartedAt metav1.MicroTime `json:"startedAt"`
+	// Deadline is when the application has to be thawed, cut or not.
+	// +optional
+	Deadline *metav1.MicroTime `json:"deadline,omitempty"`
+	// FrozenAt is when all pods held.
+	// +optional
+	FrozenAt *metav1.MicroTime `json:"frozenAt,omitempty"`
+	// CutAt is when all snapshots were seen cut.
+	// +optional
+	CutAt *metav1.MicroTime `json:"cutAt,omitempty"`
+	// ThawedAt is when all pods were released.
+	// +optional
+	ThawedAt *metav1.MicroTime `json:"thawedAt,omitempty"`
+	// FrozenFor is the time from the first freeze to the last thaw.
+	// +optional
+	FrozenFor *metav1.Duration `json:"frozenFor,omitempty"`
+	// OnFailure is what was asked for, by the spec or by annotation.
+	// +optional
+	OnFailure OnFailure `json:"onFailure,omitempty"`
+	// Pods that are quieted.
+	// +optional
+	Pods []QuiescedPod `json:"pods,omitempty"`
+	// ThawAttempts counts the rounds of post-hooks after a crash or a failure.
+	// +optional
+	ThawAttempts int32 `json:"thawAttempts,omitempty"`
+	// Failure is why this attempt was given up.
+	// +optional
+	Failure string `json:"failure,omitempty"`
+}
+
+// QuiescedPod is a pod that is quieted in an attempt.
+type QuiescedPod struct {
+	// Name of the pod.
+	Name string `json:"name"`
+	// UID of the pod: a pod of the same name with another UID isn't it.
+	UID types.UID `json:"uid"`
+	// Container that the commands run in.
+	Container string `json:"container"`
+	// Post is the command that thaws, where the freeze outlives its session.
+	// +optional
+	Post []string `json:"post,omitempty"`
+	// Thawed is true once the pod is known to be released, or gone.
+	// +optional
+	Thawed bool `json:"thawed"`
+}
+
+// VolumeStatus is a claim with its snapshot.
+type VolumeStatus struct {
+	// ClaimName is the PersistentVolumeClaim.
+	ClaimName string `json:"claimName"`
+	// VolumeName is the PersistentVolume.
+	// +optional
+	VolumeName string `json:"volumeName,omitempty"`
+	// Driver is the CSI driver of the volume.
+	// +optional
+	Driver string `json:"driver,omitempty"`
+	// VolumeSnapshotClassName is the class of the snapshot.
+	// +optional
+	VolumeSnapshotClassName string `json:"volumeSnapshotClassName,omitempty"`
+	// SnapshotName is the VolumeSnapshot.
+	// +optional
+	SnapshotName string `json:"snapshotName,omitempty"`
+	// ContentName is the VolumeSnapshotContent.
+	// +optional
+	ContentName string `json:"contentName,omitempty"`
+	// CreationTime is the driver's own word of when it cut. Its clock isn't
+	// ours, and its resolution may be a second.
+	// +optional
+	CreationTime *metav1.Time `json:"creationTime,omitempty"`
+	// ReadyToUse is true once the snapshot can be restored.
+	// +optional
+	ReadyToUse bool `json:"readyToUse"`
+	// RestoreSize is the least size of a volume that is made from it, in bytes.
+	// +optional
+	RestoreSize *resource.Quantity `json:"restoreSize,omitempty"`
+}

@@ -1,0 +1,382 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// VolumeRestore is one restore of one application: it makes claims from a
+// backup's snapshots, proves that they mount, and only then stops the
+// application and lets it go on with them. What it replaces is kept.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=vr,categories=lull
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Source",type=string,JSONPath=`.spec.source.volumeBackupRef.name`
+// +kubebuilder:printcolumn:name="Application",type=string,JSONPath=`.status.application.name`
+// +kubebuilder:printcolumn:name="Strategy",type=string,JSONPath=`.status.strategy`
+// +kubebuilder:printcolumn:name="Downtime",type=string,JSONPath=`.status.downtime`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.message`,priority=1
+type VolumeRestore struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec says what to restore, onto what and how. Only rollBack can be
+	// changed: another restore is another object.
+	Spec VolumeRestoreSpec `json:"spec"`
+
+	// Status is what was observed, and what is about to be done.
+	// +optional
+	Status VolumeRestoreStatus `json:"status,omitempty"`
+}
+
+// VolumeRestoreList is a list of VolumeRestores.
+// +kubebuilder:object:root=true
+type VolumeRestoreList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []VolumeRestore `json:"items"`
+}
+
+// VolumeRestoreSpec says what to restore, onto what and how.
+//
+// +kubebuilder:validation:XValidation:rule="self.source == oldSelf.source && has(self.target) == has(oldSelf.target) && (!has(self.target) || self.target == oldSelf.target) && has(self.volumes) == has(oldSelf.volumes) && (!has(self.volumes) || self.volumes == oldSelf.volumes) && self.previousClaims == oldSelf.previousClaims && self.readyTimeout == oldSelf.readyTimeout && self.onFailure == oldSelf.onFailure",message="of a restore's spec only rollBack can be changed: create another VolumeRestore"
+type VolumeRestoreSpec struct {
+	// Source is what to restore from.
+	Source RestoreSource `json:"source"`
+
+	// Target is what to restore onto. Default: the application that was backed
+	// up.
+	// +optional
+	Target RestoreTarget `json:"target,omitempty"`
+
+	// Volumes narrows the claims, by the names they had in the backup. Default:
+	// all that it holds.
+	// +optional
+	Volumes VolumeSelection `json:"volumes,omitempty"`
+
+	// PreviousClaims says what becomes of the claims and volumes that are
+	// replaced: Keep (default), or Delete them after success.
+	// +kubebuilder:default=Keep
+	// +optional
+	PreviousClaims PreviousClaims `json:"previousClaims,omitempty"`
+
+	// ReadyTimeout is how long the application may take to be ready again, 1s
+	// to 24h. Past it the restore is undone.
+	// +kubebuilder:default="5m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="write a duration from 1s to 24h, such as 90s or 5m"
+	// +optional
+	ReadyTimeout *metav1.Duration `json:"readyTimeout,omitempty"`
+
+	// OnFailure says what to do when the application doesn't become ready:
+	// RollBack (default), or Leave everything as it is then.
+	// +kubebuilder:default=RollBack
+	// +optional
+	OnFailure RestoreOnFailure `json:"onFailure,omitempty"`
+
+	// RollBack, set to true, undoes the restore: the application gets back
+	// what it had before. It can't be taken back.
+	// +kubebuilder:validation:XValidation:rule="self || !oldSelf",message="a rollback can't be taken back: create another VolumeRestore to restore again"
+	// +kubebuilder:default=false
+	// +optional
+	RollBack bool `json:"rollBack,omitempty"`
+}
+
+// RestoreSource names what to restore from.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.volumeBackupRef)",message="say what to restore from: volumeBackupRef: {name: ...}"
+type RestoreSource struct {
+	// VolumeBackupRef names a complete VolumeBackup of this namespace.
+	// +optional
+	VolumeBackupRef *LocalReference `json:"volumeBackupRef,omitempty"`
+}
+
+// LocalReference names an object in the same namespace.
+type LocalReference struct {
+	// Name of the object.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// RestoreTarget is what to restore onto.
+type RestoreTarget struct {
+	// ApplicationRef names the workload. Default: the one that was backed up.
+	// It has to be written where that one was deleted and made anew since.
+	// +optional
+	ApplicationRef *ApplicationReference `json:"applicationRef,omitempty"`
+
+	// Strategy is how the application gets its new volumes.
+	// +kubebuilder:default=Auto
+	// +optional
+	Strategy RestoreStrategy `json:"strategy,omitempty"`
+
+	// Claims are names for the new claims, by the names in the backup. With
+	// Replace they are the claims of the application that are replaced.
+	// +kubebuilder:validation:MaxProperties=256
+	// +kubebuilder:validation:XValidation:rule="self.all(c, self[c].matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$') && size(self[c]) <= 253)",message="a claim's name has at most 253 lower-case letters, digits, '-' and '.'"
+	// +optional
+	Claims map[string]ClaimName `json:"claims,omitempty"`
+
+	// StorageClassName is the class of the new claims. Default: that of the
+	// claims they replace.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	StorageClassName *string `json:"storageClassName,omitempty"`
+}
+
+// ClaimName is the name of a PersistentVolumeClaim.
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=253
+type ClaimName string
+
+// RestoreStrategy is how an application gets its new volumes.
+// +kubebuilder:validation:Enum=Auto;Repoint;Replace;ClaimsOnly
+type RestoreStrategy string
+
+// The strategies.
+const (
+	// StrategyAuto is Repoint for what can be repointed and isn't managed by
+	// another tool, and Replace otherwise.
+	StrategyAuto RestoreStrategy = "Auto"
+	// StrategyRepoint makes claims of new names and points the pod template at
+	// them.
+	StrategyRepoint RestoreStrategy = "Repoint"
+	// StrategyReplace puts other volumes under the claims' old names.
+	StrategyReplace RestoreStrategy = "Replace"
+	// StrategyClaimsOnly makes claims and touches no workload.
+	StrategyClaimsOnly RestoreStrategy = "ClaimsOnly"
+)
+
+// PreviousClaims says what becomes of what a restore replaces.
+// +kubebuilder:validation:Enum=Keep;Delete
+type PreviousClaims string
+
+// What becomes of previous claims.
+const (
+	PreviousKeep   PreviousClaims = "Keep"
+	PreviousDelete PreviousClaims = "Delete"
+)
+
+// RestoreOnFailure says what becomes of a restore whose application isn't
+// ready in time.
+// +kubebuilder:validation:Enum=RollBack;Leave
+type RestoreOnFailure string
+
+// The ways out.
+const (
+	RestoreRollBack RestoreOnFailure = "RollBack"
+	RestoreLeave    RestoreOnFailure = "Leave"
+)
+
+// RestorePhase is one word for people. It is derived from the conditions and
+// the step.
+// +kubebuilder:validation:Enum=Pending;Preparing;ScalingDown;Swapping;ScalingUp;Completed;RollingBack;RolledBack;Failed;Deleting
+type RestorePhase string
+
+// The phases of a VolumeRestore.
+const (
+	RestorePending     RestorePhase = "Pending"
+	RestorePreparing   RestorePhase = "Preparing"
+	RestoreScalingDown RestorePhase = "ScalingDown"
+	RestoreSwapping    RestorePhase = "Swapping"
+	RestoreScalingUp   RestorePhase = "ScalingUp"
+	RestoreCompleted   RestorePhase = "Completed"
+	RestoreRollingBack RestorePhase = "RollingBack"
+	RestoreRolledBack  RestorePhase = "RolledBack"
+	RestoreFailed      RestorePhase = "Failed"
+	RestoreDeleting    RestorePhase = "Deleting"
+)
+
+// VolumeRestoreStatus is what was observed of a restore, and what is about to
+// be done.
+type VolumeRestoreStatus struct {
+	// ObservedGeneration is the generation that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Phase is one word for people.
+	// +optional
+	Phase RestorePhase `json:"phase,omitempty"`
+	// Message is one line for people: what is done, waited for, or wrong.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// Step of the plan that is being taken. It is written before the step is
+	// taken.
+	// +optional
+	Step string `json:"step,omitempty"`
+	// Source is the name of the VolumeBackup that is restored from.
+	// +optional
+	Source string `json:"source,omitempty"`
+	// Application that is restored.
+	// +optional
+	Application *ApplicationReference `json:"application,omitempty"`
+	// ApplicationUID is the UID of that object.
+	// +optional
+	ApplicationUID types.UID `json:"applicationUID,omitempty"`
+	// Strategy that was chosen.
+	// +optional
+	Strategy RestoreStrategy `json:"strategy,omitempty"`
+	// StrategyReason is why.
+	// +optional
+	StrategyReason string `json:"strategyReason,omitempty"`
+	// Replicas is what the application had. It is written before the
+	// application is stopped.
+	// +optional
+	Replicas *int32 `json:"replicas,omitempty"`
+	// Paused is true where the application's rollout was paused. It is paused
+	// again at the end.
+	// +optional
+	Paused bool `json:"paused,omitempty"`
+	// WasReady is true where the application was ready before.
+	// +optional
+	WasReady bool `json:"wasReady,omitempty"`
+	// Autoscaler that scales the application, and steps aside while it has no
+	// replicas.
+	// +optional
+	Autoscaler string `json:"autoscaler,omitempty"`
+	// Downtime is the time from the scale-down to the application being ready
+	// again.
+	// +optional
+	Downtime *metav1.Duration `json:"downtime,omitempty"`
+	// Claims is the set of claims that this restore set out to restore.
+	// +listType=map
+	// +listMapKey=claimName
+	// +optional
+	Claims []RestoredClaim `json:"claims,omitempty"`
+	// StartTime is when the restore was first seen.
+	// +optional
+	StartTime *metav1.Time `json:"startTime,omitempty"`
+	// ScaledDownAt is when the application was told to stop.
+	// +optional
+	ScaledDownAt *metav1.MicroTime `json:"scaledDownAt,omitempty"`
+	// ScaledUpAt is when the application was told to start again.
+	// +optional
+	ScaledUpAt *metav1.MicroTime `json:"scaledUpAt,omitempty"`
+	// CompletionTime is when it was complete or had failed.
+	// +optional
+	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
+	// RollBack is how the restore is undone, where it is.
+	// +optional
+	RollBack *RollBackStatus `json:"rollBack,omitempty"`
+	// Conditions are the truth.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// RollBackStatus is how a restore is undone. It is written before anything is
+// touched.
+type RollBackStatus struct {
+	// Reason is why, in one word.
+	Reason string `json:"reason"`
+	// Message is why.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// StartedAt is when the intent was written.
+	StartedAt metav1.MicroTime `json:"startedAt"`
+	// ScaledDownAt is when the application was told to stop for it.
+	// +optional
+	ScaledDownAt *metav1.MicroTime `json:"scaledDownAt,omitempty"`
+	// ScaledUpAt is when it was told to start again.
+	// +optional
+	ScaledUpAt *metav1.MicroTime `json:"scaledUpAt,omitempty"`
+	// ReadyAt is when it was ready again.
+	// +optional
+	ReadyAt *metav1.MicroTime `json:"readyAt,omitempty"`
+	// EndedAt is when nothing more was to be done, well or not.
+	// +optional
+	EndedAt *metav1.MicroTime `json:"endedAt,omitempty"`
+}
+
+// RestoredClaim is one claim of a restore.
+type RestoredClaim struct {
+	// ClaimName is the claim as the backup names it.
+	ClaimName string `json:"claimName"`
+	// Root is what it was called before any restore, as the value of a label.
+	Root string `json:"root"`
+	// SnapshotName is the VolumeSnapshot that it is made from.
+	SnapshotName string `json:"snapshotName"`
+	// PreviousClaim is what the application mounted before. Empty where
+	// nothing is replaced.
+	// +optional
+	PreviousClaim string `json:"previousClaim,omitempty"`
+	// RestoredClaim is what it mounts after.
+	RestoredClaim string `json:"restoredClaim"`
+	// TemporaryClaim holds the new volume until it gets its place.
+	// +optional
+	TemporaryClaim string `json:"temporaryClaim,omitempty"`
+	// PreviousVolume is the volume of the previous claim. It is written before
+	// that claim is touched.
+	// +optional
+	PreviousVolume string `json:"previousVolume,omitempty"`
+	// PreviousPolicy is the reclaim policy that the previous volume had. It is
+	// Retain while this restore may be undone.
+	// +optional
+	PreviousPolicy corev1.PersistentVolumeReclaimPolicy `json:"previousPolicy,omitempty"`
+	// RestoredVolume is the new volume.
+	// +optional
+	RestoredVolume string `json:"restoredVolume,omitempty"`
+	// RestoredPolicy is the reclaim policy that its class gave it. It is
+	// Retain while volumes are swapped.
+	// +optional
+	RestoredPolicy corev1.PersistentVolumeReclaimPolicy `json:"restoredPolicy,omitempty"`
+	// CurrentVolume is the volume that a rollback found under the claim, where
+	// it isn't the restored one.
+	// +optional
+	CurrentVolume string `json:"currentVolume,omitempty"`
+	// CurrentPolicy is the reclaim policy that it had.
+	// +optional
+	CurrentPolicy corev1.PersistentVolumeReclaimPolicy `json:"currentPolicy,omitempty"`
+	// TemplateVolumes are the volumes of the pod template that are pointed at
+	// the claim.
+	// +optional
+	TemplateVolumes []string `json:"templateVolumes,omitempty"`
+	// ProofPod is the pod that proves that it mounts.
+	// +optional
+	ProofPod string `json:"proofPod,omitempty"`
+	// Shape of the claim.
+	Shape ClaimShape `json:"shape"`
+}
+
+// ClaimShape is all of a claim but its name, its volume and what the cluster
+// adds. A claim that is replaced is made again from it.
+type ClaimShape struct {
+	// Labels of the previous claim.
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
+	// Annotations of the previous claim.
+	// +optional
+	Annotations map[string]string `json:"annotations,omitempty"`
+	// OwnerReferences of the previous claim.
+	// +optional
+	OwnerReferences []metav1.OwnerReference `json:"ownerReferences,omitempty"`
+	// AccessModes of the claim.
+	// +optional
+	AccessModes []corev1.PersistentVolumeAccessMode `json:"accessModes,omitempty"`
+	// VolumeMode of the claim.
+	// +optional
+	VolumeMode *corev1.PersistentVolumeMode `json:"volumeMode,omitempty"`
+	// StorageClassName of the new claim.
+	// +optional
+	StorageClassName *string `json:"storageClassName,omitempty"`
+	// VolumeAttributesClassName of the new claim.
+	// +optional
+	VolumeAttributesClassName *string `json:"volumeAttributesClassName,omitempty"`
+	// PreviousStorageClassName is that of the previous claim.
+	// +optional
+	PreviousStorageClassName *string `json:"previousStorageClassName,omitempty"`
+	// Size of the new claim: no less than the snapshot needs, nor than the
+	// previous claim has.
+	Size resource.Quantity `json:"size"`
+	// PreviousSize is what the previous claim asked for.
+	// +optional
+	PreviousSize *resource.Quantity `json:"previousSize,omitempty"`
+}
