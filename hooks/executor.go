@@ -1,0 +1,82 @@
+package hooks
+
+import (
+	"context"
+	"io"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/remotecommand"
+	"k8s.io/streaming/pkg/httpstream"
+)
+
+// Container is where a command runs.
+type Container struct{ Namespace, Pod, Name string }
+
+// Streams are a command's standard streams. There is never a terminal: with
+// one, the runtime keeps the input open when its client has gone.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// Executor runs a command in a container until it ends or ctx does. It returns
+// nil where the command ended with 0. The end of ctx ends the stream, and so
+// the command's input; it doesn't end the command.
+type Executor interface {
+	Exec(ctx context.Context, c Container, command []string, s Streams) error
+}
+
+// NewExecutor is an Executor by the API server of config: by WebSocket, whose
+// newest protocol can end the input alone, and where the upgrade to it is
+// refused by SPDY, which can as well.
+func NewExecutor(config *rest.Config) (Executor, error) {
+	config = rest.CopyConfig(config)
+	config.GroupVersion = &corev1.SchemeGroupVersion
+	config.APIPath = "/api"
+	config.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
+	client, err := rest.RESTClientFor(config)
+	if err != nil {
+		return nil, err
+	}
+	return &remote{config: config, client: client}, nil
+}
+
+type remote struct {
+	config *rest.Config
+	client rest.Interface
+}
+
+func (r *remote) Exec(ctx context.Context, c Container, command []string, s Streams) error {
+	executor, err := r.executor(c, command, s)
+	if err != nil {
+		return err
+	}
+	return executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: s.In, Stdout: s.Out, Stderr: s.Err})
+}
+
+func (r *remote) executor(c Container, command []string, s Streams) (remotecommand.Executor, error) {
+	url := r.client.Post().Namespace(c.Namespace).Resource("pods").Name(c.Pod).SubResource("exec").
+		VersionedParams(&corev1.PodExecOptions{
+			Container: c.Name,
+			Command:   command,
+			Stdin:     s.In != nil,
+			Stdout:    s.Out != nil,
+			Stderr:    s.Err != nil,
+		}, scheme.ParameterCodec).URL()
+	webSocket, err := remotecommand.NewWebSocketExecutor(r.config, "GET", url.String())
+	if err != nil {
+		return nil, err
+	}
+	spdy, err := remotecommand.NewSPDYExecutor(r.config, "POST", url)
+	if err != nil {
+		return nil, err
+	}
+	return remotecommand.NewFallbackExecutor(webSocket, spdy, refused)
+}
+
+// refused tells an upgrade that isn't to be had from a command that failed.
+func refused(err error) bool {
+	return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
+}

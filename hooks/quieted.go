@@ -1,0 +1,231 @@
+package hooks
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/exec"
+	"k8s.io/utils/clock"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+)
+
+// Release is the end of one pod's quiet.
+type Release struct {
+	// Thawed is true once the pod is known to go on.
+	Thawed bool
+	// Testified is true where it was quiet throughout: by a session's own
+	// word, or, with hooks, by both commands' success.
+	Testified bool
+	// Err is why not, with the command's last words.
+	Err error
+	// At is when it was released.
+	At time.Time
+}
+
+// Quieted is an application whose pods are quiet, or were tried to be. End has
+// to be called, whatever Begin returned.
+type Quieted struct {
+	clock     clock.PassiveClock
+	pods      []*quietPod
+	lost      chan struct{}
+	firstHeld time.Time
+	allHeld   time.Time
+}
+
+type quietPod struct {
+	target  Target
+	exec    Executor
+	session *session
+	pre     error
+	heldAt  time.Time
+}
+
+// Begin quiets all targets at once and returns when all are quiet, with the
+// first error where one isn't. ctx bounds the quieting; life bounds the held
+// sessions, which live on after Begin.
+func Begin(ctx, life context.Context, executor Executor, c clock.PassiveClock, targets []Target) (*Quieted, error) {
+	q := &Quieted{clock: c, lost: make(chan struct{})}
+	errs := make([]error, len(targets))
+	var all sync.WaitGroup
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	for i, t := range targets {
+		p := &quietPod{target: t, exec: executor}
+		q.pods = append(q.pods, p)
+		all.Go(func() {
+			if errs[i] = p.begin(ctx, life, c); errs[i] != nil {
+				cancel(errOther)
+			}
+		})
+	}
+	all.Wait()
+	if err := firstCause(errs); err != nil {
+		return q, err
+	}
+	q.note()
+	q.watch()
+	return q, nil
+}
+
+// errOther ends the quieting of the other pods when one has failed.
+var errOther = errors.New("another pod could not be quieted")
+
+// firstCause is the first error that isn't only the consequence of another.
+func firstCause(errs []error) error {
+	var consequence error
+	for _, err := range errs {
+		if err != nil && !errors.Is(err, errOther) {
+			return err
+		}
+		consequence = first(consequence, err)
+	}
+	return consequence
+}
+
+func (p *quietPod) begin(ctx, life context.Context, c clock.PassiveClock) error {
+	began := c.Now()
+	if p.target.Method == v1alpha1.MethodHold {
+		p.session = open(life, p.exec, p.container(p.target.Hold), p.target.Hold.Args)
+		err := p.session.awaitHeld(ctx)
+		p.heldAt = c.Now()
+		return inPod(p.target, err)
+	}
+	p.heldAt = began
+	p.pre = p.runHook(ctx, "pre-hook", p.target.Pre)
+	return inPod(p.target, p.pre)
+}
+
+// runHook runs one command to its end. One that is still at work when its time
+// is over is killed where we can: it could win later.
+func (p *quietPod) runHook(ctx context.Context, what string, c Command) error {
+	if !c.isSet() {
+		return nil
+	}
+	var out tail
+	run := process{executor: p.exec, container: p.container(c)}
+	err := run.run(ctx, c.Args, nil, &out)
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() == nil {
+		return failure(what, err, &run.stderr, &out)
+	}
+	if run.kill(ctx) {
+		return failure(what+" was still at work and was killed", context.Cause(ctx), &run.stderr, &out)
+	}
+	return failure(what+" was still at work and may go on", context.Cause(ctx), &run.stderr, &out)
+}
+
+func (p *quietPod) container(c Command) Container {
+	return Container{Namespace: p.target.Namespace, Pod: p.target.Pod, Name: c.Container}
+}
+
+// note keeps the times of the first and the last pod that became quiet.
+func (q *Quieted) note() {
+	for _, p := range q.pods {
+		if q.firstHeld.IsZero() || p.heldAt.Before(q.firstHeld) {
+			q.firstHeld = p.heldAt
+		}
+	}
+	q.allHeld = q.clock.Now()
+}
+
+// watch closes lost when a session ends.
+func (q *Quieted) watch() {
+	var once sync.Once
+	for _, p := range q.pods {
+		if p.session == nil {
+			continue
+		}
+		go func() {
+			<-p.session.done
+			once.Do(func() { close(q.lost) })
+		}()
+	}
+}
+
+// Lost is closed when a held session has ended: before End it means that the
+// quiet is over already. Hooks never lose it, as far as we can know.
+func (q *Quieted) Lost() <-chan struct{} { return q.lost }
+
+// HeldAt is when all pods were quiet, zero where they never were.
+func (q *Quieted) HeldAt() time.Time { return q.allHeld }
+
+// FirstHeldAt is the earliest moment from which a pod may have been quiet: its
+// HELD, or the start of its pre-hook.
+func (q *Quieted) FirstHeldAt() time.Time { return q.firstHeld }
+
+// End releases all pods at once, whatever became of their quieting, and says
+// of each what is known. It returns by the end of ctx.
+func (q *Quieted) End(ctx context.Context) map[types.UID]Release {
+	releases := make([]Release, len(q.pods))
+	var all sync.WaitGroup
+	for i, p := range q.pods {
+		all.Go(func() {
+			releases[i] = p.end(ctx)
+			releases[i].At = q.clock.Now()
+		})
+	}
+	all.Wait()
+	byPod := make(map[types.UID]Release, len(q.pods))
+	for i, p := range q.pods {
+		byPod[p.target.UID] = releases[i]
+	}
+	return byPod
+}
+
+func (p *quietPod) end(ctx context.Context) Release {
+	if p.session != nil {
+		return p.endSession(ctx)
+	}
+	if err := p.runHook(ctx, "post-hook", p.target.Post); err != nil {
+		return Release{Err: inPod(p.target, err)}
+	}
+	return Release{Thawed: true, Testified: p.pre == nil}
+}
+
+// endSession releases a session. A freeze that outlives its session is thawed
+// by the post-hook as well, unless the session said that it did so itself.
+func (p *quietPod) endSession(ctx context.Context) Release {
+	r := p.session.release(ctx)
+	r.Err = inPod(p.target, r.Err)
+	if r.Testified || !p.target.Post.isSet() {
+		return r
+	}
+	err := p.runHook(ctx, "post-hook", p.target.Post)
+	r.Thawed = err == nil
+	r.Err = errors.Join(r.Err, inPod(p.target, err))
+	return r
+}
+
+// Thaw runs the post-hook of a target by itself, after a crash or a failure.
+func Thaw(ctx context.Context, executor Executor, t Target) error {
+	p := &quietPod{target: t, exec: executor}
+	return inPod(t, p.runHook(ctx, "post-hook", t.Post))
+}
+
+// isExit is true for the error of a command that ran and ended with a code.
+func isExit(err error) bool {
+	var exit exec.ExitError
+	return errors.As(err, &exit) && exit.Exited()
+}
+
+func inPod(t Target, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &PodError{Pod: t.Pod, Err: err}
+}
+
+// PodError is an error in a pod.
+type PodError struct {
+	Pod string
+	Err error
+}
+
+func (e *PodError) Error() string { return "pod " + e.Pod + ": " + e.Err.Error() }
+func (e *PodError) Unwrap() error { return e.Err }

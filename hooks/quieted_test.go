@@ -1,0 +1,263 @@
+package hooks_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/hooks"
+	"github.com/lull-dev/lull/hooks/hookstest"
+)
+
+// aHold is a well-behaved held session: it writes what it does into the file
+// $LOG and takes and leaves a lock, here a file.
+const aHold = `touch "$LOG.frozen.$POD"; echo HELD; cat >/dev/null; echo STILL_HELD; rm "$LOG.frozen.$POD"`
+
+func shell(script string) hooks.Command {
+	return hooks.Command{Args: []string{"/bin/sh", "-c", script}, Container: "db"}
+}
+
+func holding(pod, script string) hooks.Target {
+	return hooks.Target{Pod: pod, UID: types.UID(pod), Method: v1alpha1.MethodHold, Hold: shell(script)}
+}
+
+func hooked(pre, post string) hooks.Target {
+	return hooks.Target{Pod: "a", UID: "a", Method: v1alpha1.MethodHooks, Pre: shell(pre), Post: shell(post)}
+}
+
+func aLog(t *testing.T) string {
+	path := filepath.Join(t.TempDir(), "log")
+	t.Setenv("LOG", path)
+	return path
+}
+
+func lines(t *testing.T, path string) []string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(b))
+}
+
+func begin(t *testing.T, e hooks.Executor, within time.Duration, targets ...hooks.Target) (*hooks.Quieted, error) {
+	t.Helper()
+	life, end := context.WithCancel(t.Context())
+	t.Cleanup(end)
+	ctx, cancel := context.WithTimeout(life, within)
+	defer cancel()
+	return hooks.Begin(ctx, life, e, clock.RealClock{}, targets)
+}
+
+func TestAHeldSessionTestifies(t *testing.T) {
+	log := aLog(t)
+	q, err := begin(t, &hookstest.Executor{}, 10*time.Second, holding("a", aHold), holding("b", aHold))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pod := range []string{"a", "b"} {
+		if _, err := os.Stat(log + ".frozen." + pod); err != nil {
+			t.Errorf("%s isn't frozen between Begin and End: %v", pod, err)
+		}
+	}
+	releases := q.End(t.Context())
+	for _, pod := range []types.UID{"a", "b"} {
+		if r := releases[pod]; !r.Thawed || !r.Testified || r.Err != nil {
+			t.Errorf("%s: %+v", pod, r)
+		}
+		if _, err := os.Stat(log + ".frozen." + string(pod)); err == nil {
+			t.Errorf("%s is still frozen after End", pod)
+		}
+	}
+}
+
+func TestWhatIsNoProof(t *testing.T) {
+	for name, c := range map[string]struct{ script, says string }{
+		"exit code 0 without the word":          {`echo HELD; cat >/dev/null; exit 0`, "without STILL_HELD"},
+		"the word before its input ended":       {`printf 'HELD\nSTILL_HELD\n'; cat >/dev/null`, "without STILL_HELD"},
+		"the word twice, once too early":        {`printf 'HELD\nSTILL_HELD\n'; cat >/dev/null; echo STILL_HELD`, "without STILL_HELD"},
+		"another word with the same letters":    {`echo HELD; cat >/dev/null; echo NOT STILL_HELD`, "without STILL_HELD"},
+		"the lost lock that a client reports":   {`echo HELD; cat >/dev/null; echo LOST; echo gone >&2`, "gone"},
+		"the word of a process that had to die": {`echo HELD; cat >/dev/null; exit 3`, "without STILL_HELD"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q, err := begin(t, &hookstest.Executor{}, 10*time.Second, holding("a", c.script))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := q.End(t.Context())["a"]
+			if r.Testified || !r.Thawed {
+				t.Errorf("%+v", r)
+			}
+			if r.Err == nil || !strings.Contains(r.Err.Error(), c.says) {
+				t.Errorf("says %v, want %q", r.Err, c.says)
+			}
+		})
+	}
+}
+
+func TestALostSessionIsNoticedAtOnce(t *testing.T) {
+	q, err := begin(t, &hookstest.Executor{}, 10*time.Second, holding("a", aHoldThatEnds))
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-q.Lost()
+	if r := q.End(t.Context())["a"]; r.Testified || !r.Thawed || !strings.Contains(r.Err.Error(), "ended before it was released") {
+		t.Errorf("%+v", r)
+	}
+}
+
+const aHoldThatEnds = `echo HELD; echo STILL_HELD`
+
+func TestAHoldThatNeverHolds(t *testing.T) {
+	for name, c := range map[string]struct {
+		script string
+		within time.Duration
+		says   string
+	}{
+		"fails at once":      {`echo "Access denied" >&2; exit 1`, 10 * time.Second, "Access denied"},
+		"ends without HELD":  {`echo held`, 10 * time.Second, "without HELD"},
+		"waits for its lock": {`cat >/dev/null`, 200 * time.Millisecond, "deadline exceeded"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q, err := begin(t, &hookstest.Executor{}, c.within, holding("a", c.script))
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("says %v, want %q", err, c.says)
+			}
+			if r := q.End(t.Context())["a"]; r.Testified || !r.Thawed {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
+
+func TestOneFailureReleasesAll(t *testing.T) {
+	log := aLog(t)
+	q, err := begin(t, &hookstest.Executor{}, 10*time.Second, holding("good", aHold), holding("bad", `echo no >&2; exit 1`))
+	if err == nil || !strings.Contains(err.Error(), "pod bad") {
+		t.Fatalf("the failure must name the pod that failed, got %v", err)
+	}
+	q.End(t.Context())
+	if _, err := os.Stat(log + ".frozen.good"); err == nil {
+		t.Error("the pod that did freeze is still frozen")
+	}
+}
+
+func TestASessionThatIgnoresTheEndIsKilled(t *testing.T) {
+	log := aLog(t)
+	script := `trap '' TERM HUP; echo HELD; while :; do date +%N >> "$LOG"; sleep 0.05; done`
+	q, err := begin(t, &hookstest.Executor{}, 10*time.Second, holding("a", script))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if r := q.End(ctx)["a"]; r.Testified || !r.Thawed {
+		t.Errorf("a killed session is thawed and proves nothing: %+v", r)
+	}
+	stopped(t, log)
+}
+
+// stopped waits until the log has stopped growing: its writer is gone.
+func stopped(t *testing.T, log string) {
+	t.Helper()
+	for range 100 {
+		before := len(lines(t, log))
+		<-time.After(150 * time.Millisecond)
+		if len(lines(t, log)) == before {
+			return
+		}
+	}
+	t.Error("the process is still at work")
+}
+
+func TestHooksRunAroundTheCut(t *testing.T) {
+	log := aLog(t)
+	q, err := begin(t, &hookstest.Executor{}, 10*time.Second, hooked(`echo pre >> "$LOG"`, `echo post >> "$LOG"`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := lines(t, log); len(got) != 1 || got[0] != "pre" {
+		t.Errorf("before the cut: %v", got)
+	}
+	if r := q.End(t.Context())["a"]; !r.Testified || !r.Thawed || r.Err != nil {
+		t.Errorf("%+v", r)
+	}
+	if got := lines(t, log); len(got) != 2 || got[1] != "post" {
+		t.Errorf("after the cut: %v", got)
+	}
+}
+
+func TestThePostHookRunsOnEveryWayOut(t *testing.T) {
+	for name, pre := range map[string]string{
+		"the pre-hook failed":    `echo broken >&2; exit 7`,
+		"the pre-hook timed out": `sleep 60`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := aLog(t)
+			q, err := begin(t, &hookstest.Executor{}, 500*time.Millisecond, hooked(pre, `echo post >> "$LOG"`))
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if r := q.End(t.Context())["a"]; !r.Thawed || r.Testified {
+				t.Errorf("%+v", r)
+			}
+			if got := lines(t, log); len(got) != 1 {
+				t.Errorf("post-hook: %v", got)
+			}
+		})
+	}
+}
+
+func TestAPreHookThatTimedOutCantWinLater(t *testing.T) {
+	log := aLog(t)
+	_, err := begin(t, &hookstest.Executor{}, 300*time.Millisecond, hooked(`while :; do date +%N >> "$LOG"; sleep 0.05; done`, `true`))
+	if err == nil || !strings.Contains(err.Error(), "was killed") {
+		t.Errorf("got %v", err)
+	}
+	stopped(t, log)
+}
+
+func TestAFailingPostHookIsNotThawed(t *testing.T) {
+	q, err := begin(t, &hookstest.Executor{}, 10*time.Second, hooked(`true`, `echo "can't unlock" >&2; exit 1`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := q.End(t.Context())["a"]; r.Thawed || r.Testified || !strings.Contains(r.Err.Error(), "can't unlock") {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestAContainerWithoutAShell(t *testing.T) {
+	log := aLog(t)
+	target := hooks.Target{Pod: "a", UID: "a", Method: v1alpha1.MethodHooks,
+		Pre: hooks.Command{Args: []string{"touch", log}}, Post: hooks.Command{Args: []string{"rm", log}}}
+	q, err := begin(t, &hookstest.Executor{NoShell: true}, 10*time.Second, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(log); err != nil {
+		t.Errorf("the pre-hook did not run: %v", err)
+	}
+	if r := q.End(t.Context())["a"]; !r.Testified {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestAChattySessionIsNotBlocked(t *testing.T) {
+	q, err := begin(t, &hookstest.Executor{}, 20*time.Second, holding("a", `head -c 1000000 /dev/zero | tr '\0' x; echo; echo HELD; head -c 1000000 /dev/zero | tr '\0' x; cat >/dev/null; echo; echo STILL_HELD`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := q.End(t.Context())["a"]; !r.Testified {
+		t.Errorf("%.200v", r)
+	}
+}

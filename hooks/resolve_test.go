@@ -1,0 +1,141 @@
+package hooks
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+)
+
+func reasonOf(err error) string {
+	var problem *v1alpha1.Problem
+	if errors.As(err, &problem) {
+		return problem.Reason
+	}
+	return ""
+}
+
+func TestResolve(t *testing.T) {
+	type ann = map[string]string
+	hold := &v1alpha1.QuiesceSpec{Hold: &v1alpha1.HookCommand{Command: []string{"mine"}, Container: "c"}}
+	for name, c := range map[string]struct {
+		spec        *v1alpha1.QuiesceSpec
+		annotations ann
+		method      v1alpha1.QuiesceMethod
+		pre, post   string
+		hold        string
+		container   string
+		timeout     time.Duration
+		onFailure   v1alpha1.OnFailure
+		warning     string
+		reason      string
+	}{
+		"nothing":                    {method: v1alpha1.MethodNone},
+		"a recipe by annotation":     {annotations: ann{"lull.dev/quiesce": "mariadb"}, method: v1alpha1.MethodHold, hold: "timeout 35 /bin/sh"},
+		"a recipe by spec":           {spec: &v1alpha1.QuiesceSpec{Recipe: "mysql", Timeout: &metav1.Duration{Duration: time.Minute}}, method: v1alpha1.MethodHold, hold: "timeout 65 /bin/sh", timeout: time.Minute},
+		"spec over annotation":       {spec: hold, annotations: ann{"lull.dev/quiesce": "mariadb"}, method: v1alpha1.MethodHold, hold: "mine", container: "c"},
+		"each field by itself":       {spec: &v1alpha1.QuiesceSpec{OnFailure: "Continue"}, annotations: ann{"lull.dev/hold-hook": "h", "lull.dev/hook-timeout": "5s", "lull.dev/hook-container": "x", "lull.dev/hook-on-failure": "Fail"}, method: v1alpha1.MethodHold, hold: "/bin/sh -c h", container: "x", timeout: 5 * time.Second, onFailure: v1alpha1.OnFailureContinue},
+		"a string for the shell":     {annotations: ann{"lull.dev/pre-hook": "a b", "lull.dev/post-hook": `["c","d e"]`}, method: v1alpha1.MethodHooks, pre: "/bin/sh -c a b", post: "c d e"},
+		"a shell's own brackets":     {annotations: ann{"lull.dev/pre-hook": "[ -f x ]", "lull.dev/post-hook": "true"}, method: v1alpha1.MethodHooks, pre: "/bin/sh -c [ -f x ]", post: "/bin/sh -c true"},
+		"the seed's":                 {annotations: ann{"backups.example.com.pre-hook": "a", "backups.example.com.post-hook": "b"}, method: v1alpha1.MethodHooks, pre: "/bin/sh -c a", post: "/bin/sh -c b"},
+		"Velero's":                   {annotations: ann{"pre.hook.backup.velero.io/command": `["/bin/x","-y"]`, "pre.hook.backup.velero.io/container": "v", "pre.hook.backup.velero.io/on-error": "Continue", "pre.hook.backup.velero.io/timeout": "1m", "post.hook.backup.velero.io/command": "/bin/z"}, method: v1alpha1.MethodHooks, pre: "/bin/x -y", post: "/bin/z", container: "v", timeout: time.Minute, onFailure: v1alpha1.OnFailureContinue},
+		"Velero's pre alone":         {annotations: ann{"pre.hook.backup.velero.io/command": "/bin/sync"}, method: v1alpha1.MethodHooks, pre: "/bin/sync"},
+		"ours over theirs":           {annotations: ann{"lull.dev/quiesce": "mariadb", "backups.example.com.pre-hook": "a"}, method: v1alpha1.MethodHold, hold: "timeout 35", warning: v1alpha1.ReasonConflictingHooks},
+		"our timeout over theirs":    {annotations: ann{"lull.dev/hook-timeout": "9s", "pre.hook.backup.velero.io/command": "x", "pre.hook.backup.velero.io/timeout": "1m"}, method: v1alpha1.MethodHooks, pre: "x", timeout: 9 * time.Second},
+		"a useless hook":             {annotations: ann{"lull.dev/pre-hook": "mysql -e 'FLUSH  tables with\nread lock;'", "lull.dev/post-hook": "x"}, method: v1alpha1.MethodHooks, pre: "/bin/sh", post: "/bin/sh", warning: v1alpha1.ReasonUselessHook},
+		"no such recipe":             {annotations: ann{"lull.dev/quiesce": "oracle"}, reason: v1alpha1.ReasonUnknownRecipe},
+		"Elasticsearch":              {annotations: ann{"lull.dev/quiesce": "elasticsearch"}, reason: v1alpha1.ReasonUnknownRecipe},
+		"broken JSON":                {annotations: ann{"lull.dev/hold-hook": `["a",`}, reason: v1alpha1.ReasonInvalidHook},
+		"an empty command":           {annotations: ann{"lull.dev/hold-hook": " "}, reason: v1alpha1.ReasonInvalidHook},
+		"an empty array":             {annotations: ann{"lull.dev/hold-hook": "[]"}, reason: v1alpha1.ReasonInvalidHook},
+		"a timeout without a unit":   {annotations: ann{"lull.dev/hold-hook": "a", "lull.dev/hook-timeout": "30"}, reason: v1alpha1.ReasonInvalidHook},
+		"a timeout of nothing":       {annotations: ann{"lull.dev/hold-hook": "a", "lull.dev/hook-timeout": "0s"}, reason: v1alpha1.ReasonInvalidHook},
+		"another way on":             {annotations: ann{"lull.dev/hold-hook": "a", "lull.dev/hook-on-failure": "Ignore"}, reason: v1alpha1.ReasonInvalidHook},
+		"two ways at once":           {annotations: ann{"lull.dev/hold-hook": "a", "lull.dev/quiesce": "mysql"}, reason: v1alpha1.ReasonConflictingHooks},
+		"a pre-hook and no post":     {annotations: ann{"lull.dev/pre-hook": "a"}, reason: v1alpha1.ReasonInvalidHook},
+		"broken even if overwritten": {spec: hold, annotations: ann{"lull.dev/hook-timeout": "soon"}, reason: v1alpha1.ReasonInvalidHook},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q, err := Resolve(c.spec, c.annotations)
+			if reasonOf(err) != c.reason {
+				t.Fatalf("got %v, want reason %q", err, c.reason)
+			}
+			if c.reason != "" {
+				return
+			}
+			if q.Method != c.method || q.Timeout != first(c.timeout, DefaultTimeout) || q.OnFailure != first(c.onFailure, v1alpha1.OnFailureFail) {
+				t.Errorf("got %+v", q)
+			}
+			for _, cmd := range []struct {
+				got  Command
+				want string
+			}{{q.Hold, c.hold}, {q.Pre, c.pre}, {q.Post, c.post}} {
+				if got := strings.Join(cmd.got.Args, " "); !strings.HasPrefix(got, cmd.want) || (cmd.want == "") != (got == "") {
+					t.Errorf("got command %q, want %q", got, cmd.want)
+				}
+			}
+			if got := first(q.Hold.Container, q.Pre.Container); got != c.container {
+				t.Errorf("container %q, want %q", got, c.container)
+			}
+			if has := slices.ContainsFunc(q.Warnings, func(w Warning) bool { return w.Reason == c.warning }); has != (c.warning != "") {
+				t.Errorf("warnings %v, want %q", q.Warnings, c.warning)
+			}
+		})
+	}
+}
+
+func aPod(change func(*corev1.Pod)) *corev1.Pod {
+	running := func(name string) corev1.ContainerStatus {
+		return corev1.ContainerStatus{Name: name, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}
+	}
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "n", UID: "u"},
+		Spec: corev1.PodSpec{
+			Volumes: []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}},
+			Containers: []corev1.Container{
+				{Name: "proxy"},
+				{Name: "db", VolumeMounts: []corev1.VolumeMount{{Name: "v"}}},
+			},
+		},
+		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{running("proxy"), running("db")}},
+	}
+	if change != nil {
+		change(pod)
+	}
+	return pod
+}
+
+func TestAim(t *testing.T) {
+	hold := Quiet{Method: v1alpha1.MethodHold, Hold: Command{Args: []string{"h"}}}
+	crashed := func(p *corev1.Pod) {
+		p.Status.ContainerStatuses[1].State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}
+	}
+	for name, c := range map[string]struct {
+		quiet     Quiet
+		pod       *corev1.Pod
+		container string
+		reason    string
+		says      string
+	}{
+		"the container that mounts the claim": {quiet: hold, pod: aPod(nil), container: "db"},
+		"the container that is named":         {quiet: Quiet{Hold: Command{Args: []string{"h"}, Container: "proxy"}}, pod: aPod(nil), container: "proxy"},
+		"no such container":                   {quiet: Quiet{Hold: Command{Args: []string{"h"}, Container: "nope"}}, pod: aPod(nil), reason: v1alpha1.ReasonContainerNotFound, says: "[proxy db]"},
+		"a container that doesn't run":        {quiet: hold, pod: aPod(crashed), reason: v1alpha1.ReasonPodNotRunning, says: "CrashLoopBackOff"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			target, err := Aim(c.quiet, c.pod, []string{"data"})
+			if reasonOf(err) != c.reason || (err != nil && !strings.Contains(err.Error(), c.says)) {
+				t.Fatalf("got %v", err)
+			}
+			if target.Container() != c.container {
+				t.Errorf("got %q", target.Container())
+			}
+		})
+	}
+}

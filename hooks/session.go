@@ -1,0 +1,160 @@
+package hooks
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	wordHeld      = "HELD"
+	wordStillHeld = "STILL_HELD"
+)
+
+// endGrace is how long a session may take to end after its input has ended.
+const endGrace = 5 * time.Second
+
+var (
+	errEndedEarly  = errors.New("the session ended before it was released: the freeze was lost")
+	errNoTestimony = errors.New("the session ended without STILL_HELD: it did not hold throughout")
+	errNeverHeld   = errors.New("the session ended without HELD")
+)
+
+// session is one held session: a command that froze and waits for the end of
+// its input. It is safe for one owner; its words may come at any time.
+type session struct {
+	process process
+	input   *io.PipeWriter
+	words   words
+	cancel  context.CancelFunc
+	done    chan struct{}
+	err     error // of the stream; read after done
+}
+
+// open starts the command and returns at once. ctx bounds the whole session:
+// its end breaks the stream.
+func open(ctx context.Context, executor Executor, c Container, command []string) *session {
+	ctx, cancel := context.WithCancel(ctx)
+	in, input := io.Pipe()
+	s := &session{
+		process: process{executor: executor, container: c},
+		input:   input,
+		cancel:  cancel,
+		done:    make(chan struct{}),
+		words:   words{held: make(chan struct{})},
+	}
+	go func() {
+		defer close(s.done)
+		s.err = s.process.run(ctx, command, in, &s.words)
+		in.Close()
+	}()
+	return s
+}
+
+// awaitHeld returns once the session says that it holds.
+func (s *session) awaitHeld(ctx context.Context) error {
+	select {
+	case <-s.words.held:
+		return nil
+	case <-s.done:
+		return failure("hold", errors.Join(errNeverHeld, s.err), &s.process.stderr, &s.words.all)
+	case <-ctx.Done():
+		return failure("hold: no HELD", context.Cause(ctx), &s.process.stderr, &s.words.all)
+	}
+}
+
+// release ends the session's input and waits for its end. A session that
+// doesn't end is killed. Thawed is false where the end was not seen.
+func (s *session) release(ctx context.Context) Release {
+	defer s.cancel()
+	lost := s.ended()
+	s.words.releasing()
+	s.input.Close()
+	grace, cancel := context.WithTimeout(ctx, endGrace)
+	defer cancel()
+	select {
+	case <-s.done:
+	case <-grace.Done():
+		killed := s.process.kill(ctx)
+		s.cancel()
+		return Release{Thawed: killed, Err: failure("hold: its process did not end with its input", grace.Err(), &s.process.stderr)}
+	}
+	switch {
+	case lost:
+		return Release{Thawed: true, Err: failure("hold", errors.Join(errEndedEarly, s.err), &s.process.stderr)}
+	case !s.words.testified():
+		return Release{Thawed: s.sawEnd(), Err: failure("hold", errors.Join(errNoTestimony, s.err), &s.process.stderr)}
+	}
+	return Release{Thawed: true, Testified: true}
+}
+
+func (s *session) ended() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// sawEnd is true where the end of the stream was the end of the command: it
+// had an exit code. A stream that broke ended the command's input, no more.
+func (s *session) sawEnd() bool {
+	return s.err == nil || isExit(s.err)
+}
+
+// words reads a session's output line by line and remembers the two words.
+type words struct {
+	mu       sync.Mutex
+	line     strings.Builder
+	all      tail
+	held     chan struct{}
+	isHeld   bool
+	released bool
+	stayed   bool
+	early    bool
+}
+
+func (w *words) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range b {
+		if c == '\n' {
+			w.read(strings.TrimSpace(w.line.String()))
+			w.line.Reset()
+		} else if w.line.Len() < messageCap {
+			w.line.WriteByte(c)
+		}
+	}
+	return w.all.Write(b)
+}
+
+// read takes one line. STILL_HELD counts only after the release: a word that
+// is given before the last cut testifies nothing.
+func (w *words) read(line string) {
+	switch line {
+	case wordHeld:
+		if !w.isHeld {
+			w.isHeld = true
+			close(w.held)
+		}
+	case wordStillHeld:
+		w.early = w.early || !w.released
+		w.stayed = w.isHeld && w.released
+	}
+}
+
+func (w *words) releasing() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.released = true
+}
+
+func (w *words) testified() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stayed && !w.early
+}

@@ -1,0 +1,100 @@
+package hooks
+
+import (
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+)
+
+// Target is one pod that is to be quieted, and how.
+type Target struct {
+	Namespace, Pod string
+	UID            types.UID
+	Method         v1alpha1.QuiesceMethod
+	Hold           Command
+	Pre, Post      Command
+}
+
+// Aim sets a quiet on a pod: it finds the containers where none is named.
+// claims are those that are backed up. Errors are Problems.
+func Aim(q Quiet, pod *corev1.Pod, claims []string) (Target, error) {
+	t := Target{Namespace: pod.Namespace, Pod: pod.Name, UID: pod.UID, Method: q.Method, Hold: q.Hold, Pre: q.Pre, Post: q.Post}
+	for _, c := range []*Command{&t.Hold, &t.Pre, &t.Post} {
+		if !c.isSet() {
+			continue
+		}
+		if c.Container == "" {
+			c.Container = mountingContainer(pod, claims)
+		}
+		if err := checkContainer(pod, c.Container); err != nil {
+			return Target{}, err
+		}
+	}
+	return t, nil
+}
+
+// Container is the one that a person would look into.
+func (t Target) Container() string {
+	return first(t.Hold.Container, t.Post.Container, t.Pre.Container)
+}
+
+// mountingContainer is the first container that mounts one of the claims, or
+// the first container where none does.
+func mountingContainer(pod *corev1.Pod, claims []string) string {
+	volumes := map[string]bool{}
+	for _, v := range pod.Spec.Volumes {
+		if v.PersistentVolumeClaim != nil && slices.Contains(claims, v.PersistentVolumeClaim.ClaimName) {
+			volumes[v.Name] = true
+		}
+	}
+	for _, c := range pod.Spec.Containers {
+		mounts := slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return volumes[m.Name] })
+		devices := slices.ContainsFunc(c.VolumeDevices, func(d corev1.VolumeDevice) bool { return volumes[d.Name] })
+		if mounts || devices {
+			return c.Name
+		}
+	}
+	return pod.Spec.Containers[0].Name
+}
+
+func checkContainer(pod *corev1.Pod, name string) error {
+	var names []string
+	for _, c := range append(slices.Clone(pod.Spec.Containers), sidecars(pod)...) {
+		names = append(names, c.Name)
+	}
+	if !slices.Contains(names, name) {
+		return v1alpha1.Problemf(v1alpha1.ReasonContainerNotFound,
+			"pod %s has no container %q to run a hook in: it has %v", pod.Name, name, names)
+	}
+	for _, s := range slices.Concat(pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses) {
+		if s.Name == name && s.State.Running != nil {
+			return nil
+		}
+	}
+	return v1alpha1.PassingProblemf(v1alpha1.ReasonPodNotRunning,
+		"container %q of pod %s doesn't run%s: a hook can't run in it", name, pod.Name, why(pod, name))
+}
+
+// sidecars are init containers that go on running beside the others.
+func sidecars(pod *corev1.Pod) []corev1.Container {
+	var found []corev1.Container
+	for _, c := range pod.Spec.InitContainers {
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+func why(pod *corev1.Pod, container string) string {
+	for _, s := range slices.Concat(pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses) {
+		if s.Name == container && s.State.Waiting != nil {
+			return fmt.Sprintf(" (%s)", s.State.Waiting.Reason)
+		}
+	}
+	return ""
+}
