@@ -1,0 +1,82 @@
+package snapshot
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Progress compares a set of snapshots that is expected with what is there.
+type Progress struct {
+	Expected int
+	// Missing, Uncut and Unready name claims, in the order expected.
+	Missing, Uncut, Unready []string
+	// Errors are the driver's complaints, each with its claim's name.
+	Errors []string
+}
+
+// Compare is the progress of the expected claims. A claim that observed
+// doesn't hold is missing.
+func Compare(expected []string, observed map[string]Observed) Progress {
+	p := Progress{Expected: len(expected)}
+	for _, claim := range expected {
+		o := observed[claim]
+		if !o.Exists {
+			p.Missing = append(p.Missing, claim)
+		}
+		if !o.Cut {
+			p.Uncut = append(p.Uncut, claim)
+		}
+		if !o.Ready {
+			p.Unready = append(p.Unready, claim)
+		}
+		if o.Error != "" {
+			p.Errors = append(p.Errors, fmt.Sprintf("%s: %s", claim, o.Error))
+		}
+	}
+	return p
+}
+
+// Gone are the claims whose snapshot was there before and isn't any more, by
+// name. One that was never seen may only be late.
+func Gone(before, now map[string]Observed) []string {
+	var gone []string
+	for _, claim := range slices.Sorted(maps.Keys(before)) {
+		if before[claim].Exists && !now[claim].Exists {
+			gone = append(gone, claim)
+		}
+	}
+	return gone
+}
+
+// AllCut is true once every expected snapshot is cut. It is false for an
+// empty set: nothing was backed up by it.
+func (p Progress) AllCut() bool { return p.Expected > 0 && len(p.Uncut) == 0 }
+
+// AllReady is true once every expected snapshot is ready.
+func (p Progress) AllReady() bool { return p.Expected > 0 && len(p.Unready) == 0 }
+
+// ReadyOfAll is the ready snapshots and all, as "1/2".
+func (p Progress) ReadyOfAll() string {
+	return fmt.Sprintf("%d/%d", p.Expected-len(p.Unready), p.Expected)
+}
+
+// Error is what the driver says, empty where it has no complaint.
+func (p Progress) Error() string { return strings.Join(p.Errors, "; ") }
+
+const (
+	firstDelay = time.Second
+	maxDelay   = 30 * time.Second
+)
+
+// AttemptDelay is how long to wait after the attempt of that number, from 1,
+// before the next: 1s, 2s, 4s and so on, at most 30s.
+func AttemptDelay(attempt int32) time.Duration {
+	delay := firstDelay
+	for ; attempt > 1 && delay < maxDelay; attempt-- {
+		delay *= 2
+	}
+	return min(delay, maxDelay)
+}

@@ -1,0 +1,200 @@
+package snapshot
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+)
+
+// claimsMade is true where every claim that is expected is there and ours.
+func claimsMade(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
+	return every(r, func(c *v1alpha1.RestoredClaim) bool {
+		claim := o.Claims[NewClaimName(c)]
+		return claim != nil && claim.DeletionTimestamp.IsZero() && claim.Labels[v1alpha1.LabelRestoreUID] == string(r.UID)
+	})
+}
+
+// kept is true where every previous volume is retained and marked, and so are
+// the new ones where their claims are going to be deleted.
+func kept(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
+	return every(r, func(c *v1alpha1.RestoredClaim) bool {
+		previous := o.Volumes[c.PreviousVolume]
+		if c.PreviousVolume != "" && (previous == nil || !retained(previous) || previous.Labels[v1alpha1.LabelPrevious] == "") {
+			return false
+		}
+		restored := o.Volumes[c.RestoredVolume]
+		return c.TemporaryClaim == "" || restored != nil && retained(restored)
+	})
+}
+
+// keptBack is true where the volume that the application is taken from is
+// retained, and the one that it gets back.
+func keptBack(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
+	return every(r, func(c *v1alpha1.RestoredClaim) bool {
+		leaves := BoundVolume(c, o)
+		if r.Status.Strategy == v1alpha1.StrategyRepoint {
+			leaves = c.RestoredVolume
+		}
+		for _, name := range []string{c.PreviousVolume, leaves} {
+			if v := o.Volumes[name]; v != nil && !retained(v) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// BoundVolume is the volume that the application's claim leads to now, empty
+// where there is none.
+func BoundVolume(c *v1alpha1.RestoredClaim, o RestoreObserved) string {
+	if claim := o.Claims[c.RestoredClaim]; claim != nil {
+		return claim.Spec.VolumeName
+	}
+	return ""
+}
+
+func retained(v *corev1.PersistentVolume) bool {
+	return v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain
+}
+
+// reserved is true where the temporary claims are gone and the new volumes are
+// for the old names: whoever makes a claim of that name gets that volume.
+func reserved(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
+	return every(r, func(c *v1alpha1.RestoredClaim) bool {
+		return o.Claims[c.TemporaryClaim] == nil && Reserved(o.Volumes[c.RestoredVolume], c.RestoredClaim, o)
+	})
+}
+
+// Reserved is true for a volume that the claim of that name is bound to, or
+// will be once it is made.
+func Reserved(v *corev1.PersistentVolume, claim string, o RestoreObserved) bool {
+	if v == nil || v.Spec.ClaimRef == nil || v.Spec.ClaimRef.Name != claim {
+		return false
+	}
+	there := o.Claims[claim]
+	return v.Spec.ClaimRef.UID == "" || there != nil && there.UID == v.Spec.ClaimRef.UID
+}
+
+func stopped(o RestoreObserved) bool { return o.Workload == nil || o.Workload.Replicas == 0 }
+
+// started doesn't compare with the number of before: an autoscaler may have
+// gone on from it.
+func started(r *v1alpha1.VolumeRestore, o RestoreObserved, told bool) bool {
+	return o.Workload == nil || told && (o.Workload.Replicas > 0 || r.Status.Replicas == nil || *r.Status.Replicas == 0)
+}
+
+// OnRestored is true for a claim that leads the application to its new volume.
+func OnRestored(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, o RestoreObserved) bool {
+	if r.Status.Strategy == v1alpha1.StrategyRepoint {
+		return pointsAt(c, o, c.RestoredClaim)
+	}
+	return boundTo(o.Claims[c.RestoredClaim], c.RestoredVolume)
+}
+
+// OnPrevious is true for a claim that leads the application to its previous
+// volume, or that has none to go back to.
+func OnPrevious(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, o RestoreObserved) bool {
+	if r.Status.Strategy == v1alpha1.StrategyRepoint {
+		return o.Workload == nil || pointsAt(c, o, c.PreviousClaim)
+	}
+	return c.PreviousVolume == "" || boundTo(o.Claims[c.RestoredClaim], c.PreviousVolume)
+}
+
+func swappedBack(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
+	return every(r, func(c *v1alpha1.RestoredClaim) bool { return OnPrevious(r, c, o) })
+}
+
+func pointsAt(c *v1alpha1.RestoredClaim, o RestoreObserved, claim string) bool {
+	if o.Workload == nil {
+		return false
+	}
+	for _, volume := range c.TemplateVolumes {
+		if o.Workload.ClaimAt(volume) != claim {
+			return false
+		}
+	}
+	return true
+}
+
+func boundTo(claim *corev1.PersistentVolumeClaim, volume string) bool {
+	return claim != nil && claim.DeletionTimestamp.IsZero() && claim.Spec.VolumeName == volume && claim.Status.Phase == corev1.ClaimBound
+}
+
+// released is true where the new volumes have the reclaim policy of their
+// class, the rollout is paused where it was, and what is not to be kept is let
+// go.
+func released(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
+	if o.Workload != nil && o.Workload.Paused != r.Status.Paused {
+		return false
+	}
+	return every(r, func(c *v1alpha1.RestoredClaim) bool {
+		if !letGo(o.Volumes[c.RestoredVolume], c.RestoredPolicy) {
+			return false
+		}
+		if r.Spec.PreviousClaims != v1alpha1.PreviousDelete {
+			return true
+		}
+		claimGone := r.Status.Strategy != v1alpha1.StrategyRepoint || o.Claims[c.PreviousClaim] == nil
+		return claimGone && letGo(o.Volumes[c.PreviousVolume], c.PreviousPolicy)
+	})
+}
+
+// discarded is true where the previous volumes are as they were, and nothing
+// is left that was only made for the restore.
+func discarded(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
+	if o.Workload != nil && r.Status.ScaledDownAt != nil && o.Workload.Paused != r.Status.Paused {
+		return false
+	}
+	return every(r, func(c *v1alpha1.RestoredClaim) bool {
+		if previous := o.Claims[c.PreviousClaim]; previous != nil && previous.Labels[v1alpha1.LabelPrevious] != "" {
+			return false
+		}
+		return letGo(o.Volumes[c.PreviousVolume], c.PreviousPolicy) && restoredDiscarded(r, c, o)
+	})
+}
+
+// restoredDiscarded is true where the new volume is kept and marked, because
+// the application has run on it, or is let go with its claim.
+func restoredDiscarded(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, o RestoreObserved) bool {
+	if InUse(r, c, o) {
+		return letGo(o.Volumes[c.RestoredVolume], c.RestoredPolicy)
+	}
+	v := o.Volumes[c.RestoredVolume]
+	if r.Status.ScaledUpAt != nil {
+		claim := o.Claims[c.RestoredClaim]
+		claimMarked := c.TemporaryClaim != "" || claim == nil || claim.Labels[v1alpha1.LabelPrevious] != ""
+		return claimMarked && (v == nil || retained(v) && v.Labels[v1alpha1.LabelPrevious] != "")
+	}
+	if mine := o.Claims[NewClaimName(c)]; mine != nil && mine.Labels[v1alpha1.LabelRestoreUID] == string(r.UID) {
+		return false
+	}
+	return v == nil || letGo(v, c.RestoredPolicy) && (c.TemporaryClaim == "" || v.Spec.ClaimRef == nil || v.Spec.ClaimRef.Name != c.RestoredClaim)
+}
+
+// InUse is true for a new volume that the application still has: where there
+// was none before, it has nothing to go back to.
+func InUse(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, o RestoreObserved) bool {
+	if r.Status.Strategy == v1alpha1.StrategyReplace {
+		return c.RestoredVolume != "" && BoundVolume(c, o) == c.RestoredVolume
+	}
+	return !OnPrevious(r, c, o)
+}
+
+// letGo is true for a volume that has its own reclaim policy and no mark of
+// ours.
+func letGo(v *corev1.PersistentVolume, policy corev1.PersistentVolumeReclaimPolicy) bool {
+	return v == nil || hasPolicy(v, policy) && v.Labels[v1alpha1.LabelPrevious] == "" && v.Labels[v1alpha1.LabelRestoreUID] == ""
+}
+
+func hasPolicy(v *corev1.PersistentVolume, policy corev1.PersistentVolumeReclaimPolicy) bool {
+	return v == nil || policy == "" || v.Spec.PersistentVolumeReclaimPolicy == policy
+}
+
+func every(r *v1alpha1.VolumeRestore, is func(*v1alpha1.RestoredClaim) bool) bool {
+	for i := range r.Status.Claims {
+		if !is(&r.Status.Claims[i]) {
+			return false
+		}
+	}
+	return true
+}

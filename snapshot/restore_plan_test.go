@@ -1,0 +1,162 @@
+package snapshot
+
+import (
+	"slices"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+)
+
+// aReplacement is a restore by Replace that has proven its claims, and what is
+// there of it: the application runs on pv-old.
+func aReplacement(change func(*v1alpha1.VolumeRestoreStatus, *RestoreObserved)) (*v1alpha1.VolumeRestore, RestoreObserved) {
+	r := &v1alpha1.VolumeRestore{ObjectMeta: metav1.ObjectMeta{Name: "r", UID: "r-uid"}}
+	r.Status = v1alpha1.VolumeRestoreStatus{
+		Strategy: v1alpha1.StrategyReplace, Source: "b", Application: &v1alpha1.ApplicationReference{Kind: "StatefulSet", Name: "db"},
+		Claims: []v1alpha1.RestoredClaim{{
+			ClaimName: "data", PreviousClaim: "data", RestoredClaim: "data", TemporaryClaim: "t",
+			PreviousVolume: "pv-old", RestoredVolume: "pv-new", PreviousPolicy: "Delete", RestoredPolicy: "Delete",
+		}},
+	}
+	setTrue(&r.Status, v1alpha1.ConditionClaimsReady)
+	o := RestoreObserved{
+		Workload: &Workload{Replicas: 1},
+		Pods:     []corev1.Pod{{}},
+		Claims:   map[string]*corev1.PersistentVolumeClaim{"data": aClaim("data", "pv-old", "1Gi"), "t": aClaim("t", "pv-new", "1Gi")},
+		Volumes:  map[string]*corev1.PersistentVolume{"pv-old": aVolume("data", "Delete"), "pv-new": aVolume("t", "Delete")},
+	}
+	if change != nil {
+		change(&r.Status, &o)
+	}
+	return r, o
+}
+
+func aVolume(claim string, policy corev1.PersistentVolumeReclaimPolicy) *corev1.PersistentVolume {
+	v := &corev1.PersistentVolume{}
+	v.Spec.PersistentVolumeReclaimPolicy = policy
+	v.Spec.ClaimRef = &corev1.ObjectReference{Name: claim, UID: "uid-of-claim"}
+	return v
+}
+
+func setTrue(s *v1alpha1.VolumeRestoreStatus, kind string) {
+	meta.SetStatusCondition(&s.Conditions, metav1.Condition{Type: kind, Status: metav1.ConditionTrue, Reason: "x"})
+}
+
+func TestNextRestoreStep(t *testing.T) {
+	type status = *v1alpha1.VolumeRestoreStatus
+	now := ptr.To(metav1.NowMicro())
+	kept := func(o *RestoreObserved) {
+		for _, v := range o.Volumes {
+			v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
+		}
+		o.Volumes["pv-old"].Labels = map[string]string{v1alpha1.LabelPrevious: "true"}
+	}
+	ready := func(o *RestoreObserved) {
+		kept(o)
+		delete(o.Claims, "t")
+		o.Volumes["pv-new"].Spec.ClaimRef = &corev1.ObjectReference{Name: "data"}
+	}
+	down := func(s status, o *RestoreObserved) {
+		ready(o)
+		s.ScaledDownAt, s.Replicas, o.Workload.Replicas, o.Pods = now, ptr.To[int32](1), 0, nil
+	}
+	swapped := func(s status, o *RestoreObserved) {
+		down(s, o)
+		setTrue(s, v1alpha1.ConditionSwapped)
+		o.Claims["data"].Spec.VolumeName = "pv-new"
+	}
+	back := func(s status) { s.RollBack = &v1alpha1.RollBackStatus{} }
+	for name, c := range map[string]struct {
+		change func(status, *RestoreObserved)
+		want   RestoreStep
+	}{
+		"new":                     {func(s status, o *RestoreObserved) { s.Conditions = nil; delete(o.Claims, "t") }, StepMakeClaims},
+		"claims that aren't ours": {func(s status, _ *RestoreObserved) { s.Conditions = nil }, StepMakeClaims},
+		"made": {func(s status, o *RestoreObserved) {
+			s.Conditions = nil
+			o.Claims["t"].Labels = map[string]string{v1alpha1.LabelRestoreUID: "r-uid"}
+		}, StepProveClaims},
+		"proven, the pod is there": {func(_ status, o *RestoreObserved) { o.Proofs = map[string]*corev1.Pod{"p": {}} }, StepEndProof},
+		"proven":                   {nil, StepKeepVolumes},
+		"one volume kept of two": {func(_ status, o *RestoreObserved) {
+			kept(o)
+			o.Volumes["pv-new"].Spec.PersistentVolumeReclaimPolicy = "Delete"
+		}, StepKeepVolumes},
+		"kept":                           {func(_ status, o *RestoreObserved) { kept(o) }, StepReserveVolumes},
+		"the temporary claim is left":    {func(_ status, o *RestoreObserved) { ready(o); o.Claims["t"] = aClaim("t", "pv-new", "1Gi") }, StepReserveVolumes},
+		"reserved":                       {func(_ status, o *RestoreObserved) { ready(o) }, StepScaleDown},
+		"at zero before it was written":  {func(_ status, o *RestoreObserved) { ready(o); o.Workload.Replicas = 0 }, StepScaleDown},
+		"written, not yet told":          {func(s status, o *RestoreObserved) { ready(o); s.ScaledDownAt = now }, StepScaleDown},
+		"told, its pods are there":       {func(s status, o *RestoreObserved) { down(s, o); o.Pods = []corev1.Pod{{}} }, StepAwaitGone},
+		"down":                           {down, StepSwap},
+		"scaled up by another meanwhile": {func(s status, o *RestoreObserved) { down(s, o); o.Workload.Replicas = 1 }, StepScaleDown},
+		"a volume may go meanwhile": {func(s status, o *RestoreObserved) {
+			down(s, o)
+			o.Volumes["pv-old"].Spec.PersistentVolumeReclaimPolicy = "Delete"
+		}, StepKeepVolumes},
+		"swapped":                   {swapped, StepScaleUp},
+		"up, written only":          {func(s status, o *RestoreObserved) { swapped(s, o); s.ScaledUpAt = now }, StepScaleUp},
+		"up":                        {func(s status, o *RestoreObserved) { swapped(s, o); s.ScaledUpAt = now; o.Workload.Replicas = 1 }, StepAwaitStart},
+		"up, an autoscaler goes on": {func(s status, o *RestoreObserved) { swapped(s, o); s.ScaledUpAt = now; o.Workload.Replicas = 4 }, StepAwaitStart},
+		"ready":                     {func(s status, o *RestoreObserved) { swapped(s, o); setTrue(s, v1alpha1.ConditionApplicationReady) }, StepRelease},
+		"released": {func(s status, o *RestoreObserved) {
+			swapped(s, o)
+			setTrue(s, v1alpha1.ConditionApplicationReady)
+			o.Volumes["pv-new"].Spec.PersistentVolumeReclaimPolicy = "Delete"
+		}, StepFinish},
+
+		"back before anything was stopped": {func(s status, o *RestoreObserved) { ready(o); back(s) }, StepDiscard},
+		"back before the swap":             {func(s status, o *RestoreObserved) { down(s, o); back(s) }, StepScaleUp},
+		"back after the swap":              {func(s status, o *RestoreObserved) { swapped(s, o); back(s); o.Workload.Replicas = 1 }, StepScaleDown},
+		"back while it lets volumes go": {func(s status, o *RestoreObserved) {
+			swapped(s, o)
+			back(s)
+			o.Volumes["pv-new"].Spec.PersistentVolumeReclaimPolicy = "Delete"
+		}, StepKeepVolumes},
+		"back, down": {func(s status, o *RestoreObserved) { swapped(s, o); back(s); s.RollBack.ScaledDownAt = now }, StepSwapBack},
+		"back, up": {func(s status, o *RestoreObserved) {
+			down(s, o)
+			back(s)
+			s.RollBack.ScaledUpAt = now
+			o.Workload.Replicas = 1
+		}, StepAwaitStart},
+		"back, its application is gone": {func(s status, o *RestoreObserved) { down(s, o); back(s); o.Workload = nil; s.RollBack.ReadyAt = now }, StepDiscard},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, o := aReplacement(c.change)
+			if got := NextRestoreStep(r, o); got.Step != c.want {
+				t.Errorf("got %s (%s), want %s", got.Step, got.What, c.want)
+			}
+		})
+	}
+}
+
+func TestPlanStopsNothingBeforeTheNewVolumesAreThere(t *testing.T) {
+	for _, strategy := range []v1alpha1.RestoreStrategy{v1alpha1.StrategyRepoint, v1alpha1.StrategyReplace} {
+		r, o := aReplacement(nil)
+		r.Status.Strategy = strategy
+		var steps []RestoreStep
+		for _, s := range PlanRestore(r, o) {
+			steps = append(steps, s.Step)
+		}
+		stop, swap := slices.Index(steps, StepScaleDown), slices.Index(steps, StepSwap)
+		for _, before := range []RestoreStep{StepMakeClaims, StepProveClaims, StepEndProof, StepKeepVolumes} {
+			if i := slices.Index(steps, before); i < 0 || i > stop {
+				t.Errorf("%s: %s has to come before the application is stopped: %v", strategy, before, steps)
+			}
+		}
+		if gone := slices.Index(steps, StepAwaitGone); gone < stop || gone > swap {
+			t.Errorf("%s: nothing is swapped while a pod is there: %v", strategy, steps)
+		}
+	}
+	r, o := aReplacement(nil)
+	r.Status.Strategy = v1alpha1.StrategyClaimsOnly
+	if next := NextRestoreStep(r, o); next.Step != StepFinish {
+		t.Errorf("claims only: got %s", next.Step)
+	}
+}
