@@ -1,0 +1,214 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/ptr"
+	ctrlcache "sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot"
+)
+
+// annotationBackup names a snapshot's backup in full: a label may be too short.
+const annotationBackup = "lull.dev/backup-name"
+
+var errHoldLost = errors.New("the application did not hold still until its volumes were cut")
+
+// cut creates all snapshots at once and waits until all are cut. It gives up
+// at the end of ctx, when the quiet is lost, and when the driver complains:
+// the application isn't kept frozen for a driver that has to try again.
+func (r *VolumeBackupReconciler) cut(ctx context.Context, s *backupScope, watch *cutWatch, lost <-chan struct{}, t *trial) error {
+	if err := r.createSnapshots(ctx, s); err != nil {
+		return err
+	}
+	for {
+		before := t.observed
+		var err error
+		if t.observed, err = r.observe(ctx, s); err != nil {
+			return err
+		}
+		if gone := snapshot.Gone(before, t.observed); len(gone) > 0 {
+			return fmt.Errorf("the snapshots of %s were deleted while they were cut", strings.Join(gone, ", "))
+		}
+		progress := snapshot.Compare(claimNames(s.VolumeBackup), t.observed)
+		if progress.AllCut() {
+			t.cutAt = r.Clock.Now()
+			return nil
+		}
+		if said := progress.Error(); said != "" {
+			return fmt.Errorf("the storage driver could not cut: %.1024s", said)
+		}
+		select {
+		case <-watch.changed:
+		case <-lost:
+			return errHoldLost
+		case <-ctx.Done():
+			return fmt.Errorf("the volumes of %s were not cut: %w", strings.Join(progress.Uncut, ", "), context.Cause(ctx))
+		}
+	}
+}
+
+func claimNames(b *v1alpha1.VolumeBackup) []string {
+	names := make([]string, 0, len(b.Status.Volumes))
+	for _, v := range b.Status.Volumes {
+		names = append(names, v.ClaimName)
+	}
+	return names
+}
+
+func (r *VolumeBackupReconciler) createSnapshots(ctx context.Context, s *backupScope) error {
+	all, ctx := errgroup.WithContext(ctx)
+	for _, v := range s.Status.Volumes {
+		all.Go(func() error { return r.createSnapshot(ctx, s, v) })
+	}
+	return all.Wait()
+}
+
+// createSnapshot makes one, or finds it made: its name is of this attempt of
+// this object alone.
+func (r *VolumeBackupReconciler) createSnapshot(ctx context.Context, s *backupScope, v v1alpha1.VolumeStatus) error {
+	snap := newSnapshot(s.VolumeBackup, v)
+	err := r.Create(ctx, snap)
+	if apierrors.IsAlreadyExists(err) {
+		var there snapshotv1.VolumeSnapshot
+		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(snap), &there); err != nil {
+			return err
+		}
+		if there.Labels[v1alpha1.LabelBackupUID] == string(s.UID) {
+			return nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("VolumeSnapshot %s could not be created: %w", snap.Name, err)
+	}
+	return nil
+}
+
+// newSnapshot has no owner reference: deleting a policy or collecting garbage
+// must never delete a backup by cascade. Nor has it the claim's own labels:
+// GitOps tools prune what carries them.
+func newSnapshot(b *v1alpha1.VolumeBackup, v v1alpha1.VolumeStatus) *snapshotv1.VolumeSnapshot {
+	ref := b.Spec.ApplicationRef
+	return &snapshotv1.VolumeSnapshot{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:      v.SnapshotName,
+			Namespace: b.Namespace,
+			Labels: map[string]string{
+				v1alpha1.LabelBackup:      snapshot.LabelValue(b.Name),
+				v1alpha1.LabelBackupUID:   string(b.UID),
+				v1alpha1.LabelApplication: snapshot.LabelValue(ref.Name),
+				v1alpha1.LabelClaim:       snapshot.LabelValue(v.ClaimName),
+				v1alpha1.LabelManagedBy:   v1alpha1.ManagedBy,
+			},
+			Annotations: map[string]string{annotationBackup: b.Name},
+		},
+		Spec: snapshotv1.VolumeSnapshotSpec{
+			VolumeSnapshotClassName: ptr.To(v.VolumeSnapshotClassName),
+			Source:                  snapshotv1.VolumeSnapshotSource{PersistentVolumeClaimName: ptr.To(v.ClaimName)},
+		},
+	}
+}
+
+// observe reads the backup's snapshots, by their claims, from the cache, which
+// the watch keeps.
+func (r *VolumeBackupReconciler) observe(ctx context.Context, s *backupScope) (map[string]snapshot.Observed, error) {
+	observed := make(map[string]snapshot.Observed, len(s.Status.Volumes))
+	for _, v := range s.Status.Volumes {
+		var snap snapshotv1.VolumeSnapshot
+		err := r.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: v.SnapshotName}, &snap)
+		if apierrors.IsNotFound(err) {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		if snap.Labels[v1alpha1.LabelBackupUID] != string(s.UID) {
+			continue
+		}
+		content := &snapshotv1.VolumeSnapshotContent{}
+		err = r.Get(ctx, client.ObjectKey{Name: snapshot.ContentName(&snap)}, content)
+		if apierrors.IsNotFound(err) {
+			content = nil
+		} else if err != nil {
+			return nil, err
+		}
+		observed[v.ClaimName] = snapshot.Observe(&snap, content)
+	}
+	return observed, nil
+}
+
+// cutWatch tells when a snapshot of a backup, or its content, has changed. The
+// content is watched too: it knows of the cut one hop earlier.
+type cutWatch struct {
+	changed chan struct{}
+	stops   []func()
+}
+
+func (r *VolumeBackupReconciler) watchCuts(ctx context.Context, s *backupScope) (*cutWatch, error) {
+	names := map[string]bool{}
+	for _, v := range s.Status.Volumes {
+		names[v.SnapshotName] = true
+	}
+	namespace := s.Namespace // the object is written while events come
+	ours := func(obj any) bool {
+		switch o := obj.(type) {
+		case *snapshotv1.VolumeSnapshot:
+			return o.Namespace == namespace && names[o.Name]
+		case *snapshotv1.VolumeSnapshotContent:
+			return o.Spec.VolumeSnapshotRef.Namespace == namespace && names[o.Spec.VolumeSnapshotRef.Name]
+		}
+		return false
+	}
+	w := &cutWatch{changed: make(chan struct{}, 1)}
+	for _, kind := range []client.Object{&snapshotv1.VolumeSnapshot{}, &snapshotv1.VolumeSnapshotContent{}} {
+		if err := w.follow(ctx, r.Cache, kind, ours); err != nil {
+			w.stop()
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+func (w *cutWatch) follow(ctx context.Context, c ctrlcache.Cache, kind client.Object, ours func(any) bool) error {
+	informer, err := c.GetInformer(ctx, kind)
+	if err != nil {
+		return err
+	}
+	handle, err := informer.AddEventHandler(cache.FilteringResourceEventHandler{
+		FilterFunc: ours,
+		Handler: cache.ResourceEventHandlerFuncs{
+			AddFunc:    func(any) { w.ping() },
+			UpdateFunc: func(any, any) { w.ping() },
+			DeleteFunc: func(any) { w.ping() },
+		},
+	})
+	if err != nil {
+		return err
+	}
+	w.stops = append(w.stops, func() { _ = informer.RemoveEventHandler(handle) })
+	return nil
+}
+
+// ping never blocks: one look sees all that has changed.
+func (w *cutWatch) ping() {
+	select {
+	case w.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (w *cutWatch) stop() {
+	for _, stop := range w.stops {
+		stop()
+	}
+}

@@ -1,0 +1,76 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot"
+)
+
+// awaitReady waits until every snapshot that was set out for can be restored.
+// The application has long gone on.
+func (r *VolumeBackupReconciler) awaitReady(ctx context.Context, s *backupScope) outcome {
+	observed, err := r.observe(ctx, s)
+	if err != nil {
+		return again(err)
+	}
+	for i := range s.Status.Volumes {
+		snapshot.Record(&s.Status.Volumes[i], observed[s.Status.Volumes[i].ClaimName])
+	}
+	progress := snapshot.Compare(claimNames(s.VolumeBackup), observed)
+	if progress.AllReady() {
+		setCondition(s.VolumeBackup, v1alpha1.ConditionSnapshotsReady, true, v1alpha1.ReasonAllReady, "%s can be restored", progress.ReadyOfAll())
+		return r.complete(ctx, s)
+	}
+	if lost, err := r.lost(ctx, s, progress.Missing); err != nil {
+		return again(err)
+	} else if len(lost) > 0 {
+		message := fmt.Sprintf("the snapshot(s) of %s were deleted before they were ready; those of the other volumes are kept", strings.Join(lost, ", "))
+		setCondition(s.VolumeBackup, v1alpha1.ConditionSnapshotsReady, false, v1alpha1.ReasonSnapshotLost, "%s", message)
+		return r.fail(ctx, s, v1alpha1.ReasonSnapshotLost, message)
+	}
+	return r.notReady(ctx, s, progress)
+}
+
+func (r *VolumeBackupReconciler) notReady(ctx context.Context, s *backupScope, progress snapshot.Progress) outcome {
+	message := fmt.Sprintf("%s snapshot(s) are ready, waits for %s; the application runs", progress.ReadyOfAll(), strings.Join(progress.Unready, ", "))
+	if said := progress.Error(); said != "" {
+		message += ": " + said
+	}
+	left := s.Status.Quiesce.CutAt.Add(r.Options.ReadyTimeout).Sub(r.Clock.Now())
+	if left <= 0 {
+		message = fmt.Sprintf("not all snapshots were ready within %s: %s", r.Options.ReadyTimeout, message)
+		setCondition(s.VolumeBackup, v1alpha1.ConditionSnapshotsReady, false, v1alpha1.ReasonReadyTimeout, "%s", message)
+		return r.fail(ctx, s, v1alpha1.ReasonReadyTimeout, message)
+	}
+	setCondition(s.VolumeBackup, v1alpha1.ConditionSnapshotsReady, false, v1alpha1.ReasonNotReady, "%s", message)
+	working(s.VolumeBackup, v1alpha1.ReasonNotReady, "%s", message)
+	return waitFor(left)
+}
+
+// lost are those of the claims whose snapshot is not in the API either: the
+// cache alone may only be late.
+func (r *VolumeBackupReconciler) lost(ctx context.Context, s *backupScope, missing []string) ([]string, error) {
+	var lost []string
+	for _, v := range s.Status.Volumes {
+		for _, claim := range missing {
+			if v.ClaimName != claim {
+				continue
+			}
+			var snap snapshotv1.VolumeSnapshot
+			err := r.Live.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: v.SnapshotName}, &snap)
+			if client.IgnoreNotFound(err) != nil {
+				return nil, err
+			}
+			if err != nil || !snap.DeletionTimestamp.IsZero() {
+				lost = append(lost, claim)
+			}
+		}
+	}
+	return lost, nil
+}

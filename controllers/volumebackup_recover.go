@@ -1,0 +1,178 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/hooks"
+	"github.com/lull-dev/lull/snapshot"
+)
+
+const (
+	// maxThawAttempts and maxThawDelay bound the post-hooks that are run again
+	// and again: about a minute and a half.
+	maxThawAttempts = 12
+	maxThawDelay    = 10 * time.Second
+)
+
+// recover ends an attempt whose end isn't written: its manager died, or a
+// post-hook failed. It thaws before anything else, and counts the attempt as
+// failed: what was cut in it is proven by nobody.
+func (r *VolumeBackupReconciler) recover(ctx context.Context, s *backupScope) outcome {
+	q := s.Status.Quiesce
+	interrupted := q.Failure == ""
+	// Written first: whoever began the attempt, and was only held up, can't
+	// call it good any more once a post-hook has run.
+	q.ThawAttempts++
+	if err := r.save(ctx, s); err != nil {
+		return again(err)
+	}
+	q = s.Status.Quiesce // what was read back has taken its place
+	if err := r.thawPods(ctx, s); err != nil {
+		return r.notThawed(ctx, s, err)
+	}
+	now := metav1.NewMicroTime(r.Clock.Now())
+	q.ThawedAt = &now
+	why := q.Failure
+	if interrupted {
+		why = "the attempt was interrupted, its manager was stopped or had to take it up again; all its pods are thawed"
+	}
+	discredit(s.VolumeBackup, why)
+	if err := r.save(ctx, s); err != nil {
+		return again(err)
+	}
+	if len(q.Pods) > 0 {
+		record(r.Events, s.VolumeBackup, eventRecoveredThaw(len(q.Pods)))
+	}
+	if q.Deadline != nil && now.After(q.Deadline.Time) {
+		thawOverdue.Inc()
+	}
+	return goOn()
+}
+
+// notThawed says which command thaws by hand, and tries again for a while.
+func (r *VolumeBackupReconciler) notThawed(ctx context.Context, s *backupScope, err error) outcome {
+	q := s.Status.Quiesce
+	message := fmt.Sprintf("the application may still be frozen: %v. Thaw it by hand: %s", err, byHand(s.VolumeBackup))
+	setCondition(s.VolumeBackup, v1alpha1.ConditionThawed, false, v1alpha1.ReasonThawFailed, "%s", message)
+	setCondition(s.VolumeBackup, v1alpha1.ConditionStalled, true, v1alpha1.ReasonThawFailed, "%s", message)
+	record(r.Events, s.VolumeBackup, eventThawFailed(message))
+	if q.ThawAttempts >= maxThawAttempts {
+		discredit(s.VolumeBackup, message)
+		return r.fail(ctx, s, v1alpha1.ReasonThawFailed, message)
+	}
+	working(s.VolumeBackup, v1alpha1.ReasonThawing, "%s", message)
+	return waitFor(min(snapshot.AttemptDelay(q.ThawAttempts), maxThawDelay))
+}
+
+// byHand is the first command that would thaw, for a person to copy.
+func byHand(b *v1alpha1.VolumeBackup) string {
+	for _, p := range b.Status.Quiesce.Pods {
+		if !p.Thawed {
+			return fmt.Sprintf("kubectl exec -n %s %s -c %s -- %s", b.Namespace, p.Name, p.Container, quoted(p.Post))
+		}
+	}
+	return "nothing is left to thaw"
+}
+
+func quoted(args []string) string {
+	words := make([]string, 0, len(args))
+	for _, a := range args {
+		words = append(words, "'"+strings.ReplaceAll(a, "'", `'\''`)+"'")
+	}
+	return strings.Join(words, " ")
+}
+
+// thawPods runs the recorded post-hooks of all pods that aren't known to be
+// thawed, at once. A held session has ended with its stream: the runtime ends
+// its input when the client goes, and its own limit ends it where that fails.
+func (r *VolumeBackupReconciler) thawPods(ctx context.Context, s *backupScope) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), thawLimit)
+	defer cancel()
+	pods := s.Status.Quiesce.Pods
+	errs := make([]error, len(pods))
+	var all sync.WaitGroup
+	for i := range pods {
+		if pods[i].Thawed {
+			continue
+		}
+		all.Go(func() { errs[i] = r.thawPod(ctx, s, &pods[i]) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+func (r *VolumeBackupReconciler) thawPod(ctx context.Context, s *backupScope, p *v1alpha1.QuiescedPod) error {
+	if len(p.Post) > 0 {
+		gone, err := r.gone(ctx, s.Namespace, p)
+		if err != nil {
+			return err
+		}
+		if !gone {
+			target := hooks.Target{Namespace: s.Namespace, Pod: p.Name, UID: p.UID, Post: hooks.Command{Args: p.Post, Container: p.Container}}
+			if err := hooks.Thaw(ctx, r.Executor, target); err != nil {
+				return err
+			}
+		}
+	}
+	p.Thawed = true
+	return nil
+}
+
+// gone is true for a pod whose processes are no more. One that isn't ready is
+// there: a frozen database often fails its probe.
+func (r *VolumeBackupReconciler) gone(ctx context.Context, namespace string, p *v1alpha1.QuiescedPod) (bool, error) {
+	var pod corev1.Pod
+	err := r.Live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: p.Name}, &pod)
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	return pod.UID != p.UID || finished(&pod), err
+}
+
+// discardStrays deletes the snapshots of a backup that its status doesn't
+// name: those of attempts that failed, whenever they come up. A late cut is
+// never adopted.
+func (r *VolumeBackupReconciler) discardStrays(ctx context.Context, s *backupScope) error {
+	if snapshot.Open(s.Status.Quiesce) && !snapshot.Ended(s.VolumeBackup) {
+		return nil // recover discredits the attempt first
+	}
+	wanted := map[string]bool{}
+	for _, v := range s.Status.Volumes {
+		wanted[v.SnapshotName] = true
+	}
+	made, err := r.snapshotsOf(ctx, s)
+	if err != nil {
+		return err
+	}
+	for i := range made {
+		snap := &made[i]
+		if wanted[snap.Name] || !snap.DeletionTimestamp.IsZero() {
+			continue
+		}
+		if err := r.Delete(ctx, snap, client.Preconditions{UID: &snap.UID}); client.IgnoreNotFound(err) != nil {
+			return err
+		}
+		record(r.Events, s.VolumeBackup, eventLateCutDiscarded(snap.Name))
+	}
+	return nil
+}
+
+// snapshotsOf are the snapshots that were made for a backup, by the cache. One
+// that isn't in it yet brings the backup here again when it comes.
+func (r *VolumeBackupReconciler) snapshotsOf(ctx context.Context, s *backupScope) ([]snapshotv1.VolumeSnapshot, error) {
+	var made snapshotv1.VolumeSnapshotList
+	err := r.List(ctx, &made, client.InNamespace(s.Namespace), client.MatchingLabels{v1alpha1.LabelBackupUID: string(s.UID)})
+	return made.Items, err
+}

@@ -1,0 +1,160 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/lull-dev/lull/hooks"
+	"github.com/lull-dev/lull/snapshot"
+)
+
+const (
+	// thawLimit bounds the release of an application in one go.
+	thawLimit = 30 * time.Second
+	// maxReserve and the quarter are what is kept of the timeout for the thaw,
+	// so that it is over by the deadline and doesn't only begin there.
+	maxReserve = 5 * time.Second
+)
+
+// trial is what was seen in one attempt.
+type trial struct {
+	firstHeldAt, heldAt, cutAt, thawedAt time.Time
+	// releases of the pods, by their UIDs.
+	releases map[types.UID]hooks.Release
+	// observed snapshots, by their claims.
+	observed map[string]snapshot.Observed
+	// unchanged: the same pods mounted the volumes before and after.
+	unchanged bool
+	// err is why the snapshots were not all cut while the application held.
+	err error
+}
+
+// run freezes, cuts and thaws. Whatever happens in it, and also when the
+// manager is told to stop, it ends with the thaw.
+func (r *VolumeBackupReconciler) run(ctx context.Context, s *backupScope, p *plan) *trial {
+	if len(p.targets) > 0 {
+		frozenApplications.Inc()
+		defer frozenApplications.Dec()
+	}
+	t := &trial{}
+	watch, err := r.watchCuts(ctx, s)
+	if err != nil {
+		t.err, t.releases = err, nothingFrozen(p)
+		return t
+	}
+	defer watch.stop()
+	budget, cancel := context.WithTimeoutCause(ctx, p.timeout-reserve(p.timeout), errBudget)
+	defer cancel()
+	life, end := context.WithTimeout(context.WithoutCancel(ctx), p.timeout+thawLimit)
+	defer end()
+	quiet, err := hooks.Begin(budget, life, r.Executor, r.Clock, p.targets)
+	if t.err = err; err == nil {
+		t.firstHeldAt, t.heldAt = quiet.FirstHeldAt(), quiet.HeldAt()
+		t.err = r.cut(budget, s, watch, quiet.Lost(), t)
+	}
+	r.thaw(ctx, quiet, t)
+	if t.err == nil {
+		t.unchanged, t.err = r.unchanged(ctx, s, p)
+	}
+	return t
+}
+
+// errBudget is the cause of a context whose share of the timeout is used up.
+var errBudget = errors.New("not done within the timeout")
+
+func reserve(timeout time.Duration) time.Duration {
+	return min(maxReserve, timeout/4)
+}
+
+// thaw releases everything, in time of its own: the reconcile's may be over.
+func (r *VolumeBackupReconciler) thaw(ctx context.Context, quiet *hooks.Quieted, t *trial) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), thawLimit)
+	defer cancel()
+	t.releases = quiet.End(ctx)
+	for _, release := range t.releases {
+		if release.At.After(t.thawedAt) {
+			t.thawedAt = release.At
+		}
+	}
+}
+
+// nothingFrozen are the releases of an attempt that ended before its first
+// command.
+func nothingFrozen(p *plan) map[types.UID]hooks.Release {
+	releases := map[types.UID]hooks.Release{}
+	for _, target := range p.targets {
+		releases[target.UID] = hooks.Release{Thawed: true}
+	}
+	return releases
+}
+
+// unchanged compares who mounts the volumes after the cut with before: a pod
+// that has come meanwhile wasn't quieted. One that has gone is no matter.
+func (r *VolumeBackupReconciler) unchanged(ctx context.Context, s *backupScope, p *plan) (bool, error) {
+	pods, err := podsIn(context.WithoutCancel(ctx), r.Live, s.Namespace)
+	if err != nil {
+		return false, fmt.Errorf("could not see whether another pod had come: %w", err)
+	}
+	for uid := range mounters(pods, p.claims()) {
+		if !p.mounters[uid] {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func (t *trial) allThawed() bool {
+	for _, release := range t.releases {
+		if !release.Thawed {
+			return false
+		}
+	}
+	return true
+}
+
+func (t *trial) testified() bool {
+	for _, release := range t.releases {
+		if !release.Testified {
+			return false
+		}
+	}
+	return true
+}
+
+// frozenFor is the time from the first freeze to the last thaw, 0 where the
+// application was never wholly frozen.
+func (t *trial) frozenFor() time.Duration {
+	if t.firstHeldAt.IsZero() || t.thawedAt.IsZero() {
+		return 0
+	}
+	return t.thawedAt.Sub(t.firstHeldAt)
+}
+
+// failure is why the attempt proves nothing, with all that was said on it.
+func (t *trial) failure() string {
+	said := map[string]bool{}
+	var parts []string
+	add := func(err error) {
+		if err != nil && !said[err.Error()] {
+			said[err.Error()] = true
+			parts = append(parts, err.Error())
+		}
+	}
+	add(t.err)
+	for _, uid := range slices.Sorted(maps.Keys(t.releases)) {
+		if release := t.releases[uid]; t.err == nil || !release.Thawed {
+			add(release.Err)
+		}
+	}
+	if len(parts) == 0 {
+		parts = append(parts, "another pod began to use the volumes while they were cut")
+	}
+	return strings.Join(parts, "; ")
+}

@@ -1,0 +1,312 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot"
+)
+
+// asked is true for a restore that its owner wants undone, and that isn't.
+// One whose undoing failed is tried once more when it is asked for.
+func asked(v *v1alpha1.VolumeRestore) bool {
+	if !v.Spec.RollBack || v.Status.Strategy == "" || meta.IsStatusConditionTrue(v.Status.Conditions, v1alpha1.ConditionRolledBack) {
+		return false
+	}
+	if refused := meta.FindStatusCondition(v.Status.Conditions, v1alpha1.ConditionRolledBack); refused != nil && refused.ObservedGeneration == v.Generation && v.Status.RollBack == nil {
+		return false
+	}
+	rb := v.Status.RollBack
+	return rb == nil || rb.EndedAt != nil && rb.Reason != v1alpha1.ReasonRollBackAsked
+}
+
+// rollBackAsAsked begins to undo a restore, or says why it can't be.
+func (r *VolumeRestoreReconciler) rollBackAsAsked(ctx context.Context, s *restoreScope) outcome {
+	if snapshot.RestoreEnded(s.VolumeRestore) {
+		r.turn.Lock()
+		defer r.turn.Unlock()
+		if out, waits := r.awaitTurn(ctx, s, *s.Status.Application); waits {
+			return out
+		}
+	}
+	o, err := r.observe(ctx, s)
+	if err != nil {
+		return again(err)
+	}
+	if err := r.mayRollBack(ctx, s, o); err != nil {
+		p := problemOf(err)
+		if p == nil {
+			return again(err)
+		}
+		return r.refuse(ctx, s, p.Reason, p.Message)
+	}
+	if w := o.Workload; w != nil && s.Status.Replicas != nil && snapshot.RestoreEnded(s.VolumeRestore) && w.Replicas > 0 {
+		// Its owner may have scaled it since.
+		s.Status.Replicas, s.Status.Paused, s.Status.WasReady = &w.Replicas, w.Paused, w.Unready == ""
+	}
+	return r.rollBack(ctx, s, v1alpha1.ReasonRollBackAsked, "undone as asked by spec.rollBack")
+}
+
+// mayRollBack refuses what would not be an undoing.
+func (r *VolumeRestoreReconciler) mayRollBack(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved) error {
+	if s.Status.Strategy == v1alpha1.StrategyClaimsOnly {
+		return v1alpha1.Problemf(v1alpha1.ReasonNothingToRollBack, "this restore only made claims and touched no application: delete the claims where they aren't wanted (kubectl delete pvc -l %s=%s)", v1alpha1.LabelRestoreUID, s.UID)
+	}
+	if s.Status.ScaledDownAt == nil {
+		return nil
+	}
+	previous := 0
+	for i := range s.Status.Claims {
+		c := &s.Status.Claims[i]
+		if c.PreviousVolume == "" {
+			continue
+		}
+		previous++
+		if o.Volumes[c.PreviousVolume] == nil || s.Status.Strategy == v1alpha1.StrategyRepoint && o.Claims[c.PreviousClaim] == nil {
+			return v1alpha1.Problemf(v1alpha1.ReasonPreviousGone, "the previous volume %s of claim %s is gone, so this restore can't be undone: restore from a backup of before", c.PreviousVolume, c.PreviousClaim)
+		}
+	}
+	if previous == 0 {
+		return v1alpha1.Problemf(v1alpha1.ReasonNothingToRollBack, "the application had no volumes before this restore: there is nothing to go back to")
+	}
+	if !snapshot.RestoreEnded(s.VolumeRestore) || s.is(v1alpha1.ConditionFailed) {
+		return nil
+	}
+	return r.notSuperseded(ctx, s, o)
+}
+
+// notSuperseded is nil where the application runs on what this restore gave
+// it, or a later one that stands: then it is undone along with this one.
+func (r *VolumeRestoreReconciler) notSuperseded(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved) error {
+	var all v1alpha1.VolumeRestoreList
+	if err := r.Live.List(ctx, &all, client.InNamespace(s.Namespace)); err != nil {
+		return err
+	}
+	for i := range s.Status.Claims {
+		c := &s.Status.Claims[i]
+		mounted := o.Workload == nil || c.TemporaryClaim == "" || o.Workload.MayMount(c.RestoredClaim)
+		if mounted && snapshot.OnRestored(s.VolumeRestore, c, o) {
+			continue
+		}
+		now := current(s.VolumeRestore, c, o)
+		if !givenByLater(s.VolumeRestore, all.Items, now) {
+			return v1alpha1.Problemf(v1alpha1.ReasonSuperseded,
+				"the application no longer runs on %s, which this restore gave it, but on %s: undo or restore what put it there instead. Nothing was touched", leadsTo(s.VolumeRestore, c), orNothing(now))
+		}
+	}
+	return nil
+}
+
+// current is what the application mounts now in the place of a claim.
+func current(v *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, o snapshot.RestoreObserved) string {
+	if v.Status.Strategy != v1alpha1.StrategyRepoint {
+		if o.Workload != nil && !o.Workload.MayMount(c.RestoredClaim) {
+			return "another claim"
+		}
+		return snapshot.BoundVolume(c, o)
+	}
+	if o.Workload != nil && len(c.TemplateVolumes) > 0 {
+		return o.Workload.ClaimAt(c.TemplateVolumes[0])
+	}
+	return ""
+}
+
+func leadsTo(v *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim) string {
+	if v.Status.Strategy == v1alpha1.StrategyRepoint {
+		return c.RestoredClaim
+	}
+	return c.RestoredVolume
+}
+
+func orNothing(name string) string {
+	if name == "" {
+		return "nothing"
+	}
+	return name
+}
+
+func givenByLater(mine *v1alpha1.VolumeRestore, all []v1alpha1.VolumeRestore, now string) bool {
+	for i := range all {
+		other := &all[i]
+		stands := other.UID != mine.UID && other.Status.RollBack == nil && meta.IsStatusConditionTrue(other.Status.Conditions, v1alpha1.ConditionComplete)
+		if !stands || other.Status.CompletionTime.Before(mine.Status.CompletionTime) {
+			continue
+		}
+		for j := range other.Status.Claims {
+			if now != "" && leadsTo(other, &other.Status.Claims[j]) == now {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// refuse says why a restore isn't undone. It stays as it was.
+func (r *VolumeRestoreReconciler) refuse(ctx context.Context, s *restoreScope, reason, message string) outcome {
+	s.set(r.Clock, v1alpha1.ConditionRolledBack, false, reason, "%s", message)
+	s.set(r.Clock, v1alpha1.ConditionStalled, true, reason, "%s", message)
+	if err := r.save(ctx, s); err != nil {
+		return again(err)
+	}
+	record(r.Events, s.VolumeRestore, eventRollBackRefused(reason, message))
+	return rest()
+}
+
+// refuseRollBack says that a restore that has undone itself can't be undone
+// again. Where nothing is asked it does nothing.
+func (r *VolumeRestoreReconciler) refuseRollBack(s *restoreScope) outcome {
+	rb := s.Status.RollBack
+	if !s.Spec.RollBack || rb == nil || rb.Reason == v1alpha1.ReasonRollBackAsked || !s.is(v1alpha1.ConditionRolledBack) {
+		return rest()
+	}
+	if c := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionStalled); c != nil && c.Reason == v1alpha1.ReasonAlreadyRolledBack {
+		return rest()
+	}
+	message := "this restore was rolled back already, so there is nothing to undo: " + rb.Message
+	s.set(r.Clock, v1alpha1.ConditionStalled, true, v1alpha1.ReasonAlreadyRolledBack, "%s", message)
+	record(r.Events, s.VolumeRestore, eventRollBackRefused(v1alpha1.ReasonAlreadyRolledBack, message))
+	return rest()
+}
+
+// giveUp undoes a restore that can't go on, or leaves it where that is wanted.
+// What failed while undoing needs a person.
+func (r *VolumeRestoreReconciler) giveUp(ctx context.Context, s *restoreScope, reason, message string) outcome {
+	if s.Status.RollBack != nil {
+		return r.fail(ctx, s, v1alpha1.ReasonRollBackFailed, message+". "+byHandBack(s.VolumeRestore))
+	}
+	if s.Spec.OnFailure == v1alpha1.RestoreLeave && s.Status.ScaledDownAt != nil && s.DeletionTimestamp.IsZero() {
+		return r.fail(ctx, s, reason, message+". It is left as it is; spec.rollBack: true undoes it")
+	}
+	return r.rollBack(ctx, s, reason, message)
+}
+
+// rollBack writes down that the restore is undone from here.
+func (r *VolumeRestoreReconciler) rollBack(ctx context.Context, s *restoreScope, reason, message string) outcome {
+	s.Status.RollBack = &v1alpha1.RollBackStatus{Reason: reason, Message: message, StartedAt: *microTime(r.Clock.Now())}
+	s.Status.Step = ""
+	meta.RemoveStatusCondition(&s.Status.Conditions, v1alpha1.ConditionStalled)
+	s.set(r.Clock, v1alpha1.ConditionRolledBack, false, v1alpha1.ReasonRollingBack, "%s", message)
+	s.working(r.Clock, v1alpha1.ReasonRollingBack, "goes back to the previous volumes: %s", message)
+	if err := r.save(ctx, s); err != nil {
+		return again(err)
+	}
+	record(r.Events, s.VolumeRestore, eventRollingBack("goes back to the previous volumes: "+message))
+	return goOn()
+}
+
+// rolledBack ends the undoing of a restore. One that was complete stays so;
+// one that wasn't has failed.
+func (r *VolumeRestoreReconciler) rolledBack(ctx context.Context, s *restoreScope) outcome {
+	rb := s.Status.RollBack
+	message := "the application runs on its previous volumes: " + rb.Message
+	if s.Status.ScaledDownAt == nil {
+		message = "nothing was stopped: " + rb.Message
+	}
+	s.set(r.Clock, v1alpha1.ConditionRolledBack, true, v1alpha1.ReasonRolledBack, "%s", message)
+	if s.Status.ScaledDownAt != nil {
+		s.set(r.Clock, v1alpha1.ConditionSwapped, false, v1alpha1.ReasonRolledBack, "the claims lead to their previous volumes")
+	}
+	if !s.is(v1alpha1.ConditionComplete) {
+		s.set(r.Clock, v1alpha1.ConditionFailed, true, rb.Reason, "%s", rb.Message)
+		s.set(r.Clock, v1alpha1.ConditionComplete, false, rb.Reason, "%s", rb.Message)
+	}
+	meta.RemoveStatusCondition(&s.Status.Conditions, v1alpha1.ConditionStalled)
+	r.end(s)
+	if err := r.save(ctx, s); err != nil {
+		return again(err)
+	}
+	restoresTotal.WithLabelValues(string(v1alpha1.RestoreRolledBack), string(s.Status.Strategy)).Inc()
+	record(r.Events, s.VolumeRestore, eventRolledBack(message))
+	if !s.is(v1alpha1.ConditionComplete) {
+		record(r.Events, s.VolumeRestore, eventRestoreFailed(rb.Message))
+	}
+	return rest()
+}
+
+// byHandBack is what a person does where going back failed.
+func byHandBack(v *v1alpha1.VolumeRestore) string {
+	var volumes []string
+	for _, c := range v.Status.Claims {
+		if c.PreviousVolume != "" {
+			volumes = append(volumes, fmt.Sprintf("%s (claim %s)", c.PreviousVolume, c.PreviousClaim))
+		}
+	}
+	had := int32(0)
+	if v.Status.Replicas != nil {
+		had = *v.Status.Replicas
+	}
+	return fmt.Sprintf("Nothing is lost: the previous volumes are kept: %s. The application had %d replica(s): kubectl scale -n %s %s/%s --replicas=%d. docs/restore.md says how to go back by hand",
+		strings.Join(volumes, ", "), had, v.Namespace, strings.ToLower(string(v.Status.Application.Kind)), v.Status.Application.Name, had)
+}
+
+// discard gives the previous volumes back as they were. The new ones are kept
+// where the application has run on them, for what it wrote there, and removed
+// where it has not: the backup still holds what is in them.
+func (r *VolumeRestoreReconciler) discard(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved) outcome {
+	if s.Status.ScaledDownAt != nil {
+		if err := r.pauseAgain(ctx, s, o); err != nil {
+			return again(err)
+		}
+	}
+	for i := range s.Status.Claims {
+		c := &s.Status.Claims[i]
+		if err := r.changeVolume(ctx, o.Volumes[c.PreviousVolume], ownPolicy(c.PreviousPolicy)); err != nil {
+			return again(err)
+		}
+		if previous := o.Claims[c.PreviousClaim]; previous != nil && previous.Labels[v1alpha1.LabelPrevious] != "" {
+			if err := r.changeClaim(ctx, previous, func(claim *corev1.PersistentVolumeClaim) { r.unmarkPrevious(claim) }); err != nil {
+				return again(err)
+			}
+		}
+		if snapshot.InUse(s.VolumeRestore, c, o) {
+			if err := r.changeVolume(ctx, o.Volumes[c.RestoredVolume], ownPolicy(c.RestoredPolicy)); err != nil {
+				return again(err)
+			}
+			continue
+		}
+		if err := r.discardRestored(ctx, s, c, o); err != nil {
+			return again(err)
+		}
+	}
+	return r.lookAgain(s, o)
+}
+
+// unmarkPrevious makes a claim that was replaced the application's again. One
+// that an earlier restore made keeps the labels of that.
+func (r *VolumeRestoreReconciler) unmarkPrevious(claim *corev1.PersistentVolumeClaim) {
+	if claim.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy {
+		delete(claim.Labels, v1alpha1.LabelPrevious)
+		return
+	}
+	unmark(claim)
+}
+
+func (r *VolumeRestoreReconciler) discardRestored(ctx context.Context, s *restoreScope, c *v1alpha1.RestoredClaim, o snapshot.RestoreObserved) error {
+	v, claim := o.Volumes[c.RestoredVolume], o.Claims[snapshot.NewClaimName(c)]
+	if s.Status.ScaledUpAt != nil {
+		if err := r.changeVolume(ctx, v, r.retain(s, c, true)); err != nil || c.TemporaryClaim != "" {
+			return err
+		}
+		return r.changeClaim(ctx, claim, func(claim *corev1.PersistentVolumeClaim) { r.markPrevious(s, c, claim) })
+	}
+	if err := r.changeVolume(ctx, v, func(v *corev1.PersistentVolume) {
+		ownPolicy(c.RestoredPolicy)(v)
+		if ref := v.Spec.ClaimRef; c.TemporaryClaim != "" && ref != nil && ref.Name == c.RestoredClaim {
+			// The UID is no claim's: the volume is released, and goes as its
+			// class says.
+			reservedFor(s.Namespace, c.TemporaryClaim, s.UID)(v)
+		}
+	}); err != nil {
+		return err
+	}
+	if claim != nil && claim.Labels[v1alpha1.LabelRestoreUID] == string(s.UID) {
+		return r.deleteClaim(ctx, claim)
+	}
+	return nil
+}

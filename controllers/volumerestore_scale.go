@@ -1,0 +1,133 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot"
+)
+
+// lookEvery bounds a wait that a watch should end earlier.
+const lookEvery = 2 * time.Second
+
+// scaleDown tells the application to stop. How many replicas it had is in the
+// status.
+func (r *VolumeRestoreReconciler) scaleDown(ctx context.Context, o snapshot.RestoreObserved) outcome {
+	if o.Workload == nil || o.Workload.Replicas == 0 {
+		return goOn()
+	}
+	if err := r.scale(ctx, o.Workload, 0); err != nil {
+		return again(err)
+	}
+	return goOn()
+}
+
+// awaitGone waits until all pods are gone, not only until none is wanted: two
+// must never write to one volume. A pod that hangs is never forced.
+func (r *VolumeRestoreReconciler) awaitGone(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved) outcome {
+	since := s.Status.ScaledDownAt
+	if s.Status.RollBack != nil && s.Status.RollBack.ScaledDownAt != nil {
+		since = s.Status.RollBack.ScaledDownAt
+	}
+	var names []string
+	grace := time.Duration(0)
+	for i := range o.Pods {
+		names = append(names, o.Pods[i].Name)
+		grace = max(grace, time.Duration(ptr.Deref(o.Pods[i].Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds))*time.Second)
+	}
+	slices.Sort(names)
+	left := since.Add(grace + s.Spec.ReadyTimeout.Duration).Sub(r.Clock.Now())
+	message := "waits until these pods are gone: " + strings.Join(names, ", ")
+	if left <= 0 {
+		return r.giveUp(ctx, s, v1alpha1.ReasonPodsRemain, fmt.Sprintf(
+			"pod(s) %s hang and were not forced, since on a lost node that ruins data: kubectl describe pod -n %s %s says what holds them", strings.Join(names, ", "), s.Namespace, names[0]))
+	}
+	s.set(r.Clock, v1alpha1.ConditionScaledDown, false, v1alpha1.ReasonPodsRemain, "%s", message)
+	s.working(r.Clock, string(snapshot.StepAwaitGone), "%s", message)
+	return waitFor(min(left, lookEvery))
+}
+
+// scaleUp tells the application to start, with what it had.
+func (r *VolumeRestoreReconciler) scaleUp(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved) outcome {
+	if o.Workload == nil || s.Status.Replicas == nil || o.Workload.Replicas == *s.Status.Replicas {
+		return goOn()
+	}
+	if err := r.scale(ctx, o.Workload, *s.Status.Replicas); err != nil {
+		return again(err)
+	}
+	return goOn()
+}
+
+// awaitReadyAgain waits until the application is ready for what it was told
+// last. Where it isn't in time, the restore is undone.
+func (r *VolumeRestoreReconciler) awaitReadyAgain(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved) outcome {
+	began := s.Status.ScaledUpAt
+	if s.Status.RollBack != nil {
+		began = s.Status.RollBack.ScaledUpAt
+	}
+	if o.Workload == nil || o.Workload.Unready == "" {
+		return r.readyAgain(ctx, s, o)
+	}
+	message := "waits until the application is ready: " + o.Workload.Unready
+	trouble := troubleOf(o.Pods)
+	if trouble != "" {
+		message += "; " + trouble
+	}
+	left := began.Add(s.Spec.ReadyTimeout.Duration).Sub(r.Clock.Now())
+	if left > 0 {
+		s.set(r.Clock, v1alpha1.ConditionApplicationReady, false, v1alpha1.ReasonNotReady, "%s", message)
+		s.working(r.Clock, string(snapshot.StepAwaitStart), "%s", message)
+		return waitFor(min(left, lookEvery))
+	}
+	if s.Status.RollBack != nil && !s.Status.WasReady {
+		return r.readyAgain(ctx, s, o) // it wasn't before either
+	}
+	return r.giveUp(ctx, s, v1alpha1.ReasonReadyTimeout, fmt.Sprintf("the application was not ready within %s: %s", s.Spec.ReadyTimeout.Duration, strings.TrimPrefix(message, "waits until the application is ready: ")))
+}
+
+// troubleOf is what keeps the first pod that isn't ready from being so.
+func troubleOf(pods []corev1.Pod) string {
+	for i := range pods {
+		if rank(&pods[i]) > 0 {
+			return fmt.Sprintf("pod %s: %s", pods[i].Name, podTrouble(&pods[i]))
+		}
+	}
+	return ""
+}
+
+func (r *VolumeRestoreReconciler) readyAgain(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved) outcome {
+	now := r.Clock.Now()
+	message := "the application is ready"
+	isReady := o.Workload != nil && o.Workload.Unready == ""
+	if !isReady {
+		message = "the application isn't ready, nor was it before"
+	}
+	from := s.Status.ScaledDownAt
+	if rb := s.Status.RollBack; rb != nil {
+		rb.ReadyAt = microTime(now)
+		if s.is(v1alpha1.ConditionComplete) && rb.ScaledDownAt != nil {
+			from = rb.ScaledDownAt
+		}
+	}
+	if isReady && ptr.Deref(s.Status.Replicas, 0) > 0 {
+		down := now.Sub(from.Time).Round(time.Millisecond)
+		downtimeSeconds.Observe(down.Seconds())
+		message += fmt.Sprintf(", it was down for %s", down)
+		if s.Status.RollBack == nil || s.Status.Downtime == nil {
+			s.Status.Downtime = &metav1.Duration{Duration: down}
+		}
+	}
+	s.set(r.Clock, v1alpha1.ConditionApplicationReady, isReady || s.Status.RollBack == nil, v1alpha1.ReasonApplicationReady, "%s", message)
+	if err := r.save(ctx, s); err != nil {
+		return again(err)
+	}
+	return goOn()
+}
