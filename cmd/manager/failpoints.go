@@ -1,0 +1,213 @@
+//go:build failpoints
+
+// This file is in the build of the fault suite alone (test/faults). It stops
+// the manager before and after every write to the API and at every word of a
+// held session, tells the suite where it is, and waits until it is told to go
+// on. The suite may kill it there.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apiruntime "k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/lull-dev/lull/hooks"
+)
+
+const (
+	// envSocket names the unix socket on which the suite listens.
+	envSocket = "LULL_FAILPOINTS"
+	// envNamespace is the only namespace that this manager looks into, so that
+	// many can be tried side by side.
+	envNamespace = "LULL_FAILPOINTS_NAMESPACE"
+)
+
+// reach tells the suite that a failpoint is reached: what is done there, by
+// which functions, and the moment. It comes back when the suite hangs up, with
+// the error that it wants to be met, nil for none.
+func reach(what, by, moment string) error {
+	conn, err := net.Dial("unix", os.Getenv(envSocket))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "failpoints: the suite is gone:", err)
+		os.Exit(3)
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprintf(conn, "%s\t%s\t%s\n", what, by, moment); err != nil {
+		return nil
+	}
+	wanted, err := io.ReadAll(conn)
+	if err != nil {
+		return nil
+	}
+	return answers[string(wanted)]
+}
+
+// answers of the API server, or of nobody, by what the suite calls them.
+var answers = map[string]error{
+	"conflict": apierrors.NewConflict(schema.GroupResource{}, "object", errors.New("somebody was faster")),
+	"internal": apierrors.NewInternalError(errors.New("etcd has no leader")),
+	"busy":     apierrors.NewTooManyRequests("try again later", 1),
+	"timeout":  apierrors.NewTimeoutError("no answer in time", 1),
+	"broken":   io.ErrUnexpectedEOF,
+}
+
+// around reaches the failpoints before and after a write. An error before
+// keeps it from being done, one after loses its answer.
+func around(what string, write func() error) error {
+	by := callers()
+	if err := reach(what, by, "before"); err != nil {
+		return err
+	}
+	err := write()
+	if lost := reach(what, by, "after"); lost != nil {
+		return lost
+	}
+	return err
+}
+
+// ours are the functions whose calls name a failpoint; closures count as the
+// functions that they are written in.
+var (
+	ours    = regexp.MustCompile(`^github\.com/lull-dev/lull/(controllers|hooks)\.(.*)$`)
+	closure = regexp.MustCompile(`(\.func\d+|\.gowrap\d+|-fm|-range\d+|\.\d+)+$`)
+)
+
+// callers are our functions on the stack, the innermost first.
+func callers() string {
+	pcs := make([]uintptr, 128)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
+	var names []string
+	for more := true; more; {
+		var frame runtime.Frame
+		frame, more = frames.Next()
+		m := ours.FindStringSubmatch(frame.Function)
+		if m == nil {
+			continue
+		}
+		name := strings.NewReplacer("(*", "", ")", "", "Reconciler", "").Replace(closure.ReplaceAllString(m[2], ""))
+		if m[1] != "controllers" {
+			name = m[1] + "." + name
+		}
+		if len(names) == 0 || names[len(names)-1] != name {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, "<")
+}
+
+// failClient puts failpoints around the writes of the manager's client.
+func failClient(options *ctrl.Options) {
+	if namespace := os.Getenv(envNamespace); namespace != "" {
+		options.Cache.DefaultNamespaces = map[string]cache.Config{namespace: {}}
+	}
+	options.NewClient = func(config *rest.Config, o client.Options) (client.Client, error) {
+		c, err := client.NewWithWatch(config, o)
+		if err != nil {
+			return nil, err
+		}
+		return interceptor.NewClient(c, failWrites()), nil
+	}
+}
+
+func failWrites() interceptor.Funcs {
+	return interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
+			return around("Create", func() error { return c.Create(ctx, obj, opts...) })
+		},
+		Update: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.UpdateOption) error {
+			return around("Update", func() error { return c.Update(ctx, obj, opts...) })
+		},
+		Patch: func(ctx context.Context, c client.WithWatch, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
+			return around("Patch", func() error { return c.Patch(ctx, obj, patch, opts...) })
+		},
+		Apply: func(ctx context.Context, c client.WithWatch, obj apiruntime.ApplyConfiguration, opts ...client.ApplyOption) error {
+			return around("Apply", func() error { return c.Apply(ctx, obj, opts...) })
+		},
+		Delete: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.DeleteOption) error {
+			return around("Delete", func() error { return c.Delete(ctx, obj, opts...) })
+		},
+		DeleteAllOf: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.DeleteAllOfOption) error {
+			return around("DeleteAllOf", func() error { return c.DeleteAllOf(ctx, obj, opts...) })
+		},
+		SubResourceCreate: func(ctx context.Context, c client.Client, sub string, obj, subObj client.Object, opts ...client.SubResourceCreateOption) error {
+			return around("sub.Create", func() error { return c.SubResource(sub).Create(ctx, obj, subObj, opts...) })
+		},
+		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, obj client.Object, opts ...client.SubResourceUpdateOption) error {
+			return around("sub.Update", func() error { return c.SubResource(sub).Update(ctx, obj, opts...) })
+		},
+		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+			return around("sub.Patch", func() error { return c.SubResource(sub).Patch(ctx, obj, patch, opts...) })
+		},
+	}
+}
+
+// failExecutor puts failpoints around the commands in containers, and at the
+// words of those that have an input: held sessions.
+func failExecutor(e hooks.Executor) hooks.Executor { return failing{e} }
+
+type failing struct{ hooks.Executor }
+
+func (f failing) Exec(ctx context.Context, c hooks.Container, command []string, s hooks.Streams) error {
+	if s.In != nil {
+		by := callers() // the words come on goroutines of their own
+		s.In = &failInput{Reader: s.In, by: by}
+		s.Out = &failOutput{next: s.Out, by: by}
+	}
+	return around("Exec", func() error { return f.Executor.Exec(ctx, c, command, s) })
+}
+
+// failInput reaches a failpoint when its end is asked for, before the session
+// gets it.
+type failInput struct {
+	io.Reader
+	by   string
+	once sync.Once
+}
+
+func (i *failInput) Read(b []byte) (int, error) {
+	n, err := i.Reader.Read(b)
+	if err != nil {
+		i.once.Do(func() { _ = reach("Exec", i.by, "release") }) // an input has no answer
+	}
+	return n, err
+}
+
+// failOutput reaches a failpoint at each word, before the manager has it.
+type failOutput struct {
+	next io.Writer
+	by   string
+	rest []byte
+}
+
+func (o *failOutput) Write(b []byte) (int, error) {
+	o.rest = append(o.rest, b...)
+	for {
+		line, rest, found := bytes.Cut(o.rest, []byte("\n"))
+		if !found {
+			return o.next.Write(b)
+		}
+		if word := string(bytes.TrimSpace(line)); word == "HELD" || word == "STILL_HELD" {
+			if err := reach("Exec", o.by, word); err != nil {
+				return 0, err
+			}
+		}
+		o.rest = rest
+	}
+}

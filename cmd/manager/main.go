@@ -1,0 +1,173 @@
+// manager runs the controllers of Lull.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"time"
+
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers"
+	"github.com/lull-dev/lull/hooks"
+)
+
+const (
+	leaseName = "lull-manager"
+	// shutdownTimeout bounds the release of all sessions when the manager is
+	// told to stop. The pod's grace period is longer.
+	shutdownTimeout = 45 * time.Second
+)
+
+type flags struct {
+	metricsAddress, probeAddress string
+	leaderElect                  bool
+	options                      controllers.Options
+	restore                      controllers.RestoreOptions
+}
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "prove" {
+		prove(os.Args[2:])
+		return
+	}
+	f := parseFlags()
+	if err := run(ctrl.SetupSignalHandler(), f); err != nil {
+		fmt.Fprintln(os.Stderr, "manager:", err)
+		os.Exit(1)
+	}
+}
+
+func parseFlags() flags {
+	f := flags{options: controllers.DefaultOptions(), restore: controllers.DefaultRestoreOptions()}
+	o := &f.options
+	flag.StringVar(&f.metricsAddress, "metrics-bind-address", ":8443", "Address of the metrics endpoint: HTTPS, for whoever may get /metrics. 0 turns it off.")
+	flag.StringVar(&f.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz.")
+	flag.BoolVar(&f.leaderElect, "leader-elect", false, "Let only one of several managers work.")
+	flag.IntVar(&o.MaxSnapshotsInFlight, "max-snapshots-in-flight", o.MaxSnapshotsInFlight, "How many snapshots a driver cuts at once; a freeze waits for its turn before it begins.")
+	flag.IntVar(&o.Workers, "workers", o.Workers, "How many backups are worked on at once.")
+	flag.DurationVar(&o.NotFoundTimeout, "not-found-timeout", o.NotFoundTimeout, "How long a backup waits for an object that isn't there.")
+	flag.DurationVar(&o.PrepareTimeout, "prepare-timeout", o.PrepareTimeout, "How long a backup waits for claims that bind and pods that start.")
+	flag.DurationVar(&o.CutTimeout, "cut-timeout", o.CutTimeout, "How long the volumes of an application that isn't frozen may take to be cut.")
+	flag.DurationVar(&o.ReadyTimeout, "ready-timeout", o.ReadyTimeout, "How long snapshots may take from cut to ready.")
+	flag.StringVar(&f.restore.Image, "image", "", "Image of the pods that prove restored claims, this one's. Default: that of the pod POD_NAME.")
+	flag.DurationVar(&f.restore.ClaimTimeout, "claim-timeout", f.restore.ClaimTimeout, "How long a restore's claims may take to bind and mount, before anything is stopped.")
+	logging := zap.Options{}
+	logging.BindFlags(flag.CommandLine)
+	flag.Parse()
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
+	return f
+}
+
+func run(ctx context.Context, f flags) error {
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return err
+	}
+	// The freeze must not wait for a client's own rate limit.
+	config.QPS, config.Burst = 200, 400
+	options, err := managerOptions(config, f)
+	if err != nil {
+		return err
+	}
+	mgr, err := ctrl.NewManager(config, options)
+	if err != nil {
+		return err
+	}
+	executor, err := hooks.NewExecutor(config)
+	if err != nil {
+		return err
+	}
+	executor = failExecutor(executor)
+	backups := &controllers.VolumeBackupReconciler{
+		Client:   mgr.GetClient(),
+		Live:     mgr.GetAPIReader(),
+		Cache:    mgr.GetCache(),
+		Executor: executor,
+		Events:   mgr.GetEventRecorder("lull"),
+		Clock:    clock.RealClock{},
+		Options:  f.options,
+	}
+	if err := backups.SetupWithManager(mgr); err != nil {
+		return err
+	}
+	if err := setUpRestores(ctx, mgr, f.restore); err != nil {
+		return err
+	}
+	if err := probes(mgr); err != nil {
+		return err
+	}
+	err = mgr.Start(ctx)
+	// A manager that lost its lease comes back from Start at once: whatever is
+	// frozen is still let go before it ends.
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	backups.Drain(drain)
+	return err
+}
+
+func managerOptions(config *rest.Config, f flags) (ctrl.Options, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, snapshotv1.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return ctrl.Options{}, err
+		}
+	}
+	timeout := shutdownTimeout
+	options := ctrl.Options{
+		Scheme: scheme,
+		Metrics: server.Options{
+			BindAddress: f.metricsAddress, SecureServing: true, FilterProvider: filters.WithAuthenticationAndAuthorization,
+		},
+		HealthProbeBindAddress:  f.probeAddress,
+		GracefulShutdownTimeout: &timeout,
+		Cache: cache.Options{
+			DefaultTransform: cache.TransformStripManagedFields(),
+			ByObject: map[client.Object]cache.ByObject{
+				&snapshotv1.VolumeSnapshot{}: {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})},
+			},
+		},
+		LeaderElection:                f.leaderElect,
+		LeaderElectionID:              leaseName,
+		LeaderElectionReleaseOnCancel: true,
+	}
+	failClient(&options)
+	if namespace, pod := os.Getenv("POD_NAMESPACE"), os.Getenv("POD_NAME"); f.leaderElect && namespace != "" && pod != "" {
+		lock, err := podLock(config, namespace, pod)
+		options.LeaderElectionResourceLockInterface = lock
+		return options, err
+	}
+	return options, nil
+}
+
+// podLock is a lease in the name of this pod. A container that was killed and
+// started again in it takes up its own lease at once, without waiting until it
+// runs out: there may be something to thaw.
+func podLock(config *rest.Config, namespace, pod string) (resourcelock.Interface, error) {
+	const renewDeadline = 10 * time.Second // controller-runtime's default
+	return resourcelock.NewFromKubeconfig(resourcelock.LeasesResourceLock, namespace, leaseName,
+		resourcelock.ResourceLockConfig{Identity: pod}, config, renewDeadline)
+}
+
+func probes(mgr ctrl.Manager) error {
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return err
+	}
+	return mgr.AddReadyzCheck("ping", healthz.Ping)
+}
