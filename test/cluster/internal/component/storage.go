@@ -1,0 +1,98 @@
+package component
+
+import (
+	"github.com/lull-dev/lull/test/cluster/internal/layout"
+)
+
+// The storage controllers may talk to the API server as fast as they like, have
+// workers enough, and try again soon: tests compare the time a snapshot takes
+// with the time an application is frozen for it, and storage that fails on
+// purpose should not be waited for longer than it fails.
+var eager = []string{
+	"--kube-api-qps=100",
+	"--kube-api-burst=200",
+	"--retry-interval-start=200ms",
+	"--retry-interval-max=5s",
+}
+
+// driverTimeout is how long a call of the driver may take. The driver can be
+// told to be slow.
+const driverTimeout = "5m"
+
+func driver() Component {
+	return Component{
+		Name: Driver,
+		Args: []string{
+			"--endpoint=unix://" + layout.CSISocket,
+			"--node-id=" + layout.NodeName,
+			"--data-dir=" + layout.CSI,
+			"--kubelet-dir=" + layout.Kubelet,
+			"--driver-name=" + layout.DriverName,
+		},
+		Ready: driverReady,
+	}
+}
+
+func snapshotController() Component {
+	return Component{
+		Name: SnapshotController,
+		Args: append([]string{
+			"--kubeconfig=" + layout.KubeconfigOf(SnapshotController),
+			"--worker-threads=20",
+			"--http-endpoint=127.0.0.1:10301",
+		}, eager...),
+		Ready: answers("http://127.0.0.1:10301/metrics"),
+	}
+}
+
+func snapshotter() Component {
+	return Component{
+		Name: Snapshotter,
+		Args: append([]string{
+			"--kubeconfig=" + layout.KubeconfigOf(Snapshotter),
+			"--csi-address=" + layout.CSISocket,
+			"--timeout=" + driverTimeout,
+			"--worker-threads=20",
+			"--extra-create-metadata",
+			// A snapshot that is deleted while it is being cut is looked at
+			// again only after this time (ShouldEnqueueContentChange in
+			// external-snapshotter); the default is 15m.
+			"--resync-period=10s",
+			"--http-endpoint=127.0.0.1:10302",
+		}, eager...),
+		Ready: answers("http://127.0.0.1:10302/metrics"),
+	}
+}
+
+func provisioner() Component {
+	return Component{
+		Name: Provisioner,
+		Args: append([]string{
+			"--kubeconfig=" + layout.KubeconfigOf(Provisioner),
+			"--csi-address=" + layout.CSISocket,
+			"--timeout=" + driverTimeout,
+			"--feature-gates=Topology=true",
+			"--immediate-topology",
+			"--default-fstype=ext4",
+			"--extra-create-metadata",
+			"--http-endpoint=127.0.0.1:10303",
+		}, eager...),
+		Ready: answers("http://127.0.0.1:10303/metrics"),
+	}
+}
+
+func resizer() Component {
+	return Component{
+		Name: Resizer,
+		Args: append([]string{
+			"--kubeconfig=" + layout.KubeconfigOf(Resizer),
+			"--csi-address=" + layout.CSISocket,
+			"--timeout=" + driverTimeout,
+			"--resize-timeout=" + driverTimeout,
+			// The driver grows volumes in use.
+			"--handle-volume-inuse-error=false",
+			"--http-endpoint=127.0.0.1:10304",
+		}, eager...),
+		Ready: answers("http://127.0.0.1:10304/metrics"),
+	}
+}

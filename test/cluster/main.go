@@ -1,0 +1,47 @@
+// Command cluster runs a real Kubernetes cluster of one node on this machine,
+// for the project's tests and demo. README.md beside this file tells how.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lull-dev/lull/test/cluster/internal/cluster"
+	"github.com/lull-dev/lull/test/cluster/internal/report"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	// What a command finds goes to its output; what it does, to its errors.
+	say := report.New(os.Stderr)
+	err := command(say).ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "Error:", err)
+		os.Exit(1)
+	}
+}
+
+func command(say *report.Reporter) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "cluster",
+		Short:         "A real Kubernetes cluster of one node on this machine, for tests",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.AddCommand(
+		upCommand(say), downCommand(say), statusCommand(say),
+		kubeconfigCommand(), logsCommand(),
+		binariesCommand(say), imagesCommand(say), loadCommand(say),
+		componentCommand(say, "start", "Start a component and wait until it is ready", locked, (*cluster.Cluster).Start),
+		componentCommand(say, "stop", "Stop a component until it is started again", locked, (*cluster.Cluster).Stop),
+		componentCommand(say, "restart", "Stop a component, start it, and wait until it is ready", locked, (*cluster.Cluster).Restart),
+		componentCommand(say, "kill", "Kill a component's process; it is started again at once", unlocked, (*cluster.Cluster).Kill),
+	)
+	return root
+}
