@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/test/fixture"
+)
+
+// patience bounds each wait for the cluster.
+const patience = 3 * time.Minute
+
+// A hold that costs next to nothing: what is measured is ours.
+const lightHold = "echo HELD; cat >/dev/null; echo STILL_HELD"
+
+type bench struct {
+	*fixture.Cluster
+	namespace string
+	app       fixture.Application
+	// class of the snapshots, nil for the default.
+	class *string
+}
+
+// slowStorage makes a class of the test driver that takes its time to cut.
+func (b *bench) slowStorage(ctx context.Context, delay time.Duration) (forget func(), err error) {
+	class := &snapshotv1.VolumeSnapshotClass{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-"}, Driver: "disk.csi.lull.dev",
+		DeletionPolicy: snapshotv1.VolumeSnapshotContentDelete, Parameters: map[string]string{"cutDelay": delay.String()},
+	}
+	if err := b.Create(ctx, class); err != nil {
+		return nil, err
+	}
+	b.class = &class.Name
+	return func() {
+		if err := b.Delete(context.WithoutCancel(ctx), class); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+		}
+	}, nil
+}
+
+// start starts an application with so many volumes.
+func (b *bench) start(ctx context.Context, volumes int) error {
+	var claims []string
+	for i := range volumes {
+		claims = append(claims, fmt.Sprintf("data-%d", i))
+	}
+	b.app = fixture.Tools(b.namespace, "app", "", claims...)
+	if err := b.Start(ctx, b.app); err != nil {
+		return err
+	}
+	return await(ctx, "the application", func(ctx context.Context) error { _, err := b.ReadyPods(ctx, b.app); return err })
+}
+
+// bareSnapshots creates n snapshots at once, as anybody would without Lull, and
+// returns the time until all are seen cut by a watch.
+func (b *bench) bareSnapshots(ctx context.Context, n int) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	changes, err := b.Watch(ctx, &snapshotv1.VolumeSnapshotList{}, client.InNamespace(b.namespace))
+	if err != nil {
+		return 0, err
+	}
+	defer changes.Stop()
+	began := time.Now()
+	var all errgroup.Group
+	for _, claim := range b.app.Claims[:n] {
+		all.Go(func() error { return b.Create(ctx, b.bareSnapshot(claim)) })
+	}
+	if err := errors.Join(all.Wait(), awaitCuts(ctx, changes, n)); err != nil {
+		return 0, err
+	}
+	took := time.Since(began)
+	return took, b.clear(ctx, &snapshotv1.VolumeSnapshot{})
+}
+
+func (b *bench) bareSnapshot(claim string) *snapshotv1.VolumeSnapshot {
+	return &snapshotv1.VolumeSnapshot{
+		ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace, Name: "bare-" + claim},
+		Spec: snapshotv1.VolumeSnapshotSpec{
+			VolumeSnapshotClassName: b.class,
+			Source:                  snapshotv1.VolumeSnapshotSource{PersistentVolumeClaimName: &claim},
+		},
+	}
+}
+
+func awaitCuts(ctx context.Context, changes watch.Interface, n int) error {
+	cut := map[string]bool{}
+	for len(cut) < n {
+		select {
+		case change, open := <-changes.ResultChan():
+			if !open {
+				return errors.New("the watch of the snapshots ended")
+			}
+			if s, ok := change.Object.(*snapshotv1.VolumeSnapshot); ok && s.Status != nil && s.Status.CreationTime != nil {
+				cut[s.Name] = true
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d snapshots were cut: %w", len(cut), n, ctx.Err())
+		}
+	}
+	return nil
+}
+
+// freeze is one freeze and its parts.
+type freeze struct {
+	// frozen: from the first HELD to the last release.
+	frozen time.Duration
+	// hold: from the intent to HELD, not frozen yet. cut: from HELD until all
+	// are seen cut. release: from there until the last session has ended.
+	hold, cut, release time.Duration
+}
+
+// backup backs up n volumes.
+func (b *bench) backup(ctx context.Context, n int) (freeze, error) {
+	vb := &v1alpha1.VolumeBackup{
+		ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace, GenerateName: "bench-"},
+		Spec: v1alpha1.VolumeBackupSpec{
+			ApplicationRef:          b.app.Ref(),
+			Volumes:                 v1alpha1.VolumeSelection{Include: b.app.Claims[:n]},
+			VolumeSnapshotClassName: b.class,
+			Quiesce:                 &v1alpha1.QuiesceSpec{Hold: &v1alpha1.HookCommand{Command: []string{"/bin/sh", "-c", lightHold}}},
+			Attempts:                1,
+		},
+	}
+	if err := b.Create(ctx, vb); err != nil {
+		return freeze{}, err
+	}
+	err := await(ctx, "the backup", func(ctx context.Context) error {
+		if err := b.Get(ctx, client.ObjectKeyFromObject(vb), vb); err != nil {
+			return err
+		}
+		if meta.IsStatusConditionTrue(vb.Status.Conditions, v1alpha1.ConditionComplete) {
+			return nil
+		}
+		return errors.New(vb.Status.Message)
+	})
+	if err != nil {
+		return freeze{}, err
+	}
+	if vb.Status.Consistency != v1alpha1.Proven || len(vb.Status.Volumes) != n {
+		return freeze{}, fmt.Errorf("backup %s: %s", vb.Name, vb.Status.Message)
+	}
+	q := vb.Status.Quiesce
+	return freeze{
+		frozen:  q.FrozenFor.Duration,
+		hold:    q.FrozenAt.Sub(q.StartedAt.Time),
+		cut:     q.CutAt.Sub(q.FrozenAt.Time),
+		release: q.ThawedAt.Sub(q.CutAt.Time),
+	}, b.clear(ctx, &v1alpha1.VolumeBackup{})
+}
+
+// clear deletes all of a kind and waits until nothing is left of any snapshot:
+// the next measurement finds storage that has nothing else to do.
+func (b *bench) clear(ctx context.Context, kind client.Object) error {
+	if err := b.DeleteAllOf(ctx, kind, client.InNamespace(b.namespace)); err != nil {
+		return err
+	}
+	return await(ctx, "the snapshots to go", func(ctx context.Context) error {
+		var contents snapshotv1.VolumeSnapshotContentList
+		if err := b.List(ctx, &contents); err != nil {
+			return err
+		}
+		for _, c := range contents.Items {
+			if c.Spec.VolumeSnapshotRef.Namespace == b.namespace {
+				return fmt.Errorf("%s is there", c.Name)
+			}
+		}
+		return nil
+	})
+}
+
+// await asks again and again until there is no error.
+func await(ctx context.Context, what string, check func(context.Context) error) error {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		last = check(ctx)
+		return last == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("waited for %s: %w", what, errors.Join(last, err))
+	}
+	return nil
+}

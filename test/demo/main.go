@@ -1,0 +1,44 @@
+// demo tells the story of a backup on the cluster that KUBECONFIG names: a
+// database that is written to all the time is backed up, and what a second
+// database finds in the snapshot is compared with what the first had committed.
+//
+// It ends with an error where any of it isn't so. Its namespace stays, for
+// people to look around.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"github.com/lull-dev/lull/test/fixture"
+)
+
+// namespace is the demo's own. A demo that is run again clears it first.
+const namespace = "lull-demo"
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	cluster, err := fixture.Connect()
+	if err != nil {
+		return err
+	}
+	d := &demo{Cluster: cluster, say: newNarrator(os.Stdout)}
+	defer d.stopWriter()
+	for i, s := range d.story() {
+		if err := d.say.step(ctx, i+1, s); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	d.say.epilogue(d)
+	return nil
+}

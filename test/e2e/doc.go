@@ -1,0 +1,11 @@
+// Package e2e tests Lull as its users meet it: deployed on the cluster that
+// KUBECONFIG names, with real applications, real volumes and real snapshots.
+//
+//	make test-e2e FOCUS='a MariaDB'
+//	go tool ginkgo --label-filter='!driver && !node' ./test/e2e
+//
+// Labels say what a spec needs beyond a CSI driver that can snapshot:
+//
+//	driver  the test driver of this repository, which misbehaves when asked to
+//	node    to run on the cluster's node as root, to kill the manager there
+package e2e

@@ -1,0 +1,59 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// managerPod is the pod of the manager, where it is ready.
+func managerPod(ctx context.Context) (*corev1.Pod, error) { return cluster.Manager(ctx) }
+
+// aFreshManager replaces a manager that was killed before: the kubelet would
+// wait ever longer until it starts it again.
+func aFreshManager(ctx context.Context) {
+	GinkgoHelper()
+	var old *corev1.Pod
+	Eventually(ctx, func() (err error) { old, err = managerPod(ctx); return err }).Should(Succeed())
+	if old.Status.ContainerStatuses[0].RestartCount == 0 {
+		return
+	}
+	Expect(cluster.Delete(ctx, old)).To(Succeed())
+	Eventually(ctx, func() (*corev1.Pod, error) { return managerPod(ctx) }).ShouldNot(HaveField("UID", old.UID))
+}
+
+// killManager ends the manager's process as the kernel would for want of
+// memory: it is not told.
+func killManager(ctx context.Context) {
+	GinkgoHelper()
+	pod, err := managerPod(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	pid, err := processOf(pod.Status.ContainerStatuses[0].ContainerID)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(syscall.Kill(pid, syscall.SIGKILL)).To(Succeed())
+}
+
+// processOf finds the process of a container by its control group.
+func processOf(containerID string) (int, error) {
+	_, id, _ := strings.Cut(containerID, "://")
+	groups, err := filepath.Glob("/proc/[0-9]*/cgroup")
+	if err != nil || id == "" {
+		return 0, errors.Join(err, fmt.Errorf("container %q", containerID))
+	}
+	for _, group := range groups {
+		if text, err := os.ReadFile(group); err == nil && bytes.Contains(text, []byte(id)) {
+			return strconv.Atoi(filepath.Base(filepath.Dir(group)))
+		}
+	}
+	return 0, fmt.Errorf("container %s has no process here: this spec has to run on the node, as root", id)
+}

@@ -1,0 +1,379 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+)
+
+// backupAct is one performance of a story of backups.
+type backupAct struct {
+	*round
+	story *backupStory
+
+	guard sync.Mutex
+	all   []*v1alpha1.VolumeBackup
+}
+
+func (r *backupAct) prepare(context.Context) error { return nil }
+
+func (r *backupAct) begin(ctx context.Context) error {
+	all, err := r.story.begin(ctx, r.g)
+	r.guard.Lock()
+	r.all = all
+	r.guard.Unlock()
+	if err == nil && r.story.meanwhile != nil {
+		err = r.story.meanwhile(ctx, r.g, all)
+	}
+	return err
+}
+
+// backups are those of the story, as last seen.
+func (r *backupAct) backups() []*v1alpha1.VolumeBackup {
+	r.guard.Lock()
+	defer r.guard.Unlock()
+	var copies []*v1alpha1.VolumeBackup
+	for _, b := range r.all {
+		copies = append(copies, b.DeepCopy())
+	}
+	return copies
+}
+
+func (r *backupAct) end(ctx context.Context) {
+	for _, b := range r.backups() {
+		r.awaitEnd(ctx, b)
+	}
+	r.settle(ctx)
+	r.refresh(ctx)
+	sight := r.awaitWriting(ctx)
+	var alive []*v1alpha1.VolumeBackup
+	for _, b := range r.backups() {
+		if b.DeletionTimestamp.IsZero() && b.Status.StartTime != nil {
+			r.checkEnd(ctx, b, sight)
+		}
+		if b.DeletionTimestamp.IsZero() && ended(b) {
+			alive = append(alive, b)
+		}
+	}
+	if r.fault.mild && len(alive) == len(r.all) {
+		if wrong := r.story.wants(alive); wrong != "" {
+			r.violates("%s", wrong)
+		}
+	}
+}
+
+// awaitEnd waits until a backup is complete, has failed, or is gone.
+func (r *backupAct) awaitEnd(ctx context.Context, b *v1alpha1.VolumeBackup) {
+	err := poll(ctx, endLimit+r.story.frozen, b.Name+" ends", func(ctx context.Context) (string, error) {
+		if gone, err := r.g.gone(ctx, b); gone || err != nil {
+			return "", err
+		}
+		return unless(ended(b) && b.DeletionTimestamp.IsZero(), "%s, %s", b.Status.Phase, b.Status.Message), nil
+	})
+	if err != nil {
+		r.violates("it doesn't converge: %v", err)
+	}
+}
+
+// refresh reads the backups as they are now; those that are gone keep what was
+// last seen, and count as deleted.
+func (r *backupAct) refresh(ctx context.Context) {
+	r.guard.Lock()
+	defer r.guard.Unlock()
+	for _, b := range r.all {
+		gone, err := r.g.gone(ctx, b)
+		if err != nil {
+			r.broke("%v", err)
+		}
+		if gone && b.DeletionTimestamp.IsZero() {
+			now := metav1.Now()
+			b.DeletionTimestamp = &now
+		}
+	}
+}
+
+func (r *backupAct) leave(ctx context.Context) {
+	retains := map[string]bool{}
+	for _, b := range r.backups() {
+		for _, v := range b.Status.Volumes {
+			retains[v.SnapshotName] = b.Spec.DeletionPolicy == v1alpha1.DeletionRetain && ended(b)
+		}
+		if err := r.g.Delete(ctx, b); client.IgnoreNotFound(err) != nil {
+			r.broke("%v", err)
+		}
+	}
+	for _, b := range r.backups() {
+		err := poll(ctx, goneLimit+r.story.frozen, b.Name+" is gone", func(ctx context.Context) (string, error) {
+			gone, err := r.g.gone(ctx, b)
+			return unless(gone, "%s, %s", b.Status.Phase, b.Status.Message), err
+		})
+		if err != nil {
+			r.violates("it can't be deleted: %v", err)
+		}
+	}
+	r.settle(ctx)
+	r.stopOthers(ctx)
+	if r.story.tidy != nil {
+		if err := r.story.tidy(ctx, r.g); err != nil {
+			r.broke("%v", err)
+		}
+	}
+	r.awaitNothingLeft(ctx, retains)
+}
+
+// awaitNothingLeft waits until no snapshot is left but those that are retained,
+// which belong to nobody, and removes these.
+func (r *backupAct) awaitNothingLeft(ctx context.Context, retains map[string]bool) {
+	err := poll(ctx, goneLimit, "nothing is left of it", func(ctx context.Context) (string, error) {
+		snapshots, contents, err := r.g.left(ctx)
+		var left []string
+		for i := range snapshots {
+			s := &snapshots[i]
+			if retains[s.Name] && s.Labels[v1alpha1.LabelBackup] == "" {
+				err = errors.Join(err, client.IgnoreNotFound(r.g.Delete(ctx, s)))
+			}
+			left = append(left, "snapshot "+s.Name)
+		}
+		for i := range contents {
+			left = append(left, "content "+contents[i].Name)
+		}
+		return strings.Join(left, ", "), err
+	})
+	if err != nil {
+		r.violates("orphans: %v", err)
+	}
+	var pods corev1.PodList
+	if err := r.g.List(ctx, &pods, client.InNamespace(r.g.namespace)); err != nil {
+		r.broke("%v", err)
+	}
+	for _, p := range pods.Items {
+		if p.Labels["app"] == "" {
+			r.violates("orphan: pod %s", p.Name)
+		}
+	}
+}
+
+// awaitWriting waits until the application writes, and no session is left in
+// it. However a round went, it has to come to that. It also holds the longest
+// pause to what the owner allows.
+func (r *backupAct) awaitWriting(ctx context.Context) *sight {
+	if r.g.spoilt() != "" || r.toBeThawedByHand() {
+		return nil
+	}
+	var seen *sight
+	asked := time.Now()
+	limit := ownLimit*time.Second + slack + r.blind + r.story.frozen + 30*time.Second
+	err := poll(ctx, limit, "the application writes", func(ctx context.Context) (string, error) {
+		looked, err := r.g.look(ctx)
+		if err != nil {
+			return "", err
+		}
+		seen = looked
+		if len(seen.strangers) > 0 {
+			return fmt.Sprintf("commands of ours run in it: %q", seen.strangers), nil
+		}
+		return unless(seen.lastAt.After(asked), "its last record is from %s", seen.lastAt.Format(time.TimeOnly)), nil
+	})
+	if err != nil {
+		r.violates("FROZEN: %v", err)
+		return seen
+	}
+	if pause, allowed := seen.longestPause(r.began), r.allowedPause(); pause > allowed {
+		r.violates("FROZEN for %s, and %s is allowed", pause.Round(10*time.Millisecond), allowed.Round(time.Second))
+	}
+	return seen
+}
+
+// allowedPause is how long the application may have stood still. A held session
+// ends by itself; hooks need a manager that lives.
+func (r *backupAct) allowedPause() time.Duration {
+	limit := ownLimit*time.Second + slack
+	for _, b := range r.backups() {
+		if q := b.Spec.Quiesce; q == nil || q.Hold == nil {
+			limit += r.blind + r.story.frozen
+			if r.noted(&r.sprung) || r.story.prelude != nil {
+				limit += 10 * time.Second // until another manager is there
+			}
+		}
+	}
+	if r.noted(&r.podGone) {
+		limit += 30 * time.Second // until another pod is there
+	}
+	return limit
+}
+
+// toBeThawedByHand is true where a post-hook is broken, and the status says so.
+func (r *backupAct) toBeThawedByHand() bool {
+	return slices.ContainsFunc(r.backups(), func(b *v1alpha1.VolumeBackup) bool { return reason(b) == v1alpha1.ReasonThawFailed })
+}
+
+// whileHalted waits until a held session must have ended by its own limit.
+func (r *backupAct) whileHalted(ctx context.Context) error {
+	over := time.NewTimer(ownLimit * time.Second)
+	defer over.Stop()
+	select {
+	case <-over.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for _, b := range r.backups() {
+		if q := b.Spec.Quiesce; q == nil || q.Hold == nil {
+			return nil
+		}
+	}
+	asked := time.Now()
+	err := poll(ctx, slack+2*time.Second, "a held session ends by itself", func(ctx context.Context) (string, error) {
+		seen, err := r.g.look(ctx)
+		if err != nil {
+			return "", err
+		}
+		return unless(seen.lastAt.After(asked), "the last record is from %s", seen.lastAt.Format(time.TimeOnly)), nil
+	})
+	if err != nil {
+		r.violates("FROZEN: %v", err)
+	}
+	return nil
+}
+
+// checkEnd holds a backup at its end to all that must be true of one, however
+// it got there.
+func (r *backupAct) checkEnd(ctx context.Context, b *v1alpha1.VolumeBackup, seen *sight) {
+	complete, failed := isTrue(b, v1alpha1.ConditionComplete), isTrue(b, v1alpha1.ConditionFailed)
+	if !complete && !failed {
+		return // it doesn't converge: that is a violation already
+	}
+	r.wants(complete != failed, b, "it is both Complete and Failed")
+	r.wants(!isTrue(b, v1alpha1.ConditionReconciling), b, "it is at its end and still Reconciling")
+	r.wants(complete || reason(b) != "" && b.Status.Message != "", b, "it failed without a reason")
+	r.wants(complete == (b.Status.Phase == v1alpha1.PhaseCompleted), b, "phase %s", b.Status.Phase)
+	q := b.Status.Quiesce
+	quieted := q != nil && (q.Method == v1alpha1.MethodHold || q.Method == v1alpha1.MethodHooks)
+	r.wants(!quieted || q.ThawedAt != nil || reason(b) == v1alpha1.ReasonThawFailed, b, "an attempt at its end isn't thawed")
+	r.wants(!complete || !quieted || !q.ThawedAt.After(q.Deadline.Time), b, "complete, and thawed after the deadline")
+	r.wants(!complete || b.Status.Consistency != "" && len(b.Status.Volumes) > 0, b, "complete without a verdict or volumes")
+	if complete {
+		r.checkVerdict(ctx, b, seen)
+	}
+	r.checkStrays(ctx, b)
+}
+
+func (r *backupAct) wants(good bool, b *v1alpha1.VolumeBackup, format string, args ...any) {
+	if !good {
+		r.violates("%s: %s", b.Name, fmt.Sprintf(format, args...))
+	}
+}
+
+// checkVerdict holds what a backup says of itself against what the application
+// and the storage say: the cuts of all volumes were in one and the same quiet.
+func (r *backupAct) checkVerdict(ctx context.Context, b *v1alpha1.VolumeBackup, seen *sight) {
+	q := b.Status.Quiesce
+	if q == nil {
+		r.violates("%s: complete without an attempt", b.Name)
+		return
+	}
+	methods := map[v1alpha1.Consistency][]v1alpha1.QuiesceMethod{
+		v1alpha1.Proven:   {v1alpha1.MethodHold, v1alpha1.MethodIdle},
+		v1alpha1.Declared: {v1alpha1.MethodHooks},
+		v1alpha1.Crash:    {v1alpha1.MethodNone, v1alpha1.MethodHold, v1alpha1.MethodHooks},
+	}
+	fits := false
+	for _, m := range methods[b.Status.Consistency] {
+		fits = fits || m == q.Method
+	}
+	r.wants(fits, b, "%s by %s", b.Status.Consistency, q.Method)
+	first, last, err := r.cuts(ctx, b)
+	if err != nil {
+		if !r.noted(&r.tampered) {
+			r.violates("%s: complete, and a snapshot isn't there: %v", b.Name, err)
+		}
+		return
+	}
+	quieted := q.Method == v1alpha1.MethodHold || q.Method == v1alpha1.MethodHooks
+	if !quieted || b.Status.Consistency == v1alpha1.Crash || seen == nil {
+		return
+	}
+	const blur = 30 * time.Millisecond // of the application's clock
+	for _, quiet := range seen.quiets {
+		if !quiet.to.IsZero() && quiet.from.Before(first.Add(blur)) && quiet.to.After(last.Add(-blur)) {
+			return
+		}
+	}
+	r.violates("FALSE %s: %s was cut from %s to %s, and the application was quiet at %v", b.Status.Consistency, b.Name,
+		first.Format(timeFormat), last.Format(timeFormat), lastOf(seen.quiets, 4))
+}
+
+const timeFormat = "15:04:05.000"
+
+func (i interval) String() string {
+	return i.from.Format(timeFormat) + "–" + i.to.Format(timeFormat)
+}
+
+func lastOf(all []interval, n int) []interval { return all[max(0, len(all)-n):] }
+
+// cuts are the first and the last cut of a backup, by the storage's own word.
+func (r *backupAct) cuts(ctx context.Context, b *v1alpha1.VolumeBackup) (first, last time.Time, err error) {
+	snapshots, contents, err := r.g.left(ctx)
+	if err != nil {
+		return first, last, err
+	}
+	for _, v := range b.Status.Volumes {
+		there := false
+		for i := range snapshots {
+			there = there || snapshots[i].Name == v.SnapshotName && snapshots[i].DeletionTimestamp.IsZero()
+		}
+		if !there {
+			return first, last, fmt.Errorf("VolumeSnapshot %s", v.SnapshotName)
+		}
+		cut := time.Time{}
+		for i := range contents {
+			if c := &contents[i]; c.Name == v.ContentName && c.Status != nil && c.Status.CreationTime != nil {
+				cut = time.Unix(0, *c.Status.CreationTime)
+			}
+		}
+		if cut.IsZero() {
+			return first, last, fmt.Errorf("cut content of %s", v.SnapshotName)
+		}
+		if first.IsZero() || cut.Before(first) {
+			first = cut
+		}
+		if cut.After(last) {
+			last = cut
+		}
+	}
+	return first, last, nil
+}
+
+// checkStrays waits until only the snapshots that the backup names are left.
+func (r *backupAct) checkStrays(ctx context.Context, b *v1alpha1.VolumeBackup) {
+	named := map[string]bool{}
+	for _, v := range b.Status.Volumes {
+		named[v.SnapshotName] = true
+	}
+	err := poll(ctx, goneLimit, "no stray is left", func(ctx context.Context) (string, error) {
+		snapshots, _, err := r.g.left(ctx)
+		for i := range snapshots {
+			if s := &snapshots[i]; s.Labels[v1alpha1.LabelBackupUID] == string(b.UID) && !named[s.Name] {
+				return s.Name, err
+			}
+		}
+		return "", err
+	})
+	if err != nil {
+		r.violates("%s: %v", b.Name, err)
+	}
+	now := b.DeepCopy()
+	if err := r.g.Get(ctx, client.ObjectKeyFromObject(b), now); err == nil {
+		r.wants(meta.IsStatusConditionTrue(now.Status.Conditions, v1alpha1.ConditionComplete) == isTrue(b, v1alpha1.ConditionComplete), b, "its end isn't one: it changed again")
+	}
+}

@@ -1,0 +1,273 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+)
+
+// backupStory is what people want of backups: it is to come to the same end
+// wherever the manager is disturbed.
+type backupStory struct {
+	name string
+	// begin makes the backups that it is about.
+	begin func(context.Context, *ground) ([]*v1alpha1.VolumeBackup, error)
+	// prelude happens to the manager before the round's own fault, where the
+	// story is about what comes after it.
+	prelude *prelude
+	// meanwhile is what people do while the manager is at work.
+	meanwhile func(context.Context, *ground, []*v1alpha1.VolumeBackup) error
+	// wants says what is wrong with its end, empty where nothing is.
+	wants func([]*v1alpha1.VolumeBackup) string
+	// tidy mends what the story broke on purpose.
+	tidy func(context.Context, *ground) error
+	// slow stories are for the long form.
+	slow bool
+	// frozen is how long hooks of it may keep the application frozen, beyond
+	// what the spec allows, because they are broken on purpose.
+	frozen time.Duration
+}
+
+// frozenFor is how long backups may keep the application quiet, and its own
+// limit in the container a little more.
+const (
+	frozenFor = 6 * time.Second
+	ownLimit  = 8
+)
+
+type change func(*v1alpha1.VolumeBackupSpec)
+
+func (g *ground) aBackup(ctx context.Context, changes ...change) (*v1alpha1.VolumeBackup, error) {
+	b := &v1alpha1.VolumeBackup{
+		ObjectMeta: metav1.ObjectMeta{Namespace: g.namespace, GenerateName: "backup-"},
+		Spec:       v1alpha1.VolumeBackupSpec{ApplicationRef: g.books.Ref()},
+	}
+	for _, c := range changes {
+		c(&b.Spec)
+	}
+	return b, g.Create(ctx, b)
+}
+
+// one begins a story with one backup.
+func one(changes ...change) func(context.Context, *ground) ([]*v1alpha1.VolumeBackup, error) {
+	return func(ctx context.Context, g *ground) ([]*v1alpha1.VolumeBackup, error) {
+		b, err := g.aBackup(ctx, changes...)
+		return []*v1alpha1.VolumeBackup{b}, err
+	}
+}
+
+// onStorage begins a story with one backup on storage that misbehaves.
+func onStorage(faults []string, changes ...change) func(context.Context, *ground) ([]*v1alpha1.VolumeBackup, error) {
+	return func(ctx context.Context, g *ground) ([]*v1alpha1.VolumeBackup, error) {
+		class, err := g.aClass(ctx, faults...)
+		if err != nil {
+			return nil, err
+		}
+		return one(append(slices.Clone(changes), ofClass(class))...)(ctx, g)
+	}
+}
+
+func ofClass(name string) change {
+	return func(s *v1alpha1.VolumeBackupSpec) { s.VolumeSnapshotClassName = &name }
+}
+
+func attempts(n int32) change { return func(s *v1alpha1.VolumeBackupSpec) { s.Attempts = n } }
+
+func retained(s *v1alpha1.VolumeBackupSpec) { s.DeletionPolicy = v1alpha1.DeletionRetain }
+
+func orContinue(s *v1alpha1.VolumeBackupSpec) { s.Quiesce.OnFailure = v1alpha1.OnFailureContinue }
+
+func of(kind v1alpha1.ApplicationKind, name string) change {
+	return func(s *v1alpha1.VolumeBackupSpec) {
+		s.ApplicationRef = v1alpha1.ApplicationReference{Kind: kind, Name: name}
+	}
+}
+
+func script(text string) *v1alpha1.HookCommand {
+	return &v1alpha1.HookCommand{Command: []string{"/bin/sh", "-c", text}}
+}
+
+func heldBy(text string) change {
+	return func(s *v1alpha1.VolumeBackupSpec) {
+		s.Quiesce = &v1alpha1.QuiesceSpec{Hold: script(text), Timeout: &metav1.Duration{Duration: frozenFor}}
+	}
+}
+
+func hookedBy(pre, post string) change {
+	return func(s *v1alpha1.VolumeBackupSpec) {
+		s.Quiesce = &v1alpha1.QuiesceSpec{Pre: script(pre), Post: script(post), Timeout: &metav1.Duration{Duration: frozenFor}}
+	}
+}
+
+func within(d time.Duration) change {
+	return func(s *v1alpha1.VolumeBackupSpec) { s.Quiesce.Timeout = &metav1.Duration{Duration: d} }
+}
+
+var (
+	held   = heldBy(holdScript(ownLimit))
+	hooked = hookedBy(preScript, postScript)
+)
+
+var backupStories = []backupStory{
+	{name: "hold", begin: one(held), wants: complete(v1alpha1.Proven)},
+	{name: "hooks", begin: one(hooked), wants: complete(v1alpha1.Declared)},
+	{name: "claim without a pod", begin: one(of(v1alpha1.KindPersistentVolumeClaim, "idle")), wants: complete(v1alpha1.Proven)},
+	{name: "retained", begin: one(held, retained), wants: complete(v1alpha1.Proven)},
+	{name: "late cut, hold", begin: onStorage([]string{"cutDelay", "3s", "times", "1"}, held, within(2*time.Second)), wants: complete(v1alpha1.Proven)},
+	{name: "late cut, hooks", begin: onStorage([]string{"cutDelay", "3s", "times", "1"}, hooked, within(2*time.Second)), wants: complete(v1alpha1.Declared), slow: true},
+	{name: "hold that never holds", begin: one(heldBy("echo no >&2; exit 1"), attempts(1)), wants: failed(v1alpha1.ReasonQuiesceFailed)},
+	{name: "hold that never holds, and on without", begin: one(heldBy("echo no >&2; exit 1"), attempts(1), orContinue), wants: completeOrFailed(v1alpha1.Crash)},
+	{name: "hold that doesn't end", begin: one(heldBy("echo HELD; sleep 60; echo STILL_HELD"), attempts(1)), wants: failed(v1alpha1.ReasonQuiesceFailed)},
+	{name: "pre-hook that hangs", begin: one(hookedBy("sleep 60", postScript), within(2*time.Second), attempts(1)), wants: failed(v1alpha1.ReasonQuiesceFailed)},
+	{name: "application that isn't there", begin: one(of(v1alpha1.KindDeployment, "nobody")), wants: failed(v1alpha1.ReasonApplicationNotFound)},
+	{name: "waits for room", begin: oneAfterAnother, wants: func(all []*v1alpha1.VolumeBackup) string {
+		return complete(v1alpha1.Proven)(all[:1]) + complete(v1alpha1.Crash)(all[1:])
+	}},
+	{name: "never ready", begin: onStorage([]string{"readyAfter", "never"}, held), wants: failed(v1alpha1.ReasonReadyTimeout)},
+	{name: "snapshot deleted before it is ready", begin: onStorage([]string{"readyAfter", "never"}, held),
+		meanwhile: deleteSnapshot, wants: failed(v1alpha1.ReasonSnapshotLost, v1alpha1.ReasonReadyTimeout)},
+	{name: "deleted while frozen", begin: onStorage([]string{"cutDelay", "2s", "times", "1"}, hooked), meanwhile: deleteFrozen, wants: anything},
+	{name: "after a crash, hold", begin: one(held), prelude: &prelude{at: whileFrozen}, wants: complete(v1alpha1.Proven)},
+	{name: "after a crash, hooks", begin: one(hooked), prelude: &prelude{at: whileFrozen}, wants: complete(v1alpha1.Declared)},
+	{name: "after a crash, deleted", begin: one(hooked), prelude: &prelude{at: whileFrozen}, meanwhile: deleteFrozen, wants: anything},
+	{name: "after an error", begin: one(held), prelude: &prelude{at: at("before", "Patch", "VolumeBackup.begin"), answer: "internal"}, wants: complete(v1alpha1.Proven)},
+	{name: "post-hook that hangs", begin: one(hookedBy(preScript, "mkdir /tmp/hung 2>/dev/null && sleep 120; "+postScript), attempts(2)), wants: complete(v1alpha1.Declared),
+		tidy: inBooks("rmdir /tmp/hung"), slow: true, frozen: 40 * time.Second},
+	{name: "post-hook that hangs again", begin: one(hookedBy(preScript, "mkdir /tmp/hung 2>/dev/null && sleep 120; "+postScript), attempts(2)),
+		prelude: &prelude{at: whileFrozen}, wants: complete(v1alpha1.Declared), tidy: inBooks("rmdir /tmp/hung"), slow: true, frozen: 40 * time.Second},
+	{name: "post-hook that fails for ever", begin: one(hookedBy(preScript, "exit 1")), wants: failed(v1alpha1.ReasonThawFailed),
+		tidy: inBooks(postScript), slow: true, frozen: 4 * time.Minute},
+}
+
+// whileFrozen is a moment at which the application is frozen.
+var whileFrozen = at("after", "Create", "VolumeBackup.createSnapshot")
+
+// oneAfterAnother has the driver busy with one application when another comes.
+func oneAfterAnother(ctx context.Context, g *ground) ([]*v1alpha1.VolumeBackup, error) {
+	first, err := onStorage([]string{"cutDelay", "2s", "times", "1"}, held)(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	err = poll(ctx, time.Minute, "the first is frozen", func(ctx context.Context) (string, error) {
+		err := g.Get(ctx, client.ObjectKeyFromObject(first[0]), first[0])
+		return unless(frozenOrOver(first[0]), "it is %s", first[0].Status.Phase), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	second, err := g.aBackup(ctx, of(g.notes.Ref().Kind, g.notes.Name))
+	return append(first, second), err
+}
+
+func frozenOrOver(b *v1alpha1.VolumeBackup) bool {
+	return b.Status.Phase == v1alpha1.PhaseQuiescing || b.Status.Consistency != "" || ended(b)
+}
+
+func deleteFrozen(ctx context.Context, g *ground, all []*v1alpha1.VolumeBackup) error {
+	b := all[0].DeepCopy()
+	err := poll(ctx, time.Minute, "it is frozen", func(ctx context.Context) (string, error) {
+		err := g.Get(ctx, client.ObjectKeyFromObject(b), b)
+		return unless(frozenOrOver(b), "it is %s", b.Status.Phase), err
+	})
+	if err != nil {
+		return err
+	}
+	return client.IgnoreNotFound(g.Delete(ctx, b))
+}
+
+// deleteSnapshot deletes a snapshot of a backup that waits for it.
+func deleteSnapshot(ctx context.Context, g *ground, all []*v1alpha1.VolumeBackup) error {
+	b := all[0].DeepCopy()
+	return poll(ctx, time.Minute, "a snapshot is deleted", func(ctx context.Context) (string, error) {
+		if err := g.Get(ctx, client.ObjectKeyFromObject(b), b); err != nil {
+			return "", err
+		}
+		if ended(b) {
+			return "", nil
+		}
+		if b.Status.Consistency == "" {
+			return "it isn't cut", nil
+		}
+		snapshots, _, err := g.left(ctx)
+		for i := range snapshots {
+			if snapshots[i].Name == b.Status.Volumes[0].SnapshotName {
+				return "", g.Delete(ctx, &snapshots[i])
+			}
+		}
+		return "it isn't there", err
+	})
+}
+
+// inBooks runs a line in the books' pod.
+func inBooks(line string) func(context.Context, *ground) error {
+	return func(ctx context.Context, g *ground) error {
+		return poll(ctx, time.Minute, "the books are mended", func(ctx context.Context) (string, error) {
+			pods, err := g.ReadyPods(ctx, g.books)
+			if err != nil {
+				return "", err
+			}
+			_, err = g.Sh(ctx, &pods[0], line)
+			return "", err
+		})
+	}
+}
+
+func ended(b *v1alpha1.VolumeBackup) bool {
+	return isTrue(b, v1alpha1.ConditionComplete) || isTrue(b, v1alpha1.ConditionFailed)
+}
+
+func isTrue(b *v1alpha1.VolumeBackup, kind string) bool {
+	return meta.IsStatusConditionTrue(b.Status.Conditions, kind)
+}
+
+func reason(b *v1alpha1.VolumeBackup) string {
+	return ptr.Deref(meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionFailed), metav1.Condition{}).Reason
+}
+
+// complete wants all to be complete, with a verdict.
+func complete(verdict v1alpha1.Consistency) func([]*v1alpha1.VolumeBackup) string {
+	return func(all []*v1alpha1.VolumeBackup) string {
+		var wrong []string
+		for _, b := range all {
+			if !isTrue(b, v1alpha1.ConditionComplete) || b.Status.Consistency != verdict {
+				wrong = append(wrong, fmt.Sprintf("%s is %s %s and should be Completed %s: %s", b.Name, b.Status.Phase, b.Status.Consistency, verdict, b.Status.Message))
+			}
+		}
+		return strings.Join(wrong, "; ")
+	}
+}
+
+// failed wants all to have failed, for one of the reasons.
+func failed(reasons ...string) func([]*v1alpha1.VolumeBackup) string {
+	return func(all []*v1alpha1.VolumeBackup) string {
+		var wrong []string
+		for _, b := range all {
+			if !isTrue(b, v1alpha1.ConditionFailed) || !slices.Contains(reasons, reason(b)) {
+				wrong = append(wrong, fmt.Sprintf("%s is %s and should have failed for %v: %s", b.Name, b.Status.Phase, reasons, b.Status.Message))
+			}
+		}
+		return strings.Join(wrong, "; ")
+	}
+}
+
+// completeOrFailed is for a story whose attempts are used up by one more
+// disturbance.
+func completeOrFailed(verdict v1alpha1.Consistency) func([]*v1alpha1.VolumeBackup) string {
+	return func(all []*v1alpha1.VolumeBackup) string {
+		if failed(v1alpha1.ReasonQuiesceFailed)(all) == "" {
+			return ""
+		}
+		return complete(verdict)(all)
+	}
+}
+
+func anything([]*v1alpha1.VolumeBackup) string { return "" }

@@ -1,0 +1,329 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+)
+
+// fault is what befalls a round at its moment, while the manager stands still.
+type fault struct {
+	name string
+	// of is the only kind of stories that it fits, empty for all.
+	of string
+	// alone: it breaks what other rounds need.
+	alone bool
+	// mild: the story comes to its own end all the same.
+	mild bool
+	// fits says at which moments it can strike; nil at all.
+	fits func(spot) bool
+	// strike does it. What goes on after it is left to r.meanwhile. It returns
+	// the answer that the manager gets, empty for the true one.
+	strike func(ctx context.Context, r *round, m *manager) (answer string, err error)
+	// weight among the random faults, 0 for those that are enumerated.
+	weight int
+}
+
+func isWrite(s spot) bool { return s.What != "Exec" && (s.when == "before" || s.when == "after") }
+
+func isWord(s spot) bool { return s.when != "before" && s.when != "after" }
+
+var (
+	killedBefore = fault{name: "manager killed before a write or a command", mild: true, strike: killed, weight: 12, fits: func(s spot) bool { return s.when == "before" }}
+	killedAfter  = fault{name: "manager killed after it", mild: true, strike: killed, weight: 12, fits: func(s spot) bool { return s.when == "after" }}
+	killedAtWord = fault{name: "manager killed at a word of a session", mild: true, strike: killed, weight: 12, fits: isWord}
+)
+
+// faults beside the enumerated kills.
+var faults = []fault{
+	killedBefore, killedAfter, killedAtWord,
+	{name: "manager killed, and the next one too", strike: killedTwice, weight: 6},
+	{name: "manager told to stop", mild: true, strike: terminated, weight: 6},
+	{name: "manager halted past the deadline", strike: halted, weight: 4},
+	{name: "manager halted, another takes over, and it comes back", strike: haltedAndReplaced, weight: 4},
+	{name: "two managers at once", strike: two, weight: 4},
+	{name: "a write is answered 409", mild: true, fits: isWrite, strike: answered("conflict", "before"), weight: 3},
+	{name: "a write is answered 429", mild: true, fits: isWrite, strike: answered("busy", "before"), weight: 2},
+	{name: "a write is answered 500", mild: true, fits: isWrite, strike: answered("internal", "before"), weight: 3},
+	{name: "a write is done and its answer lost", mild: true, fits: func(s spot) bool { return isWrite(s) && s.when == "after" }, strike: answered("timeout", "after"), weight: 4},
+	{name: "a session's stream breaks at a word", of: ofBackups, fits: func(s spot) bool { return s.when == "HELD" || s.when == "STILL_HELD" }, strike: answered("broken", ""), weight: 3},
+	{name: "the object is labelled by somebody", mild: true, strike: labelled, weight: 3},
+	{name: "the object is deleted", strike: objectDeleted, weight: 5},
+	{name: "a snapshot is deleted by somebody", of: ofBackups, strike: snapshotDeleted, weight: 3},
+	{name: "the application's pod is deleted", strike: podDeleted, weight: 5},
+	{name: "the application's claim is deleted", of: ofBackups, strike: claimDeleted, weight: 1},
+	{name: "a new claim is deleted by somebody", of: ofRestores, strike: newClaimDeleted, weight: 6},
+	{name: "a previous claim is deleted by somebody", of: ofRestores, strike: previousClaimDeleted, weight: 4},
+	{name: "another restore is asked for", of: ofRestores, strike: restoredAgain, weight: 5},
+	{name: "it is asked to go back under way", of: ofRestores, strike: undone, weight: 5},
+	{name: "the backup is deleted", of: ofRestores, strike: backupDeleted, weight: 3},
+	{name: "the application is scaled by somebody", of: ofRestores, strike: scaled, weight: 3},
+	{name: "the namespace is deleted", strike: namespaceDeleted, weight: 1},
+	{name: "API server killed", alone: true, strike: component("kill", "kube-apiserver"), weight: 3},
+	{name: "API server away for 5 s", alone: true, strike: away(5*time.Second, "kube-apiserver"), weight: 3},
+	{name: "etcd killed", alone: true, strike: component("kill", "etcd"), weight: 2},
+	{name: "kubelet killed", alone: true, strike: component("kill", "kubelet"), weight: 2},
+	{name: "kubelet away for 5 s", alone: true, strike: away(5*time.Second, "kubelet"), weight: 2},
+	{name: "containerd killed", alone: true, strike: component("kill", "containerd"), weight: 2},
+	{name: "snapshot-controller away for 5 s", alone: true, strike: away(5*time.Second, "snapshot-controller"), weight: 2},
+	{name: "csi-snapshotter away for 5 s", alone: true, strike: away(5*time.Second, "csi-snapshotter"), weight: 2},
+	{name: "csi-provisioner away for 5 s", of: ofRestores, alone: true, strike: away(5*time.Second, "csi-provisioner"), weight: 2},
+	{name: "controller manager killed", of: ofRestores, alone: true, strike: component("kill", "kube-controller-manager"), weight: 2},
+	{name: "CSI driver away for 5 s", alone: true, strike: away(5*time.Second, "csidriver"), weight: 2},
+}
+
+// none is no fault: how a story goes undisturbed.
+var none = fault{name: "none", mild: true}
+
+// killed ends the manager at once; another takes its place.
+func killed(_ context.Context, r *round, m *manager) (string, error) {
+	m.kill()
+	return "", r.g.aManager(nil)
+}
+
+// killedTwice ends the next manager too, at the first moment that it reaches.
+func killedTwice(_ context.Context, r *round, m *manager) (string, error) {
+	m.kill()
+	atOnce := func(moment) bool { return true }
+	return "", r.g.aManager(newTrap(atOnce, 1, func(next *manager, _ moment) string {
+		next.kill()
+		if err := r.g.aManager(nil); err != nil {
+			r.broke("%v", err)
+		}
+		return ""
+	}))
+}
+
+// terminated tells the manager to stop, as a rollout does. It goes on meanwhile
+// and lets go what it holds.
+func terminated(ctx context.Context, r *round, m *manager) (string, error) {
+	m.lay(nil)
+	m.signal(syscall.SIGTERM)
+	r.meanwhile.Go(func() {
+		limit, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		if err := m.stop(limit); err != nil {
+			r.broke("%v", err)
+		}
+		if err := r.g.aManager(nil); err != nil {
+			r.broke("%v", err)
+		}
+	})
+	return "", nil
+}
+
+// halted stops the manager's clock, so to speak, for longer than any freeze may
+// last. A held session goes by its own limit meanwhile.
+func halted(ctx context.Context, r *round, m *manager) (string, error) {
+	m.signal(syscall.SIGSTOP)
+	defer m.signal(syscall.SIGCONT)
+	began := time.Now()
+	defer func() { r.blindFor(time.Since(began)) }()
+	return "", r.act.whileHalted(ctx)
+}
+
+// haltedAndReplaced is what happens where a lease was lost unnoticed.
+func haltedAndReplaced(ctx context.Context, r *round, m *manager) (string, error) {
+	m.signal(syscall.SIGSTOP)
+	defer m.signal(syscall.SIGCONT)
+	if err := r.g.aManager(nil); err != nil {
+		return "", err
+	}
+	return "", r.act.whileHalted(ctx)
+}
+
+func two(_ context.Context, r *round, _ *manager) (string, error) { return "", r.g.aManager(nil) }
+
+// answered answers a write itself. Before it that keeps it from being done.
+func answered(answer, when string) func(context.Context, *round, *manager) (string, error) {
+	return func(_ context.Context, r *round, _ *manager) (string, error) {
+		if when != "" && r.at.when != when {
+			return "timeout", nil
+		}
+		return answer, nil
+	}
+}
+
+func labelled(ctx context.Context, r *round, _ *manager) (string, error) {
+	all, err := r.objects(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, o := range all {
+		label := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"somebody":"was here"}}}`))
+		if err := r.g.Patch(ctx, o, label); client.IgnoreNotFound(err) != nil {
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+func objectDeleted(ctx context.Context, r *round, _ *manager) (string, error) {
+	all, err := r.objects(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, o := range all {
+		if err := r.g.Delete(ctx, o); client.IgnoreNotFound(err) != nil {
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+func snapshotDeleted(ctx context.Context, r *round, _ *manager) (string, error) {
+	snapshots, _, err := r.g.left(ctx)
+	if err != nil || len(snapshots) == 0 {
+		return "", err
+	}
+	r.note(&r.tampered)
+	return "", client.IgnoreNotFound(r.g.Delete(ctx, &snapshots[0]))
+}
+
+func podDeleted(ctx context.Context, r *round, _ *manager) (string, error) {
+	r.note(&r.podGone)
+	for _, app := range []string{r.g.books.Name, r.g.shelf.Name} {
+		if err := r.g.DeleteAllOf(ctx, &corev1.Pod{}, client.InNamespace(r.g.namespace), client.MatchingLabels{"app": app}, client.GracePeriodSeconds(1)); err != nil {
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+// claimDeleted deletes a claim that is in use: it stays until its pod is gone,
+// and the application is of no more use afterwards.
+func claimDeleted(ctx context.Context, r *round, _ *manager) (string, error) {
+	r.g.spoil("its claim is deleted")
+	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: r.g.namespace, Name: "second"}}
+	return "", client.IgnoreNotFound(r.g.Delete(ctx, claim))
+}
+
+// newClaimDeleted deletes a claim that a restore made, wherever it stands.
+func newClaimDeleted(ctx context.Context, r *round, _ *manager) (string, error) {
+	return r.deleteClaim(ctx, func(c *corev1.PersistentVolumeClaim) bool {
+		return c.Labels[v1alpha1.LabelRestoreUID] != "" && c.Labels[v1alpha1.LabelPrevious] == ""
+	})
+}
+
+// previousClaimDeleted deletes a claim that the application had before.
+func previousClaimDeleted(ctx context.Context, r *round, _ *manager) (string, error) {
+	return r.deleteClaim(ctx, func(c *corev1.PersistentVolumeClaim) bool {
+		return c.Name != "third" && c.Name != "idle" && (c.Labels[v1alpha1.LabelRestoreUID] == "" || c.Labels[v1alpha1.LabelPrevious] != "")
+	})
+}
+
+func (r *round) deleteClaim(ctx context.Context, is func(*corev1.PersistentVolumeClaim) bool) (string, error) {
+	r.g.spoil("a claim is deleted")
+	r.note(&r.tampered)
+	var claims corev1.PersistentVolumeClaimList
+	if err := r.g.List(ctx, &claims, client.InNamespace(r.g.namespace)); err != nil {
+		return "", err
+	}
+	for i := range claims.Items {
+		if is(&claims.Items[i]) {
+			return "", client.IgnoreNotFound(r.g.Delete(ctx, &claims.Items[i]))
+		}
+	}
+	return "", nil
+}
+
+func restoredAgain(ctx context.Context, r *round, _ *manager) (string, error) {
+	act, ok := r.act.(*restoreAct)
+	if !ok {
+		return "", nil
+	}
+	_, err := act.aRestore(ctx)
+	return "", err
+}
+
+func undone(ctx context.Context, r *round, _ *manager) (string, error) {
+	all, err := r.objects(ctx)
+	for _, o := range all {
+		undo := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"rollBack":true}}`))
+		err = errors.Join(err, client.IgnoreNotFound(r.g.Patch(ctx, o, undo)))
+	}
+	return "", err
+}
+
+func backupDeleted(ctx context.Context, r *round, _ *manager) (string, error) {
+	return "", r.g.DeleteAllOf(ctx, &v1alpha1.VolumeBackup{}, client.InNamespace(r.g.namespace))
+}
+
+// scaled starts the application in the middle, as a tool does that knows how
+// many replicas there should be.
+func scaled(ctx context.Context, r *round, _ *manager) (string, error) {
+	act, ok := r.act.(*restoreAct)
+	if !ok {
+		return "", nil
+	}
+	up := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, act.app.Replicas))
+	return "", r.g.Patch(ctx, act.app.Workload(), up)
+}
+
+func namespaceDeleted(ctx context.Context, r *round, _ *manager) (string, error) {
+	r.g.spoil("it is deleted")
+	r.note(&r.namespaceGone)
+	return "", r.g.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: r.g.namespace}})
+}
+
+// component does something to a part of the cluster.
+func component(do, name string) func(context.Context, *round, *manager) (string, error) {
+	return func(ctx context.Context, r *round, _ *manager) (string, error) {
+		r.blindFor(15 * time.Second) // until all of them have found each other again
+		r.heal = append(r.heal, name)
+		return "", r.g.control(ctx, do, name)
+	}
+}
+
+// away stops a part of the cluster for a while.
+func away(d time.Duration, name string) func(context.Context, *round, *manager) (string, error) {
+	return func(ctx context.Context, r *round, _ *manager) (string, error) {
+		r.blindFor(d + 15*time.Second)
+		r.heal = append(r.heal, name)
+		if err := r.g.control(ctx, "stop", name); err != nil {
+			return "", err
+		}
+		r.meanwhile.Go(func() {
+			over := time.NewTimer(d)
+			defer over.Stop()
+			select {
+			case <-over.C:
+			case <-ctx.Done():
+			}
+			if err := r.g.control(context.WithoutCancel(ctx), "start", name); err != nil {
+				r.broke("%v", err)
+			}
+		})
+		return "", nil
+	}
+}
+
+// control runs a command of test/cluster.
+func (s *suite) control(ctx context.Context, words ...string) error {
+	cmd := exec.CommandContext(ctx, s.faultctl, words...)
+	said, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("cluster %s: %w: %s", strings.Join(words, " "), err, said)
+	}
+	return nil
+}
+
+// faultNamed finds a fault by the beginning of its name.
+func faultNamed(name string) (fault, error) {
+	i := slices.IndexFunc(faults, func(f fault) bool { return strings.HasPrefix(f.name, name) })
+	if i < 0 {
+		return fault{}, fmt.Errorf("there is no fault %q", name)
+	}
+	return faults[i], nil
+}

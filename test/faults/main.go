@@ -1,0 +1,85 @@
+// faults is the fault suite: it plays stories of backups on a real cluster and
+// lets faults befall them, above all a manager that is killed before and after
+// every write to the API and at every word of a held session. After each round
+// it holds the operator to what it promises: the application isn't frozen past
+// its limit, no verdict is false, nothing is orphaned, and the object comes to
+// an end by itself and says which.
+//
+//	make test-faults                  every failpoint once, and some other faults
+//	ROUNDS=100 make test-faults       every failpoint at every moment, then 100 random rounds
+//	SEED=7 ROUNDS=100 make test-faults  the same random rounds again
+//
+// The manager is one of this checkout, built with the tag failpoints and run
+// here with the rights of the deployed one, which stands aside meanwhile.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+type options struct {
+	rounds  int
+	seed    uint64
+	grounds int
+	kind    string
+	only    string
+	fault   string
+}
+
+func main() {
+	o := options{}
+	flag.IntVar(&o.rounds, "rounds", 0, "How many random rounds; 0 is the short form.")
+	flag.Uint64Var(&o.seed, "seed", 0, "Seed of the random rounds; 0 makes one up.")
+	flag.IntVar(&o.grounds, "grounds", 3, "How many rounds are played side by side.")
+	flag.StringVar(&o.kind, "kind", "", "Only stories of this kind: backup or restore.")
+	flag.StringVar(&o.only, "story", "", "Only stories whose name contains this.")
+	flag.StringVar(&o.fault, "fault", "", "Only faults whose name contains this.")
+	flag.Parse()
+	ctrl.SetLogger(logr.Discard()) // what clients have to say is said in errors too
+	if o.seed == 0 {
+		o.seed = rand.Uint64N(1 << 32)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	good, err := run(ctx, o)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "faults:", err)
+	}
+	if err != nil || !good {
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) (good bool, err error) {
+	s, err := newSuite(ctx)
+	if s != nil {
+		defer func() { err = errors.Join(err, s.close(context.WithoutCancel(ctx))) }()
+	}
+	if err != nil {
+		return false, err
+	}
+	fmt.Printf("seed %d\n", o.seed)
+	began := time.Now()
+	ctx, halt := context.WithCancelCause(ctx)
+	defer halt(nil)
+	p := &program{suite: s, stop: halt, options: o, random: rand.New(rand.NewPCG(o.seed, o.seed)), report: newReport()}
+	if err := p.play(ctx); err != nil {
+		return false, err
+	}
+	p.report.took = time.Since(began)
+	return p.report.print(os.Stdout), p.report.write("bin/results/faults.xml")
+}
+
+func matches(name, part string) bool { return strings.Contains(name, part) }

@@ -1,0 +1,380 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot"
+	"github.com/lull-dev/lull/test/fixture"
+)
+
+// restoreAct is one performance of a story of restores.
+type restoreAct struct {
+	*round
+	story *restoreStory
+
+	app    fixture.Application
+	backup *v1alpha1.VolumeBackup
+	// mark is on the volumes since the backup was taken: it tells old data
+	// from new.
+	mark string
+	// before is what was known of the application's pods.
+	before []*sight
+
+	guard sync.Mutex
+	all   []*v1alpha1.VolumeRestore
+	// volumes that were ever bound to a claim of the ground.
+	volumes map[string]*volume
+}
+
+// prepare takes a backup, and marks what the application has since.
+func (r *restoreAct) prepare(ctx context.Context) error {
+	r.g.current().lay(nil)
+	r.app, r.mark = r.g.books, fmt.Sprintf("since-%d", time.Now().UnixNano())
+	if r.story.shelf {
+		if err := r.g.withShelf(ctx); err != nil {
+			return err
+		}
+		r.app = r.g.shelf
+	}
+	if err := r.g.awaitReady(ctx, r.app); err != nil {
+		return err
+	}
+	if r.story.arrange != nil {
+		if err := r.story.arrange(ctx, r); err != nil {
+			return err
+		}
+	}
+	if r.story.poison {
+		if err := r.inAll(ctx, "echo 1 | dd of=/first/poison conv=fsync 2>/dev/null"); err != nil {
+			return err
+		}
+	}
+	if err := r.takeBackup(ctx); err != nil {
+		return err
+	}
+	if err := r.inAll(ctx, fmt.Sprintf("rm -f /first/poison; for f in /first/mark /second/mark; do echo %s | dd of=$f conv=fsync 2>/dev/null; done", r.mark)); err != nil {
+		return err
+	}
+	var err error
+	if r.before, err = r.g.lookAt(ctx, r.app); err != nil {
+		return err
+	}
+	r.volumes = map[string]*volume{}
+	return r.countVolumes(ctx)
+}
+
+func (r *restoreAct) takeBackup(ctx context.Context) error {
+	var err error
+	if r.backup, err = r.g.aBackup(ctx, held, of(r.app.Ref().Kind, r.app.Name)); err != nil {
+		return err
+	}
+	err = poll(ctx, time.Minute, "there is a backup", func(ctx context.Context) (string, error) {
+		err := r.g.Get(ctx, client.ObjectKeyFromObject(r.backup), r.backup)
+		return unless(ended(r.backup), "%s %s", r.backup.Status.Phase, r.backup.Status.Message), err
+	})
+	if err == nil && r.backup.Status.Consistency != v1alpha1.Proven {
+		err = fmt.Errorf("the backup is %s %s: %s", r.backup.Status.Phase, r.backup.Status.Consistency, r.backup.Status.Message)
+	}
+	return err
+}
+
+// inAll runs a line in all pods of the application.
+func (r *restoreAct) inAll(ctx context.Context, line string) error {
+	pods, err := r.g.ReadyPods(ctx, r.app)
+	if err != nil {
+		return err
+	}
+	for i := range pods {
+		if _, err := r.g.Sh(ctx, &pods[i], line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *restoreAct) begin(ctx context.Context) error {
+	if r.story.begin != nil {
+		return r.story.begin(ctx, r)
+	}
+	return oneRestore(ctx, r)
+}
+
+func (r *restoreAct) whileHalted(ctx context.Context) error {
+	over := time.NewTimer(ownLimit * time.Second)
+	defer over.Stop()
+	select {
+	case <-over.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// restores are those of the story, as last seen.
+func (r *restoreAct) restores() []*v1alpha1.VolumeRestore {
+	r.guard.Lock()
+	defer r.guard.Unlock()
+	return slices.Clone(r.all)
+}
+
+// settled is true for a restore that has nothing more to do, not even what its
+// owner asked for last.
+func settled(v *v1alpha1.VolumeRestore) bool {
+	if !snapshot.RestoreEnded(v) || v.Status.ObservedGeneration != v.Generation || !v.DeletionTimestamp.IsZero() {
+		return false
+	}
+	if !v.Spec.RollBack {
+		return true
+	}
+	told := meta.FindStatusCondition(v.Status.Conditions, v1alpha1.ConditionRolledBack)
+	refused := meta.FindStatusCondition(v.Status.Conditions, v1alpha1.ConditionStalled)
+	return told != nil && (told.Status == "True" || told.ObservedGeneration == v.Generation) ||
+		refused != nil && refused.ObservedGeneration == v.Generation && !restoreIs(v, v1alpha1.ConditionReconciling)
+}
+
+// awaitEnd waits until a restore is at its end, or gone.
+func (r *restoreAct) awaitEnd(ctx context.Context, v *v1alpha1.VolumeRestore) {
+	err := poll(ctx, 2*endLimit, v.Name+" ends", func(ctx context.Context) (string, error) {
+		if err := r.countVolumes(ctx); err != nil {
+			return "", err
+		}
+		r.guard.Lock()
+		defer r.guard.Unlock()
+		if gone, err := r.g.gone(ctx, v); gone || err != nil {
+			if gone {
+				v.Status.Phase = ""
+			}
+			return "", err
+		}
+		return unless(settled(v), "%s, %s", v.Status.Phase, v.Status.Message), nil
+	})
+	if err != nil {
+		r.violates("it doesn't converge: %v", err)
+	}
+}
+
+func (r *restoreAct) end(ctx context.Context) {
+	for _, v := range r.restores() {
+		r.awaitEnd(ctx, v)
+	}
+	r.settle(ctx)
+	for _, v := range r.restores() { // what broke the cluster may have come late
+		r.awaitEnd(ctx, v)
+	}
+	for _, v := range r.restores() {
+		r.checkStatus(v)
+	}
+	if r.fault.mild {
+		r.checkPhases()
+	}
+	if r.g.spoilt() != "" && !r.noted(&r.tampered) {
+		return
+	}
+	r.checkApplication(ctx)
+	r.checkVolumes(ctx)
+	r.checkOrphans(ctx)
+}
+
+// checkPhases holds the restores to what the story wants.
+func (r *restoreAct) checkPhases() {
+	var are []v1alpha1.RestorePhase
+	var said []string
+	for _, v := range r.restores() {
+		are = append(are, v.Status.Phase)
+		said = append(said, v.Status.Message)
+	}
+	wants := r.story.wants
+	if slices.Equal(are, wants) {
+		return
+	}
+	if slices.Equal(wants, gone) && slices.Equal(are, completed) {
+		return // it was faster than who deleted it
+	}
+	r.violates("it came to %q and should have come to %q: %s", are, wants, strings.Join(said, "; "))
+}
+
+// checkStatus holds a restore at its end to what must be true of its status.
+func (r *restoreAct) checkStatus(v *v1alpha1.VolumeRestore) {
+	if v.Status.Phase == "" {
+		return // it is gone
+	}
+	not := func(bad bool, format string, args ...any) {
+		if bad {
+			r.violates("%s: %s (%s: %s)", v.Name, fmt.Sprintf(format, args...), v.Status.Phase, v.Status.Message)
+		}
+	}
+	complete, failed := restoreIs(v, v1alpha1.ConditionComplete), restoreIs(v, v1alpha1.ConditionFailed)
+	back := restoreIs(v, v1alpha1.ConditionRolledBack)
+	not(complete == failed, "it is not one of Complete and Failed")
+	not(restoreIs(v, v1alpha1.ConditionReconciling), "at its end and still Reconciling")
+	not(failed && v.Status.Message == "", "Failed without a message")
+	not(back != (v.Status.Phase == v1alpha1.RestoreRolledBack), "the phase doesn't fit the condition RolledBack")
+	not(complete && !back && v.Status.Phase != v1alpha1.RestoreCompleted, "the phase doesn't fit the condition Complete")
+	not(complete && v.Status.ScaledDownAt != nil && v.Status.Downtime == nil, "it doesn't say how long the application was down")
+	c := meta.FindStatusCondition(v.Status.Conditions, v1alpha1.ConditionFailed)
+	not(c != nil && c.Reason == v1alpha1.ReasonRollBackFailed && !r.noted(&r.tampered), "going back failed")
+}
+
+// newer says which data the application has to run on: new is true after a
+// restore that stands. known is false where no object is there any more that
+// could say.
+func (r *restoreAct) newer() (isNew, known bool) {
+	for _, v := range r.restores() {
+		switch {
+		case v.Status.Phase == "":
+			return false, false
+		case v.Status.Strategy == v1alpha1.StrategyClaimsOnly:
+		case v.Status.Phase == v1alpha1.RestoreCompleted:
+			isNew = true
+		case v.Status.Phase == v1alpha1.RestoreFailed && v.Status.ScaledUpAt != nil:
+			isNew = true // it was to be left
+		}
+	}
+	return isNew, true
+}
+
+// checkApplication waits until the application runs with its replicas, is
+// ready and writes, and then looks at what it runs on: on all volumes of all
+// pods the same, and that which the status says.
+func (r *restoreAct) checkApplication(ctx context.Context) {
+	var seen []*sight
+	asked := time.Now()
+	err := poll(ctx, time.Minute+r.blind, "the application runs", func(ctx context.Context) (string, error) {
+		looked, err := r.g.lookAt(ctx, r.app)
+		if err != nil {
+			return "", err
+		}
+		seen = looked
+		for _, s := range seen {
+			if !s.lastAt.After(asked) {
+				return fmt.Sprintf("the last record of %s is from %s", s.pod, s.lastAt.Format(time.TimeOnly)), nil
+			}
+			if len(s.strangers) > 0 {
+				return fmt.Sprintf("commands of ours run in it: %q", s.strangers), nil
+			}
+		}
+		_, err = r.g.ReadyPods(ctx, r.app)
+		return "", err
+	})
+	if err != nil {
+		r.violates("the application is DOWN: %v", err)
+		return
+	}
+	isNew, known := r.newer()
+	marks := map[string]bool{}
+	for _, s := range seen {
+		for _, m := range s.marks {
+			marks[m] = true
+		}
+	}
+	old := marks[r.mark]
+	switch {
+	case len(marks) != 1:
+		r.violates("TORN: the application runs on data of several times: %v", marks)
+	case known && old == isNew:
+		r.violates("FALSE: the application runs on its %s data, and the status says otherwise: %s", map[bool]string{true: "old", false: "restored"}[old], r.says())
+	}
+	if old {
+		for i, s := range seen {
+			if i < len(r.before) && s.last < r.before[i].last {
+				r.violates("LOST: %s had %d records, and has %d", s.pod, r.before[i].last, s.last)
+			}
+		}
+	}
+}
+
+func (r *restoreAct) says() string {
+	var said []string
+	for _, v := range r.restores() {
+		said = append(said, fmt.Sprintf("%s %s, %s", v.Name, v.Status.Phase, v.Status.Message))
+	}
+	return strings.Join(said, "; ")
+}
+
+// leave removes all, and lets go what is kept.
+func (r *restoreAct) leave(ctx context.Context) {
+	var objects []client.Object
+	for _, v := range r.restores() {
+		objects = append(objects, v)
+	}
+	for _, o := range append(objects, r.backup) {
+		if err := r.g.Delete(ctx, o); client.IgnoreNotFound(err) != nil {
+			r.broke("%v", err)
+		}
+	}
+	for _, o := range append(objects, r.backup) {
+		err := poll(ctx, goneLimit, o.GetName()+" is gone", func(ctx context.Context) (string, error) {
+			gone, err := r.g.gone(ctx, o)
+			return unless(gone, "it is there"), err
+		})
+		if err != nil {
+			r.violates("it can't be deleted: %v", err)
+		}
+	}
+	r.settle(ctx)
+	r.stopOthers(ctx)
+	if r.story.arrange != nil && !r.story.shelf {
+		if err := r.pause(ctx, false); err != nil {
+			r.broke("%v", err)
+		}
+	}
+	err := poll(ctx, goneLimit, "no snapshot is left of it", func(ctx context.Context) (string, error) {
+		snapshots, contents, err := r.g.left(ctx)
+		return unless(len(snapshots)+len(contents) == 0, "%d snapshots, %d contents", len(snapshots), len(contents)), err
+	})
+	if err != nil {
+		r.violates("orphans: %v", err)
+	}
+	if len(r.broken) == 0 {
+		if err := r.sweep(ctx); err != nil {
+			r.broke("what is kept could not be let go as the documentation says: %v", err)
+		}
+	}
+}
+
+// sweep lets go what restores keep, as its owner does in the end.
+func (r *restoreAct) sweep(ctx context.Context) error {
+	used, err := r.g.mounted(ctx)
+	if err != nil {
+		return err
+	}
+	var claims corev1.PersistentVolumeClaimList
+	if err := r.g.List(ctx, &claims, client.InNamespace(r.g.namespace)); err != nil {
+		return err
+	}
+	for i := range claims.Items {
+		if !used[claims.Items[i].Name] {
+			err = errors.Join(err, client.IgnoreNotFound(r.g.Delete(ctx, &claims.Items[i])))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return poll(ctx, goneLimit, "all volumes are let go", func(ctx context.Context) (string, error) {
+		all, err := r.g.boundEver(ctx)
+		var left []string
+		for i := range all {
+			v := &all[i]
+			if v.Spec.ClaimRef != nil && used[v.Spec.ClaimRef.Name] && v.Status.Phase == corev1.VolumeBound {
+				continue
+			}
+			left = append(left, v.Name)
+			if v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain {
+				let := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}`))
+				err = errors.Join(err, client.IgnoreNotFound(r.g.Patch(ctx, v, let)))
+			}
+		}
+		return strings.Join(left, ", "), err
+	})
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot"
+)
+
+// restoreStory is what people want of a restore.
+type restoreStory struct {
+	name string
+	// shelf: it is about the StatefulSet, else about the Deployment.
+	shelf bool
+	// poison: the application is never ready on what is restored.
+	poison bool
+	// arrange changes the application before.
+	arrange func(context.Context, *restoreAct) error
+	spec    func(*v1alpha1.VolumeRestoreSpec)
+	// begin makes the restores, and does what people do meanwhile. Default:
+	// one restore.
+	begin func(context.Context, *restoreAct) error
+	// wants are the phases that they come to.
+	wants []v1alpha1.RestorePhase
+	slow  bool
+}
+
+// restoreReady is how long the application may take to be ready.
+const restoreReady = 40 * time.Second
+
+var restoreStories = []restoreStory{
+	{name: "repoint", wants: completed},
+	{name: "replace, of a Deployment", spec: by(v1alpha1.StrategyReplace), wants: completed},
+	{name: "replace, of a StatefulSet", shelf: true, wants: completed},
+	{name: "repoint, and let go", spec: letGo, wants: completed},
+	{name: "replace, and let go", spec: func(s *v1alpha1.VolumeRestoreSpec) { letGo(s); by(v1alpha1.StrategyReplace)(s) }, wants: completed, slow: true},
+	{name: "undone as asked, repoint", begin: thenUndo, wants: rolledBack},
+	{name: "undone as asked, replace", shelf: true, begin: thenUndo, wants: rolledBack},
+	{name: "not ready on it, repoint", poison: true, spec: soon, wants: rolledBack},
+	{name: "not ready on it, replace", poison: true, spec: func(s *v1alpha1.VolumeRestoreSpec) { soon(s); by(v1alpha1.StrategyReplace)(s) }, wants: rolledBack},
+	{name: "not ready on it, left, then undone", poison: true, spec: func(s *v1alpha1.VolumeRestoreSpec) { soon(s); s.OnFailure = v1alpha1.RestoreLeave },
+		begin: thenUndo, wants: rolledBack},
+	{name: "the new volume can't be mounted", begin: onBadStorage, wants: rolledBack},
+	{name: "claims only, and undoing it is refused", spec: by(v1alpha1.StrategyClaimsOnly), begin: thenUndo, wants: completed},
+	{name: "no such backup", spec: func(s *v1alpha1.VolumeRestoreSpec) { s.Source.VolumeBackupRef.Name = "nobody" }, wants: []v1alpha1.RestorePhase{v1alpha1.RestoreFailed}},
+	{name: "two at once", begin: twoAtOnce, wants: []v1alpha1.RestorePhase{v1alpha1.RestoreCompleted, v1alpha1.RestoreCompleted}},
+	{name: "two at once, replace", spec: by(v1alpha1.StrategyReplace), begin: twoAtOnce, wants: []v1alpha1.RestorePhase{v1alpha1.RestoreCompleted, v1alpha1.RestoreCompleted}, slow: true},
+	{name: "deleted under way", begin: thenDelete, wants: gone},
+	{name: "deleted under way, replace", spec: by(v1alpha1.StrategyReplace), begin: thenDelete, wants: gone},
+	{name: "of a paused rollout", arrange: paused, wants: completed},
+	{name: "of a paused rollout, undone", arrange: paused, begin: thenUndo, wants: rolledBack},
+	{name: "with a finished pod on its claim", shelf: true, arrange: withFinishedPod, wants: completed},
+}
+
+var (
+	completed  = []v1alpha1.RestorePhase{v1alpha1.RestoreCompleted}
+	rolledBack = []v1alpha1.RestorePhase{v1alpha1.RestoreRolledBack}
+	// gone: there is no object any more that could say.
+	gone = []v1alpha1.RestorePhase{""}
+)
+
+func by(s v1alpha1.RestoreStrategy) func(*v1alpha1.VolumeRestoreSpec) {
+	return func(spec *v1alpha1.VolumeRestoreSpec) { spec.Target.Strategy = s }
+}
+
+func letGo(s *v1alpha1.VolumeRestoreSpec) { s.PreviousClaims = v1alpha1.PreviousDelete }
+
+func soon(s *v1alpha1.VolumeRestoreSpec) {
+	s.ReadyTimeout = &metav1.Duration{Duration: 6 * time.Second}
+}
+
+// aRestore makes a restore of the act's backup.
+func (r *restoreAct) aRestore(ctx context.Context, changes ...func(*v1alpha1.VolumeRestoreSpec)) (*v1alpha1.VolumeRestore, error) {
+	v := &v1alpha1.VolumeRestore{
+		ObjectMeta: metav1.ObjectMeta{Namespace: r.g.namespace, GenerateName: "restore-"},
+		Spec: v1alpha1.VolumeRestoreSpec{
+			Source:       v1alpha1.RestoreSource{VolumeBackupRef: &v1alpha1.LocalReference{Name: r.backup.Name}},
+			ReadyTimeout: &metav1.Duration{Duration: restoreReady},
+		},
+	}
+	if r.story.spec != nil {
+		r.story.spec(&v.Spec)
+	}
+	for _, c := range changes {
+		c(&v.Spec)
+	}
+	err := r.g.Create(ctx, v)
+	if err == nil {
+		r.guard.Lock()
+		r.all = append(r.all, v)
+		r.guard.Unlock()
+	}
+	return v, err
+}
+
+func oneRestore(ctx context.Context, r *restoreAct) error {
+	_, err := r.aRestore(ctx)
+	return err
+}
+
+// thenUndo undoes a restore as soon as it is at its end.
+func thenUndo(ctx context.Context, r *restoreAct) error {
+	v, err := r.aRestore(ctx)
+	if err != nil {
+		return err
+	}
+	r.awaitEnd(ctx, v)
+	return poll(ctx, time.Minute, "it is told to go back", func(ctx context.Context) (string, error) {
+		undo := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"rollBack":true}}`))
+		return "", client.IgnoreNotFound(r.g.Patch(ctx, v, undo))
+	})
+}
+
+// thenDelete deletes a restore when the application is down.
+func thenDelete(ctx context.Context, r *restoreAct) error {
+	v, err := r.aRestore(ctx)
+	if err != nil {
+		return err
+	}
+	err = poll(ctx, endLimit, "the application is stopped", func(ctx context.Context) (string, error) {
+		if gone, err := r.g.gone(ctx, v); gone || err != nil {
+			return "", err
+		}
+		return unless(v.Status.ScaledDownAt != nil || snapshot.RestoreEnded(v), "%s", v.Status.Phase), nil
+	})
+	if err != nil {
+		return err
+	}
+	return client.IgnoreNotFound(r.g.Delete(ctx, v))
+}
+
+func twoAtOnce(ctx context.Context, r *restoreAct) error {
+	if _, err := r.aRestore(ctx); err != nil {
+		return err
+	}
+	_, err := r.aRestore(ctx)
+	return err
+}
+
+// onBadStorage restores onto storage whose volumes can't be mounted.
+func onBadStorage(ctx context.Context, r *restoreAct) error {
+	class, err := r.g.aStorageClass(ctx, "stageError", "Internal")
+	if err != nil {
+		return err
+	}
+	_, err = r.aRestore(ctx, func(s *v1alpha1.VolumeRestoreSpec) { s.Target.StorageClassName = &class })
+	return err
+}
+
+// aStorageClass makes a storage class with faults, for this round.
+func (g *ground) aStorageClass(ctx context.Context, faults ...string) (string, error) {
+	var standard storagev1.StorageClass
+	if err := g.Get(ctx, client.ObjectKey{Name: "standard"}, &standard); err != nil {
+		return "", err
+	}
+	class := &storagev1.StorageClass{
+		ObjectMeta:  metav1.ObjectMeta{GenerateName: g.namespace + "-"},
+		Provisioner: standard.Provisioner, VolumeBindingMode: standard.VolumeBindingMode, Parameters: map[string]string{},
+	}
+	for i := 0; i+1 < len(faults); i += 2 {
+		class.Parameters[faults[i]] = faults[i+1]
+	}
+	err := g.Create(ctx, class)
+	if err == nil {
+		g.mu.Lock()
+		g.made = append(g.made, class)
+		g.mu.Unlock()
+	}
+	return class.Name, err
+}
+
+// paused pauses the rollout of the books. The round unpauses it at its end.
+func paused(ctx context.Context, r *restoreAct) error { return r.pause(ctx, true) }
+
+func (r *restoreAct) pause(ctx context.Context, paused bool) error {
+	change := fmt.Sprintf(`{"spec":{"paused":%t}}`, paused)
+	return r.g.Patch(ctx, r.g.books.Workload(), client.RawPatch("application/merge-patch+json", []byte(change)))
+}
+
+// withFinishedPod leaves a pod of the shelf that has done its work, and still
+// names a claim.
+func withFinishedPod(ctx context.Context, r *restoreAct) error {
+	set := r.g.shelf.Workload()
+	if err := r.g.Get(ctx, client.ObjectKeyFromObject(set), set); err != nil {
+		return err
+	}
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: r.g.namespace, Name: "shelf-done", Labels: map[string]string{"app": r.g.shelf.Name},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "StatefulSet", Name: set.GetName(), UID: set.GetUID(), Controller: ptr.To(true)}},
+		},
+		Spec: corev1.PodSpec{
+			RestartPolicy: corev1.RestartPolicyNever,
+			Containers: []corev1.Container{{
+				Name: "main", Image: r.g.shelf.Image, Command: []string{"true"},
+				VolumeMounts: []corev1.VolumeMount{{Name: "first", MountPath: "/first"}},
+			}},
+			Volumes: []corev1.Volume{{Name: "first", VolumeSource: corev1.VolumeSource{
+				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "first-shelf-0"},
+			}}},
+		},
+	}
+	if err := r.g.Create(ctx, pod); client.IgnoreAlreadyExists(err) != nil {
+		return err
+	}
+	return poll(ctx, time.Minute, "the pod has done its work", func(ctx context.Context) (string, error) {
+		err := r.g.Get(ctx, client.ObjectKeyFromObject(pod), pod)
+		return unless(pod.Status.Phase == corev1.PodSucceeded, "%s", pod.Status.Phase), err
+	})
+}
+
+func restoreIs(v *v1alpha1.VolumeRestore, kind string) bool {
+	return meta.IsStatusConditionTrue(v.Status.Conditions, kind)
+}

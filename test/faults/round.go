@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+)
+
+const (
+	// endLimit is how long something may take to its end, with a fault in it.
+	endLimit = 2 * time.Minute
+	// goneLimit is how long its deletion may take.
+	goneLimit = 90 * time.Second
+	// slack is what a loaded machine adds to a time.
+	slack = 4 * time.Second
+)
+
+// round is one story with one fault in it.
+type round struct {
+	g     *ground
+	story *story
+	fault fault
+	at    spot
+	nth   int
+
+	act       act
+	began     time.Time
+	meanwhile sync.WaitGroup
+	// heal are parts of the cluster that have to be ready again at the end.
+	heal []string
+
+	mu sync.Mutex
+	// tampered: somebody deleted what belongs to the story.
+	tampered, podGone, namespaceGone bool
+	sprung                           bool
+	blind                            time.Duration
+	broken, trouble                  []string
+}
+
+func (r *round) String() string {
+	if r.fault.name == none.name {
+		return fmt.Sprintf("%s, %s, undisturbed", r.story.kind, r.story.name)
+	}
+	return fmt.Sprintf("%s, %s: %s: %s", r.story.kind, r.story.name, r.fault.name, r.at)
+}
+
+// violates notes that something isn't as it was promised.
+func (r *round) violates(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.broken = append(r.broken, fmt.Sprintf(format, args...))
+}
+
+// broke notes that the suite itself could not do what it wanted.
+func (r *round) broke(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trouble = append(r.trouble, fmt.Sprintf(format, args...))
+}
+
+// blindFor notes a time in which no manager could work.
+func (r *round) blindFor(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.blind += d
+}
+
+// note notes what the fault did.
+func (r *round) note(what *bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*what = true
+}
+
+func (r *round) noted(what *bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return *what
+}
+
+// play plays the round to its end. It returns the moments that the managers
+// went through.
+func (r *round) play(ctx context.Context) (passed []moment) {
+	r.began = time.Now()
+	r.act = r.story.play(r)
+	if err := r.setUp(ctx); err != nil {
+		r.broke("%v", err)
+		return nil
+	}
+	if err := r.act.begin(ctx); err != nil && !r.noted(&r.namespaceGone) {
+		r.broke("%v", err)
+	}
+	if r.noted(&r.namespaceGone) {
+		r.awaitNamespaceGone(ctx)
+	} else {
+		r.act.end(ctx)
+		r.act.leave(ctx)
+	}
+	r.g.mu.Lock()
+	defer r.g.mu.Unlock()
+	for _, m := range r.g.past {
+		passed = append(passed, m.moments()...)
+	}
+	return passed
+}
+
+// setUp has a manager at work, with the traps of the round laid.
+func (r *round) setUp(ctx context.Context) error {
+	m := r.g.current()
+	if m == nil || m.dead() {
+		if err := r.g.aManager(nil); err != nil {
+			return err
+		}
+		m = r.g.current()
+	}
+	if err := r.act.prepare(ctx); err != nil {
+		return err
+	}
+	m.moments()
+	own := newTrap(r.at.is, max(1, r.nth), r.strike(ctx))
+	if r.fault.strike == nil {
+		own = nil
+	}
+	first := r.story.prelude
+	if first == nil {
+		m.lay(own)
+		return nil
+	}
+	m.lay(newTrap(first.at.is, 1, func(m *manager, _ moment) string {
+		if first.answer != "" {
+			m.lay(own)
+			return first.answer
+		}
+		m.kill()
+		if err := r.g.aManager(own); err != nil {
+			r.broke("%v", err)
+		}
+		return ""
+	}))
+	return nil
+}
+
+// strike lets the fault happen.
+func (r *round) strike(ctx context.Context) func(*manager, moment) string {
+	return func(m *manager, _ moment) string {
+		r.note(&r.sprung)
+		answer, err := r.fault.strike(ctx, r, m)
+		if err != nil {
+			r.broke("%v", err)
+		}
+		return answer
+	}
+}
+
+// objects are those that the story is about: all of their kind on its ground.
+func (r *round) objects(ctx context.Context) (all []client.Object, err error) {
+	if r.story.kind == ofBackups {
+		var backups v1alpha1.VolumeBackupList
+		err := r.g.List(ctx, &backups, client.InNamespace(r.g.namespace))
+		for i := range backups.Items {
+			all = append(all, &backups.Items[i])
+		}
+		return all, err
+	}
+	var restores v1alpha1.VolumeRestoreList
+	err = r.g.List(ctx, &restores, client.InNamespace(r.g.namespace))
+	for i := range restores.Items {
+		all = append(all, &restores.Items[i])
+	}
+	return all, err
+}
+
+// settle ends what goes on since the fault, and has the cluster whole again.
+func (r *round) settle(ctx context.Context) {
+	r.meanwhile.Wait()
+	var errs []error
+	for _, name := range r.heal {
+		errs = append(errs, r.g.control(ctx, "start", name))
+	}
+	if err := errors.Join(errs...); err != nil {
+		r.broke("%v", err)
+	}
+}
+
+// stopOthers ends the managers of the round but the last, and lifts the traps.
+func (r *round) stopOthers(ctx context.Context) {
+	r.g.mu.Lock()
+	past := slices.Clone(r.g.past)
+	r.g.mu.Unlock()
+	for _, m := range past {
+		if m == r.g.current() {
+			m.lay(nil)
+			continue
+		}
+		if m.dead() {
+			continue
+		}
+		limit, cancel := context.WithTimeout(ctx, time.Minute)
+		if err := m.stop(limit); err != nil {
+			r.violates("%v", err)
+		}
+		cancel()
+	}
+}
+
+func (r *round) awaitNamespaceGone(ctx context.Context) {
+	err := poll(ctx, endLimit, "the namespace is gone", func(ctx context.Context) (string, error) {
+		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: r.g.namespace}}
+		gone, err := r.g.gone(ctx, ns)
+		var left []string
+		for _, c := range ns.Status.Conditions {
+			if c.Status == corev1.ConditionTrue {
+				left = append(left, c.Message)
+			}
+		}
+		return unless(gone, "%s %s", ns.Status.Phase, strings.Join(left, "; ")), err
+	})
+	if err != nil {
+		r.violates("it doesn't let the namespace go: %v", err)
+		return
+	}
+	r.meanwhile.Wait()
+	err = poll(ctx, goneLimit, "nothing is left of it", func(ctx context.Context) (string, error) {
+		_, contents, err := r.g.left(ctx)
+		return unless(len(contents) == 0, "%d contents", len(contents)), err
+	})
+	if err != nil {
+		r.violates("orphans: %v", err)
+	}
+}

@@ -1,0 +1,68 @@
+package integration
+
+import (
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+)
+
+var (
+	appLabels = map[string]string{"app": "db"}
+	selector  = &metav1.LabelSelector{MatchLabels: appLabels}
+)
+
+// aStatefulSet has one claim template for each name; its pods and claims are
+// made by the test, as nobody else makes them here.
+func (w *world) aStatefulSet(name string, replicas int32, claimTemplates ...string) *appsv1.StatefulSet {
+	w.Helper()
+	set := &appsv1.StatefulSet{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       appsv1.StatefulSetSpec{Replicas: &replicas, Selector: selector, ServiceName: name, Template: template()},
+	}
+	for _, t := range claimTemplates {
+		set.Spec.VolumeClaimTemplates = append(set.Spec.VolumeClaimTemplates, *w.newClaim(t))
+	}
+	w.create(set)
+	return set
+}
+
+func (w *world) aDeployment(name string, of corev1.PodTemplateSpec) *appsv1.Deployment {
+	w.Helper()
+	d := &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       appsv1.DeploymentSpec{Replicas: ptr.To[int32](1), Selector: selector, Template: of},
+	}
+	w.create(d)
+	return d
+}
+
+func (w *world) aReplicaSet(name string, of corev1.PodTemplateSpec, owner *appsv1.Deployment) *appsv1.ReplicaSet {
+	w.Helper()
+	r := &appsv1.ReplicaSet{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       appsv1.ReplicaSetSpec{Replicas: ptr.To[int32](1), Selector: selector, Template: of},
+	}
+	if owner != nil {
+		w.owns(owner, r)
+	}
+	w.create(r)
+	return r
+}
+
+// newSnapshotOf is one that carries the marks of a backup.
+func (w *world) newSnapshotOf(b *v1alpha1.VolumeBackup, claim string) *snapshotv1.VolumeSnapshot {
+	return &snapshotv1.VolumeSnapshot{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: b.Name + "-late",
+			Labels: map[string]string{
+				v1alpha1.LabelBackup: b.Name, v1alpha1.LabelBackupUID: string(b.UID), v1alpha1.LabelClaim: claim, v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
+			},
+			Annotations: map[string]string{"lull.dev/backup-name": b.Name},
+		},
+		Spec: snapshotv1.VolumeSnapshotSpec{Source: snapshotv1.VolumeSnapshotSource{PersistentVolumeClaimName: &claim}},
+	}
+}

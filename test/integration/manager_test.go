@@ -1,0 +1,369 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers"
+	"github.com/lull-dev/lull/hooks"
+	"github.com/lull-dev/lull/hooks/hookstest"
+)
+
+// manager is a real manager with the rights of its service account. It sees
+// one namespace only, so that many run side by side. It passes through points,
+// each write to the API and each word of a session, at any of which it can be
+// killed.
+type manager struct {
+	w *world
+	// stopAll tells it to stop, as SIGTERM does.
+	stopAll context.CancelFunc
+	// life is over when it is killed: its streams break.
+	life context.Context
+	end  context.CancelFunc
+	done chan struct{}
+
+	fault fault
+
+	mu     sync.Mutex
+	points []string
+}
+
+// fault is what happens at a manager's n-th point, from 0.
+type fault func(n int, what string) action
+
+// action is what a fault does to a write.
+type action struct {
+	// kill before the write, or after it has reached the server.
+	kill when
+	// err is what the write returns.
+	err error
+	// lost: the write reaches the server and only its answer is lost.
+	lost bool
+}
+
+type when int
+
+const (
+	never when = iota
+	before
+	after
+)
+
+var errKilled = errors.New("this manager is dead")
+
+// aManager starts.
+func (w *world) aManager(change ...func(*manager, *controllers.Options)) *manager {
+	w.Helper()
+	m := &manager{w: w, done: make(chan struct{}), fault: func(int, string) action { return action{} }}
+	options := controllers.DefaultOptions()
+	options.Workers = 4
+	for _, c := range change {
+		c(m, &options)
+	}
+	ctx, stop := context.WithCancel(w.ctx)
+	m.stopAll = stop
+	m.life, m.end = context.WithCancel(w.ctx)
+	mgr, err := ctrl.NewManager(asManager, m.managerOptions())
+	w.must(err)
+	backups := &controllers.VolumeBackupReconciler{
+		Client:   mgr.GetClient(),
+		Live:     &mortalReader{mgr.GetAPIReader(), m},
+		Cache:    mgr.GetCache(),
+		Executor: &containers{m: m},
+		Events:   mgr.GetEventRecorder("lull"),
+		Clock:    clock.RealClock{},
+		Options:  options,
+	}
+	w.must(backups.SetupWithManager(mgr))
+	w.managers = append(w.managers, m)
+	go func() {
+		defer close(m.done)
+		if err := mgr.Start(ctx); err != nil && m.life.Err() == nil {
+			w.journal.add("the manager ended: %v", err)
+		}
+		if m.life.Err() == nil {
+			backups.Drain(m.life)
+		}
+	}()
+	return m
+}
+
+// managerOptions are those of cmd/manager, for one namespace.
+func (m *manager) managerOptions() ctrl.Options {
+	return ctrl.Options{
+		Scheme:                  scheme,
+		Metrics:                 server.Options{BindAddress: "0"},
+		HealthProbeBindAddress:  "0",
+		GracefulShutdownTimeout: ptr.To(45 * time.Second),
+		Controller:              ctrlconfig.Controller{SkipNameValidation: ptr.To(true)},
+		Cache: cache.Options{
+			DefaultNamespaces: map[string]cache.Config{m.w.namespace: {}},
+			DefaultTransform:  cache.TransformStripManagedFields(),
+			ByObject: map[client.Object]cache.ByObject{
+				&snapshotv1.VolumeSnapshot{}: {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})},
+			},
+		},
+		NewClient: func(config *rest.Config, options client.Options) (client.Client, error) {
+			c, err := client.NewWithWatch(config, options)
+			if err != nil {
+				return nil, err
+			}
+			return interceptor.NewClient(c, m.interceptions()), nil
+		},
+	}
+}
+
+func withFault(f fault) func(*manager, *controllers.Options) {
+	return func(m *manager, _ *controllers.Options) { m.fault = f }
+}
+
+func withOptions(change func(*controllers.Options)) func(*manager, *controllers.Options) {
+	return func(_ *manager, o *controllers.Options) { change(o) }
+}
+
+// stop tells the manager to stop and waits until it has; a dead one is not
+// waited for.
+func (m *manager) stop() {
+	m.stopAll()
+	select {
+	case <-m.done:
+	case <-m.life.Done():
+	}
+}
+
+// kill ends the manager as SIGKILL does: its streams break, and nothing that
+// it does from now on reaches anybody.
+func (m *manager) kill() {
+	m.end()
+	m.stopAll()
+}
+
+func (m *manager) dead() bool { return m.life.Err() != nil }
+
+// passed are the points that the manager went through.
+func (m *manager) passed() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append([]string(nil), m.points...)
+}
+
+// at is one point.
+func (m *manager) at(what string) action {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := len(m.points)
+	m.points = append(m.points, what)
+	return m.fault(n, what)
+}
+
+// say is a point of a session, where all that can happen is the end.
+func (m *manager) say(what string) {
+	if m.dead() {
+		return
+	}
+	if m.at(what).kill != never {
+		m.w.journal.add("killed at %s", what)
+		m.kill()
+	}
+}
+
+const writes = "write: "
+
+// write is a write to the API, of which there are two points in one: before it
+// and after it.
+func (m *manager) write(what string, do func() error) error {
+	if m.dead() {
+		return errKilled
+	}
+	a := m.at(writes + what)
+	if a.kill == before {
+		m.w.journal.add("killed before %s", what)
+		m.kill()
+		return errKilled
+	}
+	if a.err != nil && !a.lost {
+		m.w.journal.add("refused %s: %v", what, a.err)
+		return a.err
+	}
+	m.w.journal.add("%s", what)
+	err := do()
+	switch {
+	case a.kill == after:
+		m.w.journal.add("killed after %s", what)
+		m.kill()
+		return errKilled
+	case m.dead():
+		return errKilled
+	case a.err != nil:
+		return a.err
+	}
+	return err
+}
+
+func (m *manager) interceptions() interceptor.Funcs {
+	return interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+			if m.dead() {
+				return errKilled
+			}
+			return c.Get(ctx, key, obj, opts...)
+		},
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			if m.dead() {
+				return errKilled
+			}
+			return c.List(ctx, list, opts...)
+		},
+		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
+			return m.write(named("create", obj), func() error { return c.Create(ctx, obj, opts...) })
+		},
+		Delete: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.DeleteOption) error {
+			return m.write(named("delete", obj), func() error { return c.Delete(ctx, obj, opts...) })
+		},
+		Patch: func(ctx context.Context, c client.WithWatch, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
+			return m.write(named("patch", obj), func() error { return c.Patch(ctx, obj, patch, opts...) })
+		},
+		Update: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.UpdateOption) error {
+			return m.write(named("update", obj), func() error { return c.Update(ctx, obj, opts...) })
+		},
+		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+			return m.write(named("patch "+sub+" of", obj), func() error { return c.SubResource(sub).Patch(ctx, obj, patch, opts...) })
+		},
+	}
+}
+
+func named(verb string, obj client.Object) string {
+	if claim := obj.GetLabels()[v1alpha1.LabelClaim]; claim != "" {
+		return verb + " snapshot of " + claim
+	}
+	return verb + " backup"
+}
+
+// mortalReader reads for as long as its manager lives.
+type mortalReader struct {
+	client.Reader
+	m *manager
+}
+
+func (r *mortalReader) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	if r.m.dead() {
+		return errKilled
+	}
+	return r.Reader.Get(ctx, key, obj, opts...)
+}
+
+func (r *mortalReader) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	if r.m.dead() {
+		return errKilled
+	}
+	return r.Reader.List(ctx, list, opts...)
+}
+
+// containers run a manager's commands for as long as it lives, and write into
+// the journal what is said.
+type containers struct {
+	processes hookstest.Executor
+	m         *manager
+}
+
+func (e *containers) Exec(ctx context.Context, c hooks.Container, command []string, s hooks.Streams) error {
+	if e.m.dead() {
+		return errKilled
+	}
+	what := kindOf(command)
+	e.m.say(fmt.Sprintf("run %s in %s", what, c.Pod))
+	if e.m.dead() {
+		return errKilled
+	}
+	e.m.w.journal.add("run %s in %s/%s", what, c.Pod, c.Name)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(e.m.life, cancel)()
+	if s.In != nil {
+		s.In = &heard{Reader: s.In, end: func() {
+			e.m.w.journal.add("released %s", c.Pod)
+			e.m.say("released " + c.Pod)
+		}}
+	}
+	if s.Out != nil {
+		s.Out = &listened{next: s.Out, line: func(word string) {
+			if word == "HELD" || word == "STILL_HELD" {
+				e.m.w.journal.add("%s %s", word, c.Pod)
+				e.m.say(word + " " + c.Pod)
+			}
+		}}
+	}
+	err := e.processes.Exec(ctx, c, command, s)
+	if e.m.dead() {
+		return errKilled
+	}
+	e.m.w.journal.add("end of %s in %s: %v", what, c.Pod, err)
+	e.m.say(fmt.Sprintf("end of %s in %s", what, c.Pod))
+	return err
+}
+
+// kindOf tells the hooks of this package apart.
+func kindOf(command []string) string {
+	script := command[len(command)-1]
+	switch {
+	case strings.Contains(script, ": pre;"):
+		return "pre-hook"
+	case strings.Contains(script, ": post;"):
+		return "post-hook"
+	case strings.Contains(script, "kill -KILL"):
+		return "kill"
+	}
+	return "hold"
+}
+
+// heard tells of the end of an input.
+type heard struct {
+	io.Reader
+	end  func()
+	once sync.Once
+}
+
+func (h *heard) Read(b []byte) (int, error) {
+	n, err := h.Reader.Read(b)
+	if err != nil {
+		h.once.Do(h.end)
+	}
+	return n, err
+}
+
+// listened tells of each line of an output, before it is passed on.
+type listened struct {
+	next io.Writer
+	line func(string)
+	rest string
+}
+
+func (l *listened) Write(b []byte) (int, error) {
+	l.rest += string(b)
+	for {
+		line, rest, found := strings.Cut(l.rest, "\n")
+		if !found {
+			return l.next.Write(b)
+		}
+		l.line(strings.TrimSpace(line))
+		l.rest = rest
+	}
+}

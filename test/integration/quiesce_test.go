@@ -1,0 +1,473 @@
+package integration
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers"
+)
+
+func TestAHeldApplicationIsProven(t *testing.T) {
+	w := aWorld(t)
+	w.anApplication("data", "log")
+	w.aManager()
+	b := w.awaitComplete(w.aBackup(w.held), v1alpha1.Proven)
+	w.isMethod(b, v1alpha1.MethodHold, 1)
+	w.happened("run hold", "HELD mysql", "create snapshot", "cut", "released mysql", "STILL_HELD mysql")
+	w.isAllBefore("HELD", "create snapshot")
+	w.isAllBefore("create snapshot", "released")
+	w.isAllBefore("cut", "released")
+	if q := b.Status.Quiesce; q.FrozenAt == nil || q.CutAt == nil || q.ThawedAt == nil || q.FrozenFor == nil || !slices.Equal(claimsOf(b), []string{"data", "log"}) {
+		t.Errorf("times or volumes are missing:\n%s", describe(b))
+	}
+}
+
+func TestAllPodsHoldBeforeTheFirstSnapshotAndUntilTheLast(t *testing.T) {
+	w := aWorld(t)
+	w.claims("data-db-0", "data-db-1", "data-db-2")
+	set := w.aStatefulSet("db", 3, "data")
+	for _, n := range []string{"0", "1", "2"} {
+		w.runs("db-"+n, template("data-db-"+n), set)
+	}
+	w.aManager()
+	b := w.awaitComplete(w.aBackupOf(v1alpha1.KindStatefulSet, "db", w.held), v1alpha1.Proven)
+	if len(b.Status.Quiesce.Pods) != 3 {
+		t.Errorf("three pods should be quieted:\n%s", describe(b))
+	}
+	w.isAllBefore("HELD", "create snapshot")
+	w.isAllBefore("cut", "released")
+}
+
+func TestHooksAreDeclared(t *testing.T) {
+	w := aWorld(t)
+	w.anApplication("data", "log")
+	w.aManager()
+	b := w.awaitComplete(w.aBackup(w.hooked), v1alpha1.Declared)
+	w.isMethod(b, v1alpha1.MethodHooks, 1)
+	w.isAllBefore("end of pre-hook", "create snapshot")
+	w.isAllBefore("cut", "run post-hook")
+}
+
+func TestWithoutHooksABackupIsOfTheRunningApplication(t *testing.T) {
+	w := aWorld(t)
+	w.anApplication("data")
+	w.aManager()
+	b := w.awaitComplete(w.aBackup(), v1alpha1.Crash)
+	w.isMethod(b, v1alpha1.MethodNone, 1)
+	w.noCommandRan()
+}
+
+func TestAnApplicationThatDoesntRunIsProvenIdle(t *testing.T) {
+	w := aWorld(t)
+	w.claims("data")
+	w.aManager()
+	b := w.awaitComplete(w.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data", w.held), v1alpha1.Proven)
+	w.isMethod(b, v1alpha1.MethodIdle, 1)
+	w.noCommandRan()
+}
+
+func TestAPodThatStartsDuringAnIdleBackupDisprovesIt(t *testing.T) {
+	w := aWorld(t)
+	w.claims("data")
+	cut := make(chan struct{})
+	w.storage.decide(func(_ string, n int) fate {
+		if n == 1 {
+			return fate{cut: cut}
+		}
+		return fate{}
+	})
+	w.aManager()
+	b := w.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data", attempts(1))
+	w.eventually("a snapshot is asked for", func() bool { return len(w.storage.made()) == 1 })
+	w.runs("late", template("data"), nil)
+	close(cut)
+	w.awaitFailed(b, v1alpha1.ReasonQuiesceFailed, "another pod began to use the volumes")
+}
+
+// Whoever comes after a crash knows what to thaw only from what stands in the
+// status before the first command runs.
+func TestTheIntentIsWrittenBeforeTheFirstCommand(t *testing.T) {
+	for name, quieted := range map[string]func(*world) func(*v1alpha1.VolumeBackupSpec){
+		"Hold":  func(w *world) func(*v1alpha1.VolumeBackupSpec) { return w.held },
+		"Hooks": func(w *world) func(*v1alpha1.VolumeBackupSpec) { return w.hooked },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := aWorld(t)
+			pod := w.anApplication("data", "log")
+			asked := false
+			w.aManager(withFault(func(_ int, what string) action {
+				if strings.HasPrefix(what, "run ") && !asked {
+					asked = true
+					w.intentStands(t, pod)
+				}
+				return action{}
+			}))
+			w.awaitEnd(w.aBackup(quieted(w)))
+			if !asked {
+				t.Error("no command was run")
+			}
+		})
+	}
+}
+
+func (w *world) intentStands(t *testing.T, pod *corev1.Pod) {
+	var all v1alpha1.VolumeBackupList
+	if err := admin.List(w.ctx, &all, client.InNamespace(w.namespace)); err != nil || len(all.Items) != 1 {
+		t.Errorf("one backup should be there: %v", err)
+		return
+	}
+	b := &all.Items[0]
+	q := b.Status.Quiesce
+	if q == nil || q.ThawedAt != nil || q.Deadline == nil || len(q.Pods) != 1 || q.Pods[0].UID != pod.UID || q.Pods[0].Container != "db" {
+		t.Errorf("the intent isn't written:\n%s", describe(b))
+		return
+	}
+	if (q.Method == v1alpha1.MethodHooks) != (len(q.Pods[0].Post) > 0) {
+		t.Errorf("the post-hook should stand in the intent of hooks:\n%s", describe(b))
+	}
+	if len(b.Status.Volumes) != 2 || b.Status.Volumes[0].SnapshotName == "" {
+		t.Errorf("the snapshots to be made aren't written:\n%s", describe(b))
+	}
+	if len(b.Finalizers) == 0 {
+		t.Error("nothing keeps the object from being deleted while it is frozen")
+	}
+}
+
+func TestTheApplicationGoesOnAtTheCutAndNotAtReady(t *testing.T) {
+	w := aWorld(t)
+	w.anApplication("data")
+	ready := make(chan struct{})
+	w.storage.decide(func(string, int) fate { return fate{ready: ready} })
+	w.aManager()
+	b := w.await(w.aBackup(w.held), "cut and thawed", func(b *v1alpha1.VolumeBackup) bool {
+		return b.Status.Consistency == v1alpha1.Proven && isTrue(b, v1alpha1.ConditionThawed)
+	})
+	w.nothingIsFrozen()
+	if b.Status.Phase != v1alpha1.PhaseSnapshotting || ended(b) {
+		t.Errorf("should wait until it is ready:\n%s", describe(b))
+	}
+	close(ready)
+	w.awaitComplete(b, v1alpha1.Proven)
+}
+
+func TestAnUncutSnapshotIsGivenUpAtTheDeadlineAndTriedAgainUnderANewName(t *testing.T) {
+	w := aWorld(t)
+	w.anApplication("data", "log")
+	late := make(chan struct{})
+	w.storage.decide(func(claim string, n int) fate {
+		if claim == "log" && n == 1 {
+			return fate{cut: late}
+		}
+		return fate{}
+	})
+	w.aManager()
+	b := w.awaitComplete(w.aBackup(w.held, within(2*time.Second)), v1alpha1.Proven)
+	close(late)
+	w.isMethod(b, v1alpha1.MethodHold, 2)
+	names := w.storage.made()
+	if len(names) != 4 || len(slices.Compact(slices.Sorted(slices.Values(names)))) != 4 {
+		t.Errorf("the second attempt should have names of its own: %v", names)
+	}
+	w.noStrays(b)
+}
+
+func TestADriverThatComplainsIsNotWaitedFor(t *testing.T) {
+	w := aWorld(t)
+	w.anApplication("data", "log")
+	late := make(chan struct{})
+	w.storage.decide(func(claim string, n int) fate {
+		if claim == "data" && n == 1 {
+			return fate{complaint: "the pool is full", cut: late}
+		}
+		return fate{}
+	})
+	w.aManager()
+	b := w.aBackup(w.held, within(time.Hour))
+	failed := w.await(b, "in its second attempt, or failed", func(b *v1alpha1.VolumeBackup) bool {
+		return b.Status.Quiesce != nil && (b.Status.Quiesce.Attempt == 2 || b.Status.Quiesce.Failure != "")
+	})
+	if q := failed.Status.Quiesce; q.Attempt == 1 && !strings.Contains(q.Failure, "data: the pool is full") {
+		t.Errorf("should say what the driver said: %s", q.Failure)
+	}
+	b = w.awaitComplete(b, v1alpha1.Proven)
+	w.isMethod(b, v1alpha1.MethodHold, 2)
+	close(late)
+	w.noStrays(b)
+}
+
+func TestAHoldThatIsNotProvenIsTriedAgainAndThenFails(t *testing.T) {
+	for script, says := range map[string]string{
+		losesTheLock:  "without STILL_HELD",
+		neverHolds:    "the lock is taken",
+		endsTooEarly:  "pod mysql: hold",
+		freezesSilent: "no HELD",
+	} {
+		t.Run(says, func(t *testing.T) {
+			w := aWorld(t)
+			w.anApplication("data", "log")
+			if script == endsTooEarly {
+				w.storage.decide(func(string, int) fate { return fate{never: true} })
+			}
+			w.aManager()
+			b := w.awaitFailed(w.aBackup(w.heldBy(script), attempts(2), within(2*time.Second)), v1alpha1.ReasonQuiesceFailed, "after 2 attempt(s)")
+			if says != "pod mysql: hold" && !strings.Contains(b.Status.Message, says) {
+				t.Errorf("should say %q: %s", says, b.Status.Message)
+			}
+			if b.Status.Consistency != "" {
+				t.Errorf("nothing is known of it:\n%s", describe(b))
+			}
+			w.isMethod(b, v1alpha1.MethodHold, 2)
+			w.noSnapshotIsLeft()
+		})
+	}
+}
+
+func TestAHoldThatFailsOnceIsProvenInTheNextAttempt(t *testing.T) {
+	w := aWorld(t)
+	w.anApplication("data")
+	w.aManager()
+	once := `if [ -e "$marks/../once-$$POD" ]; then ` + holds + `; else : >"$marks/../once-$$POD"; ` + losesTheLock + `; fi`
+	once = strings.ReplaceAll(once, "$$POD", "$POD")
+	w.isMethod(w.awaitComplete(w.aBackup(w.heldBy(once)), v1alpha1.Proven), v1alpha1.MethodHold, 2)
+}
+
+func TestThePostHookRunsOnEveryWayOut(t *testing.T) {
+	t.Run("the pre-hook fails", func(t *testing.T) {
+		w := aWorld(t)
+		w.anApplication("data")
+		w.aManager()
+		w.awaitFailed(w.aBackup(w.hookedBy(`echo $$ >"$mark"; echo "no space" >&2; exit 3`, `rm -f "$mark"`), attempts(1)), v1alpha1.ReasonQuiesceFailed, "no space")
+		w.happened("run pre-hook", "run post-hook")
+		w.noSnapshotWasMade()
+	})
+	t.Run("the pre-hook is too slow", func(t *testing.T) {
+		w := aWorld(t)
+		w.anApplication("data")
+		w.aManager()
+		w.awaitFailed(w.aBackup(w.hookedBy(`echo $$ >"$mark"; exec tail -f /dev/null`, `rm -f "$mark"`), attempts(1), within(time.Second)), v1alpha1.ReasonQuiesceFailed, "was still at work and was killed")
+		w.happened("run pre-hook", "run kill", "run post-hook")
+		w.noSnapshotWasMade()
+	})
+	t.Run("the volumes aren't cut", func(t *testing.T) {
+		w := aWorld(t)
+		w.anApplication("data")
+		w.storage.decide(func(string, int) fate { return fate{never: true} })
+		w.aManager()
+		w.awaitFailed(w.aBackup(w.hooked, attempts(1), within(time.Second)), v1alpha1.ReasonQuiesceFailed, "the volumes of data were not cut")
+		w.happened("run pre-hook", "create snapshot", "run post-hook")
+		w.noSnapshotIsLeft()
+	})
+	t.Run("the post-hook itself fails at first", func(t *testing.T) {
+		w := aWorld(t)
+		w.anApplication("data")
+		w.aManager()
+		flaky := `if [ -e "$marks/../tried" ]; then rm -f "$mark"; else : >"$marks/../tried"; echo "not yet" >&2; exit 1; fi`
+		b := w.aBackup(w.hookedBy(`echo $$ >"$mark"`, flaky))
+		w.await(b, "Stalled, with the command that thaws", func(b *v1alpha1.VolumeBackup) bool {
+			said := condition(b, v1alpha1.ConditionThawed).Message
+			return ended(b) || b.Status.Quiesce != nil && b.Status.Quiesce.Attempt > 1 || strings.Contains(said, "not yet") || b.Status.Quiesce != nil && strings.Contains(b.Status.Quiesce.Failure, "not yet")
+		})
+		w.isMethod(w.awaitComplete(b, v1alpha1.Declared), v1alpha1.MethodHooks, 2)
+	})
+}
+
+func TestContinueTakesACrashConsistentBackupAndSaysSo(t *testing.T) {
+	w := aWorld(t)
+	w.anApplication("data", "log")
+	w.aManager()
+	b := w.awaitComplete(w.aBackup(w.heldBy(neverHolds), orContinue, attempts(1)), v1alpha1.Crash)
+	if !strings.Contains(b.Status.Message, "the lock is taken") {
+		t.Errorf("should say why it wasn't quieted: %s", b.Status.Message)
+	}
+	if isTrue(b, v1alpha1.ConditionFrozen) {
+		t.Errorf("nothing was frozen:\n%s", describe(b))
+	}
+}
+
+func TestAnotherApplicationThatWritesIsNotProven(t *testing.T) {
+	w := aWorld(t)
+	w.anApplication("data")
+	w.runs("neighbour", template("data"), nil)
+	w.aManager()
+	b := w.awaitComplete(w.aBackup(w.held), v1alpha1.Crash)
+	if !strings.Contains(b.Status.Message, "pod neighbour, of another application, writes to the volumes") {
+		t.Errorf("should name the neighbour: %s", b.Status.Message)
+	}
+}
+
+func TestAPodThatComesDuringTheFreezeIsNotProven(t *testing.T) {
+	w := aWorld(t)
+	w.anApplication("data")
+	cut := make(chan struct{})
+	w.storage.decide(func(_ string, n int) fate {
+		if n == 1 {
+			return fate{cut: cut}
+		}
+		return fate{}
+	})
+	w.aManager()
+	b := w.aBackup(w.held, attempts(1))
+	w.eventually("a snapshot is asked for", func() bool { return len(w.storage.made()) == 1 })
+	w.runs("late", template("data"), nil)
+	close(cut)
+	w.awaitFailed(b, v1alpha1.ReasonQuiesceFailed, "another pod began to use the volumes")
+	w.noSnapshotIsLeft()
+}
+
+func TestAQuietedPodThatGoesIsNoMatter(t *testing.T) {
+	w := aWorld(t)
+	pod := w.anApplication("data")
+	cut := make(chan struct{})
+	w.storage.decide(func(string, int) fate { return fate{cut: cut} })
+	w.aManager()
+	b := w.aBackup(w.held)
+	w.eventually("a snapshot is asked for", func() bool { return len(w.storage.made()) == 1 })
+	w.delete(pod)
+	close(cut)
+	w.awaitComplete(b, v1alpha1.Proven)
+}
+
+func TestTwoBackupsOfOneApplicationTakeTurns(t *testing.T) {
+	for name, quieted := range map[string]func(*world) func(*v1alpha1.VolumeBackupSpec){
+		"Hold":  func(w *world) func(*v1alpha1.VolumeBackupSpec) { return w.held },
+		"Hooks": func(w *world) func(*v1alpha1.VolumeBackupSpec) { return w.hooked },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := aWorld(t)
+			w.anApplication("data")
+			cut := make(chan struct{})
+			w.storage.decide(func(string, int) fate { return fate{cut: cut} })
+			w.aManager()
+			first := w.aBackup(quieted(w))
+			w.eventually("the first is frozen", func() bool { return len(w.storage.made()) == 1 })
+			second := w.aBackup(quieted(w))
+			w.await(second, "waiting for its turn", func(b *v1alpha1.VolumeBackup) bool {
+				return condition(b, v1alpha1.ConditionReconciling).Reason == v1alpha1.ReasonApplicationBusy
+			})
+			if len(w.frozen()) != 1 {
+				t.Errorf("one of two should hold: %v", w.frozen())
+			}
+			close(cut)
+			w.await(first, "complete", ended)
+			w.await(second, "complete", ended)
+			for _, b := range []*v1alpha1.VolumeBackup{first, second} {
+				b = w.awaitEnd(b)
+				if !isTrue(b, v1alpha1.ConditionComplete) || b.Status.Quiesce.Attempt != 1 {
+					t.Errorf("should be complete at once:\n%s", describe(b))
+				}
+			}
+		})
+	}
+}
+
+func TestABackupWaitsForRoomBeforeItFreezesAnything(t *testing.T) {
+	w := aWorld(t)
+	w.claims("one", "two")
+	w.runs("first", template("one"), nil)
+	w.runs("second", template("two"), nil)
+	cut := make(chan struct{})
+	w.storage.decide(func(claim string, _ int) fate {
+		if claim == "one" {
+			return fate{cut: cut}
+		}
+		return fate{}
+	})
+	w.aManager(withOptions(func(o *controllers.Options) { o.MaxSnapshotsInFlight = 1 }))
+	first := w.aBackupOf(v1alpha1.KindPod, "first", w.held)
+	w.eventually("the first is being cut", func() bool { return len(w.storage.made()) == 1 })
+	second := w.aBackupOf(v1alpha1.KindPod, "second", w.held)
+	w.await(second, "waiting for room", func(b *v1alpha1.VolumeBackup) bool {
+		return condition(b, v1alpha1.ConditionReconciling).Reason == v1alpha1.ReasonWaitingForRoom
+	})
+	if n := len(w.journal.positions("run hold in second")); n > 0 {
+		t.Error("the second was frozen without room for its snapshots")
+	}
+	close(cut)
+	w.awaitComplete(first, v1alpha1.Proven)
+	w.awaitComplete(second, v1alpha1.Proven)
+	w.isAllBefore("released first", "run hold in second")
+}
+
+func TestASnapshotThatIsLostBeforeItIsReadyFailsTheBackupAndTheOthersAreKept(t *testing.T) {
+	w := aWorld(t)
+	w.anApplication("data", "log")
+	w.storage.decide(func(claim string, _ int) fate {
+		if claim == "log" {
+			return fate{ready: make(chan struct{})}
+		}
+		return fate{}
+	})
+	w.aManager()
+	b := w.await(w.aBackup(w.held), "half ready", func(b *v1alpha1.VolumeBackup) bool { return b.Status.Snapshots == "1/2" })
+	for _, snap := range w.snapshots() {
+		if snap.Labels[v1alpha1.LabelClaim] == "log" {
+			w.delete(&snap)
+		}
+	}
+	w.awaitFailed(b, v1alpha1.ReasonSnapshotLost, "log were deleted before they were ready")
+	left := w.snapshots()
+	if len(left) != 1 || left[0].Labels[v1alpha1.LabelClaim] != "data" {
+		t.Errorf("the snapshot of data should be kept, and no other: %d are left", len(left))
+	}
+}
+
+func TestASnapshotThatIsNeverReadyFailsTheBackup(t *testing.T) {
+	w := aWorld(t)
+	w.anApplication("data")
+	w.storage.decide(func(string, int) fate { return fate{ready: make(chan struct{})} })
+	w.aManager(withOptions(func(o *controllers.Options) { o.ReadyTimeout = time.Second }))
+	w.awaitFailed(w.aBackup(w.held), v1alpha1.ReasonReadyTimeout, "not all snapshots were ready within 1s", "data")
+}
+
+// A snapshot whose creation the API answered too late may come up after the
+// backup has failed.
+func TestASnapshotThatComesAfterTheFailureIsDiscarded(t *testing.T) {
+	w := aWorld(t)
+	w.anApplication("data")
+	w.aManager()
+	b := w.awaitFailed(w.aBackup(w.heldBy(neverHolds), attempts(1)), v1alpha1.ReasonQuiesceFailed)
+	late := w.newSnapshotOf(b, "data")
+	w.create(late)
+	w.noSnapshotIsLeft()
+}
+
+func (w *world) isMethod(b *v1alpha1.VolumeBackup, method v1alpha1.QuiesceMethod, attempt int32) {
+	w.Helper()
+	if q := b.Status.Quiesce; q.Method != method || q.Attempt != attempt {
+		w.Errorf("should be %s in attempt %d:\n%s", method, attempt, describe(b))
+	}
+}
+
+// happened: these began, in this order.
+func (w *world) happened(prefixes ...string) {
+	w.Helper()
+	entries := w.journal.entries()
+	for _, prefix := range prefixes {
+		at := slices.IndexFunc(entries, func(e string) bool { return strings.HasPrefix(e, prefix) })
+		if at < 0 {
+			w.Errorf("%q did not happen in its turn", prefix)
+			return
+		}
+		entries = entries[at+1:]
+	}
+}
+
+// isAllBefore: the last of the one came before the first of the other.
+func (w *world) isAllBefore(one, other string) {
+	w.Helper()
+	ones, others := w.journal.positions(one), w.journal.positions(other)
+	if len(ones) == 0 || len(others) == 0 || ones[len(ones)-1] > others[0] {
+		w.Errorf("all %q should come before any %q", one, other)
+	}
+}
+
+func (w *world) noSnapshotIsLeft() {
+	w.Helper()
+	w.eventually("no snapshot is left", func() bool { return len(w.snapshots()) == 0 })
+}
