@@ -1,0 +1,126 @@
+# make help lists what there is. Every target sets up what it needs; what is
+# slow to build is kept in the user's cache folder, see test/cluster.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+TOOL    := go tool -modfile=$(CURDIR)/test/tools/go.mod
+LINT    := go tool -modfile=$(CURDIR)/test/tools/lint/go.mod golangci-lint
+CLUSTER := go run -C $(CURDIR)/test/cluster .
+RESULTS := $(CURDIR)/bin/results
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# A cluster that KUBECONFIG names is used as it is, with an image that it can
+# pull (IMAGE). Otherwise the one-node cluster is brought up.
+ifdef KUBECONFIG
+IMAGE ?= lull.dev/lull:dev
+KUBECTL ?= kubectl
+else
+export KUBECONFIG := /var/lib/lull-cluster/kubeconfig
+OWN_CLUSTER := cluster-up
+OWN_IMAGE := image
+KUBECTL = "$$($(CLUSTER) binaries kubectl)/kubectl"
+endif
+
+##@ Start here
+
+.PHONY: demo
+demo: deploy ## Show the whole story on a real database, in a cluster on this machine
+	@go run ./test/demo
+
+.PHONY: test
+test: ## Run every tier of tests, setting up what they need
+	@go run ./test/tiers unit integration e2e
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Cluster
+
+.PHONY: cluster-up
+cluster-up: ## Bring up the one-node Kubernetes, or repair what is missing of it
+	@$(CLUSTER) up
+
+.PHONY: cluster-down
+cluster-down: ## Remove all trace of it, but what is cached
+	@$(CLUSTER) down
+
+.PHONY: kubeconfig
+kubeconfig: ## Print the path of its kubeconfig (make -s kubeconfig)
+	@$(CLUSTER) kubeconfig
+
+.PHONY: deploy
+deploy: $(OWN_CLUSTER) $(OWN_IMAGE) ## Install the operator into the cluster that KUBECONFIG names, or into ours
+	@image="$(IMAGE)"; \
+	if [ -z "$$image" ]; then image=$$(cat bin/image.name); $(CLUSTER) load $(CURDIR)/bin/image.tar; fi; \
+	$(KUBECTL) kustomize deploy | sed "s#lull.dev/lull:dev#$$image#" | $(KUBECTL) apply --server-side --force-conflicts -f - >/dev/null; \
+	$(KUBECTL) -n lull-system rollout status deployment/lull-manager --timeout=120s
+
+.PHONY: undeploy
+undeploy: ## Remove the operator; backups have to be deleted before
+	@$(KUBECTL) delete -k deploy --ignore-not-found
+
+##@ Test
+
+.PHONY: test-unit
+test-unit: ## Test the decisions; takes seconds
+	@mkdir -p $(RESULTS)
+	@$(TOOL) gotestsum --format pkgname-and-test-fails --junitfile $(RESULTS)/unit.xml -- -skip '^TestManagerMayDieAnywhere$$' ./api/... ./hooks/... ./snapshot/... ./controllers/... ./cmd/...
+	@cd test/cluster && $(TOOL) gotestsum --format pkgname-and-test-fails --junitfile $(RESULTS)/unit-cluster.xml -- ./...
+
+.PHONY: test-integration
+test-integration: ## Test the controllers on a real API server, a restore that dies at every write, and the driver by the CSI sanity suite
+	@mkdir -p $(RESULTS)
+	@export KUBEBUILDER_ASSETS="$$($(CLUSTER) binaries kube-apiserver etcd)"; \
+	$(TOOL) gotestsum --format pkgname-and-test-fails --junitfile $(RESULTS)/integration.xml -- -race ./test/integration/...
+	@$(TOOL) gotestsum --format pkgname-and-test-fails --junitfile $(RESULTS)/integration-restore.xml -- -run '^TestManagerMayDieAnywhere$$' ./controllers/...
+	@cd test/csidriver && $(TOOL) gotestsum --format pkgname-and-test-fails --junitfile $(RESULTS)/integration-csidriver.xml -- ./...
+
+.PHONY: test-e2e
+test-e2e: deploy ## Test what users do, on the cluster (FOCUS='a regular expression' for some of it)
+	@mkdir -p $(RESULTS)
+	@go tool ginkgo run --procs=$(or $(PROCS),3) --timeout=45m --poll-progress-after=120s --focus="$(FOCUS)" --output-dir=$(RESULTS) --junit-report=e2e.xml ./test/e2e
+
+.PHONY: test-faults
+test-faults: deploy ## Kill the manager at every failpoint, and more (ROUNDS=100 random rounds, SEED to repeat them)
+	@go run ./test/faults -rounds=$(or $(ROUNDS),0) -seed=$(or $(SEED),0)
+
+.PHONY: bench
+bench: deploy ## Measure the freeze beside a bare snapshot (BENCH_OUT=file for JSON)
+	@go run ./test/bench
+
+##@ Change
+
+.PHONY: generate
+generate: ## Write the generated files: deep copies, CRDs, RBAC, the list of failpoints
+	@$(TOOL) controller-gen object paths=./api/...
+	@$(TOOL) controller-gen crd paths=./api/... output:crd:dir=deploy/crd
+	@$(TOOL) controller-gen rbac:roleName=lull-manager paths=./controllers/... output:rbac:dir=deploy/rbac
+	@go run ./test/faults/list
+
+MODULES := . test/cluster test/cluster/kubernetes test/cluster/snapshotter test/cluster/provisioner test/cluster/resizer \
+  test/csidriver test/images/pause test/tools test/tools/lint
+
+.PHONY: verify
+verify: generate ## Check generated files, formatting, tidiness and lint
+	@git diff --exit-code -- api deploy test/faults/failpoints.txt || { echo "generated files are out of date: run make generate and commit"; exit 1; }
+	@for m in $(MODULES); do (cd $$m && go mod tidy -diff) || { echo "$$m: run go mod tidy and commit"; exit 1; }; done
+	@$(MAKE) lint
+
+.PHONY: lint
+lint: ## Lint, import directions among it
+	@$(LINT) run ./api/... ./hooks/... ./snapshot/... ./controllers/... ./cmd/... ./test/...
+	@for m in test/cluster test/csidriver; do (cd $$m && $(LINT) run --config $(CURDIR)/.golangci.yaml ./...); done
+
+.PHONY: image
+image: ## Build the operator's image, from the Containerfile, into bin/image.tar
+	@mkdir -p bin/image
+	@CGO_ENABLED=0 go build -ldflags="-s -w" -o bin/image/manager ./cmd/manager
+	@sh test/images/lull.sh
+
+.PHONY: clean
+clean: ## Remove what was built into this checkout
+	@rm -rf bin
