@@ -13,15 +13,17 @@ RESULTS := $(CURDIR)/bin/results
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # A cluster that KUBECONFIG names is used as it is, with an image that it can
-# pull (IMAGE). Otherwise the one-node cluster is brought up.
-ifdef KUBECONFIG
-IMAGE ?= lull.dev/lull:dev
-KUBECTL ?= kubectl
-else
-export KUBECONFIG := /var/lib/lull-cluster/kubeconfig
+# pull (IMAGE). Without one, or when it names ours, ours is brought up: what
+# make starts inherits KUBECONFIG, and may be make again.
+OURS := /var/lib/lull-cluster/kubeconfig
+export KUBECONFIG := $(or $(KUBECONFIG),$(OURS))
+ifeq ($(KUBECONFIG),$(OURS))
 OWN_CLUSTER := cluster-up
 OWN_IMAGE := image
 KUBECTL = "$$($(CLUSTER) binaries kubectl)/kubectl"
+else
+IMAGE ?= lull.dev/lull:dev
+KUBECTL ?= kubectl
 endif
 
 ##@ Start here
