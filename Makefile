@@ -91,7 +91,7 @@ test-faults: deploy ## Kill the manager at every failpoint, and more (ROUNDS=100
 	@go run ./test/faults -rounds=$(or $(ROUNDS),0) -seed=$(or $(SEED),0)
 
 .PHONY: bench
-bench: deploy ## Measure the freeze beside a bare snapshot (BENCH_OUT=file for JSON)
+bench: deploy ## Measure freeze and restore beside a bare snapshot and restart (BENCH_OUT=file for JSON)
 	@go run ./test/bench
 
 ##@ Change

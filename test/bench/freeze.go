@@ -134,8 +134,25 @@ func (b *bench) backup(ctx context.Context, n int) (freeze, error) {
 			Attempts:                1,
 		},
 	}
-	if err := b.Create(ctx, vb); err != nil {
+	if err := b.backUp(ctx, vb); err != nil {
 		return freeze{}, err
+	}
+	if len(vb.Status.Volumes) != n {
+		return freeze{}, fmt.Errorf("backup %s: %s", vb.Name, vb.Status.Message)
+	}
+	q := vb.Status.Quiesce
+	return freeze{
+		frozen:  q.FrozenFor.Duration,
+		hold:    q.FrozenAt.Sub(q.StartedAt.Time),
+		cut:     q.CutAt.Sub(q.FrozenAt.Time),
+		release: q.ThawedAt.Sub(q.CutAt.Time),
+	}, b.clear(ctx, &v1alpha1.VolumeBackup{})
+}
+
+// backUp makes a backup and waits until it is complete, and proven.
+func (b *bench) backUp(ctx context.Context, vb *v1alpha1.VolumeBackup) error {
+	if err := b.Create(ctx, vb); err != nil {
+		return err
 	}
 	err := await(ctx, "the backup", func(ctx context.Context) error {
 		if err := b.Get(ctx, client.ObjectKeyFromObject(vb), vb); err != nil {
@@ -146,19 +163,10 @@ func (b *bench) backup(ctx context.Context, n int) (freeze, error) {
 		}
 		return errors.New(vb.Status.Message)
 	})
-	if err != nil {
-		return freeze{}, err
+	if err == nil && vb.Status.Consistency != v1alpha1.Proven {
+		err = fmt.Errorf("backup %s: %s", vb.Name, vb.Status.Message)
 	}
-	if vb.Status.Consistency != v1alpha1.Proven || len(vb.Status.Volumes) != n {
-		return freeze{}, fmt.Errorf("backup %s: %s", vb.Name, vb.Status.Message)
-	}
-	q := vb.Status.Quiesce
-	return freeze{
-		frozen:  q.FrozenFor.Duration,
-		hold:    q.FrozenAt.Sub(q.StartedAt.Time),
-		cut:     q.CutAt.Sub(q.FrozenAt.Time),
-		release: q.ThawedAt.Sub(q.CutAt.Time),
-	}, b.clear(ctx, &v1alpha1.VolumeBackup{})
+	return err
 }
 
 // clear deletes all of a kind and waits until nothing is left of any snapshot:

@@ -1,9 +1,11 @@
-// bench measures how long an application stays frozen, beside the time that a
-// bare snapshot takes on the same storage in the same minutes.
+// bench measures how long a backup keeps an application frozen, and how long a
+// restore keeps it down, beside what storage and cluster take for it without
+// Lull in the same minutes: a bare snapshot, a bare restart.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -20,17 +22,26 @@ import (
 // sizes are the numbers of volumes that are measured.
 var sizes = []int{1, 8}
 
+type options struct {
+	rounds, restoreRounds int
+	cutDelay              time.Duration
+	only                  string
+}
+
 func main() {
-	rounds := flag.Int("rounds", 15, "How often each figure is taken.")
-	cutDelay := flag.Duration("cut-delay", 0, "How long the storage takes to cut: for the test driver, whose own cut takes less than a millisecond.")
+	var o options
+	flag.IntVar(&o.rounds, "rounds", 15, "How often each figure of a freeze is taken.")
+	flag.IntVar(&o.restoreRounds, "restore-rounds", 5, "How often each figure of a restore is taken.")
+	flag.DurationVar(&o.cutDelay, "cut-delay", 0, "How long the storage takes to cut: for the test driver, whose own cut takes less than a millisecond.")
+	flag.StringVar(&o.only, "only", "", "Measure only this: freeze, idle or restore-downtime.")
 	flag.Parse()
-	if err := run(*rounds, *cutDelay); err != nil {
+	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(rounds int, cutDelay time.Duration) error {
+func run(o options) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	cluster, err := fixture.Connect()
@@ -48,24 +59,66 @@ func run(rounds int, cutDelay time.Duration) error {
 		}
 	}()
 	b := &bench{Cluster: cluster, namespace: namespace}
-	if cutDelay > 0 {
-		forget, err := b.slowStorage(ctx, cutDelay)
+	if o.cutDelay > 0 {
+		forget, err := b.slowStorage(ctx, o.cutDelay)
 		if err != nil {
 			return err
 		}
 		defer forget()
 	}
-	figures, err := b.freezes(ctx, rounds)
-	if err != nil {
-		return err
+	lines, err := b.measure(ctx, o)
+	return errors.Join(err, writeJSON(os.Getenv("BENCH_OUT"), lines))
+}
+
+// measure takes and prints all figures that are asked for, and returns what it
+// has of them when one can't be taken.
+func (b *bench) measure(ctx context.Context, o options) (lines []line, err error) {
+	parts := []struct {
+		name    string
+		measure func(context.Context, options) ([]line, error)
+	}{
+		{"freeze", b.measureFreezes},
+		{"idle", b.measureIdle},
+		{"restore-downtime", b.measureDowntimes},
 	}
+	for _, part := range parts {
+		if o.only != "" && o.only != part.name {
+			continue
+		}
+		more, err := part.measure(ctx, o)
+		if err != nil {
+			return lines, fmt.Errorf("%s: %w", part.name, err)
+		}
+		lines = append(lines, more...)
+	}
+	return lines, nil
+}
+
+func (b *bench) measureFreezes(ctx context.Context, o options) ([]line, error) {
+	figures, err := b.freezes(ctx, o.rounds)
+	if err != nil {
+		return nil, err
+	}
+	printFreezes(os.Stdout, figures, o.rounds)
+	return freezeLines(figures, o.rounds), nil
+}
+
+func (b *bench) measureIdle(ctx context.Context, _ options) ([]line, error) {
 	idle, err := b.idle(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	printFreezes(os.Stdout, figures, rounds)
 	printIdle(os.Stdout, idle)
-	return writeJSON(os.Getenv("BENCH_OUT"), append(freezeLines(figures, rounds), idle.lines()...))
+	return idle.lines(), nil
+}
+
+func (b *bench) measureDowntimes(ctx context.Context, o options) ([]line, error) {
+	all, err := b.downtimes(ctx, o.restoreRounds)
+	if err != nil {
+		return nil, err
+	}
+	printDowntimes(os.Stdout, all, o.restoreRounds)
+	return downtimeLines(all, o.restoreRounds), nil
 }
 
 // freezes takes turns: a bare snapshot and a backup of the same volumes, of

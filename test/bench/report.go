@@ -88,6 +88,7 @@ type line struct {
 	P99         float64 `json:"p99,omitempty"`
 	BaselineP99 float64 `json:"baseline_p99,omitempty"`
 	Rounds      int     `json:"rounds,omitempty"`
+	Strategy    string  `json:"strategy,omitempty"`
 }
 
 func freezeLines(all []figures, rounds int) []line {
