@@ -191,6 +191,9 @@ func (r *VolumeBackupReconciler) intend(s *backupScope, p *plan) {
 		q.Pods = append(q.Pods, v1alpha1.QuiescedPod{Name: t.Pod, UID: t.UID, Container: t.Container(), Post: t.Post.Args})
 	}
 	s.Status.Quiesce = q
+	for i := range p.targets {
+		p.targets[i].Mark = markOf(s.VolumeBackup)
+	}
 	s.Status.ApplicationUID = p.application
 	s.Status.Volumes = p.volumes
 	for i := range s.Status.Volumes {

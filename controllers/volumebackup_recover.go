@@ -79,11 +79,19 @@ func (r *VolumeBackupReconciler) notThawed(ctx context.Context, s *backupScope, 
 // byHand is the first command that would thaw, for a person to copy.
 func byHand(b *v1alpha1.VolumeBackup) string {
 	for _, p := range b.Status.Quiesce.Pods {
+		if !p.Thawed && len(p.Post) == 0 {
+			return fmt.Sprintf("kubectl exec -n %s %s -c %s -- pkill -KILL -f lull=%s", b.Namespace, p.Name, p.Container, markOf(b))
+		}
 		if !p.Thawed {
 			return fmt.Sprintf("kubectl exec -n %s %s -c %s -- %s", b.Namespace, p.Name, p.Container, quoted(p.Post))
 		}
 	}
 	return "nothing is left to thaw"
+}
+
+// markOf is that of the backup's last attempt.
+func markOf(b *v1alpha1.VolumeBackup) hooks.Mark {
+	return hooks.Mark(fmt.Sprintf("%s.%d", b.UID, b.Status.Quiesce.Attempt))
 }
 
 func quoted(args []string) string {
@@ -94,9 +102,10 @@ func quoted(args []string) string {
 	return strings.Join(words, " ")
 }
 
-// thawPods runs the recorded post-hooks of all pods that aren't known to be
-// thawed, at once. A held session has ended with its stream: the runtime ends
-// its input when the client goes, and its own limit ends it where that fails.
+// thawPods ends what is left of the attempt in all pods that aren't known to be
+// thawed, and runs their recorded post-hooks, at once. A held session ends with
+// its stream, as the runtime ends its input when the client goes; but a command
+// may not heed that, and a pre-hook knows nothing of its client.
 func (r *VolumeBackupReconciler) thawPods(ctx context.Context, s *backupScope) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), thawLimit)
 	defer cancel()
@@ -114,31 +123,41 @@ func (r *VolumeBackupReconciler) thawPods(ctx context.Context, s *backupScope) e
 }
 
 func (r *VolumeBackupReconciler) thawPod(ctx context.Context, s *backupScope, p *v1alpha1.QuiescedPod) error {
-	if len(p.Post) > 0 {
-		gone, err := r.gone(ctx, s.Namespace, p)
-		if err != nil {
+	pod, err := r.stillThere(ctx, s.Namespace, p)
+	if err != nil {
+		return err
+	}
+	if pod != nil && hooks.Runs(pod, p.Container) {
+		in := hooks.Container{Namespace: s.Namespace, Pod: p.Name, Name: p.Container}
+		if err := hooks.EndLeftover(ctx, r.Executor, in, markOf(s.VolumeBackup)); err != nil {
 			return err
 		}
-		if !gone {
-			target := hooks.Target{Namespace: s.Namespace, Pod: p.Name, UID: p.UID, Post: hooks.Command{Args: p.Post, Container: p.Container}}
-			if err := hooks.Thaw(ctx, r.Executor, target); err != nil {
-				return err
-			}
+	}
+	if pod != nil && len(p.Post) > 0 {
+		target := hooks.Target{
+			Namespace: s.Namespace, Pod: p.Name, UID: p.UID, Mark: markOf(s.VolumeBackup),
+			Post: hooks.Command{Args: p.Post, Container: p.Container},
+		}
+		if err := hooks.Thaw(ctx, r.Executor, target); err != nil {
+			return err
 		}
 	}
 	p.Thawed = true
 	return nil
 }
 
-// gone is true for a pod whose processes are no more. One that isn't ready is
-// there: a frozen database often fails its probe.
-func (r *VolumeBackupReconciler) gone(ctx context.Context, namespace string, p *v1alpha1.QuiescedPod) (bool, error) {
+// stillThere is the pod, nil where its processes are no more. One that isn't
+// ready is there: a frozen database often fails its probe.
+func (r *VolumeBackupReconciler) stillThere(ctx context.Context, namespace string, p *v1alpha1.QuiescedPod) (*corev1.Pod, error) {
 	var pod corev1.Pod
 	err := r.Live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: p.Name}, &pod)
 	if apierrors.IsNotFound(err) {
-		return true, nil
+		return nil, nil
 	}
-	return pod.UID != p.UID || finished(&pod), err
+	if pod.UID != p.UID || finished(&pod) {
+		return nil, err
+	}
+	return &pod, err
 }
 
 // discardStrays deletes the snapshots of a backup that its status doesn't

@@ -3,6 +3,7 @@ package hooks
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -89,24 +90,24 @@ func firstCause(errs []error) error {
 func (p *quietPod) begin(ctx, life context.Context, c clock.PassiveClock) error {
 	began := c.Now()
 	if p.target.Method == v1alpha1.MethodHold {
-		p.session = open(life, p.exec, p.container(p.target.Hold), p.target.Hold.Args)
+		p.session = open(life, p.exec, p.container(p.target.Hold), p.target.Mark, p.target.Hold.Args)
 		err := p.session.awaitHeld(ctx)
 		p.heldAt = c.Now()
 		return inPod(p.target, err)
 	}
 	p.heldAt = began
-	p.pre = p.runHook(ctx, "pre-hook", p.target.Pre)
+	p.pre = p.runHook(ctx, "pre-hook", toQuiet, p.target.Pre)
 	return inPod(p.target, p.pre)
 }
 
 // runHook runs one command to its end. One that is still at work when its time
 // is over is killed where we can: it could win later.
-func (p *quietPod) runHook(ctx context.Context, what string, c Command) error {
+func (p *quietPod) runHook(ctx context.Context, what, purpose string, c Command) error {
 	if !c.isSet() {
 		return nil
 	}
 	var out tail
-	run := process{executor: p.exec, container: p.container(c)}
+	run := process{executor: p.exec, container: p.container(c), mark: string(p.target.Mark) + purpose}
 	err := run.run(ctx, c.Args, nil, &out)
 	if err == nil {
 		return nil
@@ -114,7 +115,7 @@ func (p *quietPod) runHook(ctx context.Context, what string, c Command) error {
 	if ctx.Err() == nil {
 		return failure(what, err, &run.stderr, &out)
 	}
-	if run.kill(ctx) {
+	if killed, _ := run.kill(ctx); killed {
 		return failure(what+" was still at work and was killed", context.Cause(ctx), &run.stderr, &out)
 	}
 	return failure(what+" was still at work and may go on", context.Cause(ctx), &run.stderr, &out)
@@ -182,7 +183,7 @@ func (p *quietPod) end(ctx context.Context) Release {
 	if p.session != nil {
 		return p.endSession(ctx)
 	}
-	if err := p.runHook(ctx, "post-hook", p.target.Post); err != nil {
+	if err := p.runHook(ctx, "post-hook", toThaw, p.target.Post); err != nil {
 		return Release{Err: inPod(p.target, err)}
 	}
 	return Release{Thawed: true, Testified: p.pre == nil}
@@ -196,16 +197,27 @@ func (p *quietPod) endSession(ctx context.Context) Release {
 	if r.Testified || !p.target.Post.isSet() {
 		return r
 	}
-	err := p.runHook(ctx, "post-hook", p.target.Post)
+	err := p.runHook(ctx, "post-hook", toThaw, p.target.Post)
 	r.Thawed = err == nil
 	r.Err = errors.Join(r.Err, inPod(p.target, err))
 	return r
 }
 
+// EndLeftover ends what is left in a container of an attempt's hold or pre-hook
+// after a crash: it could freeze, or stay frozen, for as long as it likes.
+func EndLeftover(ctx context.Context, executor Executor, c Container, mark Mark) error {
+	left := process{executor: executor, container: c, mark: string(mark) + toQuiet}
+	_, err := left.kill(ctx)
+	if err != nil {
+		err = fmt.Errorf("could not look for what is left of a hold or a pre-hook: %w", err)
+	}
+	return inPod(Target{Pod: c.Pod}, err)
+}
+
 // Thaw runs the post-hook of a target by itself, after a crash or a failure.
 func Thaw(ctx context.Context, executor Executor, t Target) error {
 	p := &quietPod{target: t, exec: executor}
-	return inPod(t, p.runHook(ctx, "post-hook", t.Post))
+	return inPod(t, p.runHook(ctx, "post-hook", toThaw, t.Post))
 }
 
 // isExit is true for the error of a command that ran and ended with a code.

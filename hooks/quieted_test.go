@@ -3,6 +3,7 @@ package hooks_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,16 +22,19 @@ import (
 // $LOG and takes and leaves a lock, here a file.
 const aHold = `touch "$LOG.frozen.$POD"; echo HELD; cat >/dev/null; echo STILL_HELD; rm "$LOG.frozen.$POD"`
 
+// mark of what runs for these tests, which share the machine with others.
+var mark = hooks.Mark(fmt.Sprintf("hooks-test-%d.1", os.Getpid()))
+
 func shell(script string) hooks.Command {
 	return hooks.Command{Args: []string{"/bin/sh", "-c", script}, Container: "db"}
 }
 
 func holding(pod, script string) hooks.Target {
-	return hooks.Target{Pod: pod, UID: types.UID(pod), Method: v1alpha1.MethodHold, Hold: shell(script)}
+	return hooks.Target{Pod: pod, UID: types.UID(pod), Mark: mark, Method: v1alpha1.MethodHold, Hold: shell(script)}
 }
 
 func hooked(pre, post string) hooks.Target {
-	return hooks.Target{Pod: "a", UID: "a", Method: v1alpha1.MethodHooks, Pre: shell(pre), Post: shell(post)}
+	return hooks.Target{Pod: "a", UID: "a", Mark: mark, Method: v1alpha1.MethodHooks, Pre: shell(pre), Post: shell(post)}
 }
 
 func aLog(t *testing.T) string {
@@ -179,6 +183,19 @@ func stopped(t *testing.T, log string) {
 	t.Error("the process is still at work")
 }
 
+// goesOn waits until the log grows.
+func goesOn(t *testing.T, log string) {
+	t.Helper()
+	before := len(lines(t, log))
+	for range 100 {
+		if len(lines(t, log)) > before {
+			return
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+	t.Error("the process doesn't work any more")
+}
+
 func TestHooksRunAroundTheCut(t *testing.T) {
 	log := aLog(t)
 	q, err := begin(t, &hookstest.Executor{}, 10*time.Second, hooked(`echo pre >> "$LOG"`, `echo post >> "$LOG"`))
@@ -224,6 +241,76 @@ func TestAPreHookThatTimedOutCantWinLater(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	stopped(t, log)
+}
+
+// whatIsLeft begins a command as a manager does that then dies: nobody ends it.
+func whatIsLeft(t *testing.T, of hooks.Target) {
+	t.Helper()
+	within := 10 * time.Second
+	if of.Method == v1alpha1.MethodHooks {
+		within = 300 * time.Millisecond
+	}
+	ctx, die := context.WithTimeout(t.Context(), within)
+	defer die()
+	q, _ := hooks.Begin(ctx, ctx, forgetful{&hookstest.Executor{}}, clock.RealClock{}, []hooks.Target{of})
+	if of.Method == v1alpha1.MethodHold && q.HeldAt().IsZero() {
+		t.Fatal("it never held")
+	}
+}
+
+// forgetful runs nothing that ends what was begun.
+type forgetful struct{ hooks.Executor }
+
+func (f forgetful) Exec(ctx context.Context, c hooks.Container, command []string, s hooks.Streams) error {
+	if !strings.HasPrefix(command[3], "lull=") {
+		return errors.New("the manager is dead")
+	}
+	return f.Executor.Exec(ctx, c, command, s)
+}
+
+func TestWhatIsLeftOfAnAttemptIsEnded(t *testing.T) {
+	const forever = `while :; do date +%N >> "$LOG"; sleep 0.05; done`
+	for name, target := range map[string]hooks.Target{
+		"a hold that doesn't heed its input": holding("a", `echo HELD; `+forever),
+		"a hold of several processes":        holding("a", `( `+forever+` ) & echo HELD; wait`),
+		"a pre-hook":                         hooked(forever, `true`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := aLog(t)
+			whatIsLeft(t, target)
+			if err := hooks.EndLeftover(t.Context(), &hookstest.Executor{}, hooks.Container{Pod: "a"}, mark+"0"); err != nil {
+				t.Error(err)
+			}
+			goesOn(t, log)
+			if err := hooks.EndLeftover(t.Context(), &hookstest.Executor{}, hooks.Container{Pod: "a"}, mark); err != nil {
+				t.Error(err)
+			}
+			stopped(t, log)
+		})
+	}
+}
+
+func TestWhatAPreHookLeftOnPurposeStays(t *testing.T) {
+	log := aLog(t)
+	q, err := begin(t, &hookstest.Executor{}, 10*time.Second,
+		hooked(`while :; do date +%N >> "$LOG"; sleep 0.05; done </dev/null >/dev/null 2>&1 & echo $! > "$LOG.pid"`, `kill $(cat "$LOG.pid")`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hooks.EndLeftover(t.Context(), &hookstest.Executor{}, hooks.Container{Pod: "a"}, mark); err != nil {
+		t.Error(err)
+	}
+	goesOn(t, log)
+	if r := q.End(t.Context())["a"]; !r.Testified {
+		t.Errorf("%+v", r)
+	}
+	stopped(t, log)
+}
+
+func TestNothingIsLeftWhereThereIsNoShell(t *testing.T) {
+	if err := hooks.EndLeftover(t.Context(), &hookstest.Executor{NoShell: true}, hooks.Container{Pod: "a"}, mark); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestAFailingPostHookIsNotThawed(t *testing.T) {

@@ -1,7 +1,6 @@
 package hooks
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -19,30 +18,44 @@ const (
 	killTimeout = 5 * time.Second
 )
 
-// process is a command under way in a container. It is wrapped by a shell
-// that tells its process id, so that it can be ended; the runtime doesn't end
-// a command whose client has gone. Where there is no shell the command runs as
+// Mark names what runs for one attempt of one backup. It stands in the command
+// line of everything that quiets, so that whoever takes the attempt up after a
+// crash can find what is left of it and end it. It has no characters that a
+// shell takes for others.
+type Mark string
+
+// What a command is for, as its mark ends. The last character bounds the mark:
+// where command lines are compared nothing else does.
+const (
+	toQuiet = ".quiet."
+	toThaw  = ".thaw."
+)
+
+// process is a command under way in a container. A shell that carries the mark
+// stays its parent and the leader of its session; the runtime doesn't end a
+// command whose client has gone. Where there is no shell the command runs as
 // it is.
 type process struct {
 	executor  Executor
 	container Container
-	pid       pidLine
+	mark      string
 	stderr    tail
 }
 
-// announce says the process id and becomes the command.
-const announce = `echo "lull-pid $$" >&2; exec "$@"`
+// asChild runs the command without becoming it, as a shell would do with the
+// last one.
+const asChild = `"$@"; exit $?`
 
-func wrap(command []string) []string {
-	return append([]string{"/bin/sh", "-c", announce, "lull"}, command...)
+func (p *process) wrapped(command []string) []string {
+	return append([]string{"/bin/sh", "-c", asChild, "lull=" + p.mark}, command...)
 }
 
 // run runs the command to its end, or that of ctx.
 func (p *process) run(ctx context.Context, command []string, in io.Reader, out io.Writer) error {
-	p.pid.next = &p.stderr
-	err := p.executor.Exec(ctx, p.container, wrap(command), Streams{In: in, Out: out, Err: &p.pid})
-	if p.noShell(err) {
-		err = p.executor.Exec(ctx, p.container, command, Streams{In: in, Out: out, Err: &p.stderr})
+	streams := Streams{In: in, Out: out, Err: &p.stderr}
+	err := p.executor.Exec(ctx, p.container, p.wrapped(command), streams)
+	if lacksShell(err) {
+		err = p.executor.Exec(ctx, p.container, command, streams)
 	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
@@ -50,59 +63,38 @@ func (p *process) run(ctx context.Context, command []string, in io.Reader, out i
 	return err
 }
 
-// noShell is true where nothing has run because the container has no shell.
-func (p *process) noShell(err error) bool {
-	return err != nil && p.pid.id() == "" && strings.Contains(err.Error(), "/bin/sh") &&
+// lacksShell is true where nothing has run because the container has no shell.
+func lacksShell(err error) bool {
+	return err != nil && !isExit(err) && strings.Contains(err.Error(), "/bin/sh") &&
 		(strings.Contains(err.Error(), "no such file") || strings.Contains(err.Error(), "not found"))
 }
 
-// kill ends a command that outlived its client, with all of its group, where
-// we can. It is for commands that should have ended: no error of it is news.
-func (p *process) kill(ctx context.Context) bool {
-	id := p.pid.id()
-	if id == "" {
-		return false
-	}
+// endMarked ends the sessions whose leader carries the mark, and says their
+// process ids. It needs nothing but a shell and /proc. A leader that has ended
+// by itself may have left others behind on purpose: those stay.
+const endMarked = `for d in /proc/[0-9]*; do
+  p=${d#/proc/} words= line=
+  while IFS= read -r line || [ -n "$line" ]; do words="$words$line"; done <"$d/cmdline"
+  case $words in *"lull=$0"*) ;; *) continue ;; esac
+  read -r line <"$d/stat" || continue
+  set -- ${line##*) }
+  [ "$4" = "$p" ] || continue
+  if kill -s KILL -- "-$p" || kill -s KILL "$p"; then echo "$p"; else failed=1; fi
+done 2>/dev/null
+exit ${failed:-0}`
+
+// kill ends the command with all of its session, where it outlived its client.
+// It is true where there was one to end. A container without a shell is no
+// error: nothing can be done.
+func (p *process) kill(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), killTimeout)
 	defer cancel()
-	script := fmt.Sprintf("kill -KILL -- -%s 2>/dev/null || kill -KILL %s", id, id)
-	return p.executor.Exec(ctx, p.container, []string{"/bin/sh", "-c", script}, Streams{Out: io.Discard, Err: io.Discard}) == nil
-}
-
-// pidLine takes the announced process id out of what it passes on.
-type pidLine struct {
-	mu   sync.Mutex
-	next io.Writer
-	head []byte
-	pid  string
-	done bool
-}
-
-func (l *pidLine) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.done {
-		return l.next.Write(b)
+	var ended tail
+	err := p.executor.Exec(ctx, p.container, []string{"/bin/sh", "-c", endMarked, p.mark}, Streams{Out: &ended, Err: io.Discard})
+	if lacksShell(err) {
+		return false, nil
 	}
-	l.head = append(l.head, b...)
-	line, rest, found := bytes.Cut(l.head, []byte("\n"))
-	if !found && len(l.head) < messageCap {
-		return len(b), nil
-	}
-	l.done = true
-	if pid, ok := strings.CutPrefix(string(line), "lull-pid "); ok && found {
-		l.pid = strings.TrimSpace(pid)
-	} else {
-		rest = l.head
-	}
-	_, err := l.next.Write(rest)
-	return len(b), err
-}
-
-func (l *pidLine) id() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.pid
+	return err == nil && ended.last() != "", err
 }
 
 // tail keeps the last of what is written to it, at most outputCap bytes. It

@@ -36,11 +36,11 @@ type session struct {
 
 // open starts the command and returns at once. ctx bounds the whole session:
 // its end breaks the stream.
-func open(ctx context.Context, executor Executor, c Container, command []string) *session {
+func open(ctx context.Context, executor Executor, c Container, mark Mark, command []string) *session {
 	ctx, cancel := context.WithCancel(ctx)
 	in, input := io.Pipe()
 	s := &session{
-		process: process{executor: executor, container: c},
+		process: process{executor: executor, container: c, mark: string(mark) + toQuiet},
 		input:   input,
 		cancel:  cancel,
 		done:    make(chan struct{}),
@@ -78,9 +78,9 @@ func (s *session) release(ctx context.Context) Release {
 	select {
 	case <-s.done:
 	case <-grace.Done():
-		killed := s.process.kill(ctx)
+		killed, err := s.process.kill(ctx)
 		s.cancel()
-		return Release{Thawed: killed, Err: failure("hold: its process did not end with its input", grace.Err(), &s.process.stderr)}
+		return Release{Thawed: killed, Err: failure("hold: its process did not end with its input", errors.Join(grace.Err(), err), &s.process.stderr)}
 	}
 	switch {
 	case lost:

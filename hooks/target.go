@@ -14,9 +14,11 @@ import (
 type Target struct {
 	Namespace, Pod string
 	UID            types.UID
-	Method         v1alpha1.QuiesceMethod
-	Hold           Command
-	Pre, Post      Command
+	// Mark of the attempt that quiets it.
+	Mark      Mark
+	Method    v1alpha1.QuiesceMethod
+	Hold      Command
+	Pre, Post Command
 }
 
 // Aim sets a quiet on a pod: it finds the containers where none is named.
@@ -70,13 +72,18 @@ func checkContainer(pod *corev1.Pod, name string) error {
 		return v1alpha1.Problemf(v1alpha1.ReasonContainerNotFound,
 			"pod %s has no container %q to run a hook in: it has %v", pod.Name, name, names)
 	}
-	for _, s := range slices.Concat(pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses) {
-		if s.Name == name && s.State.Running != nil {
-			return nil
-		}
+	if Runs(pod, name) {
+		return nil
 	}
 	return v1alpha1.PassingProblemf(v1alpha1.ReasonPodNotRunning,
 		"container %q of pod %s doesn't run%s: a hook can't run in it", name, pod.Name, why(pod, name))
+}
+
+// Runs is true for a container that runs, be it ready or not.
+func Runs(pod *corev1.Pod, container string) bool {
+	return slices.ContainsFunc(slices.Concat(pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses), func(s corev1.ContainerStatus) bool {
+		return s.Name == container && s.State.Running != nil
+	})
 }
 
 // sidecars are init containers that go on running beside the others.
