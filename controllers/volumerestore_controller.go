@@ -62,9 +62,9 @@ func DefaultRestoreOptions() RestoreOptions {
 	}
 }
 
-// maxSteps bounds the steps of one reconcile: somebody may undo each of them
-// as soon as it is taken.
-const maxSteps = 100
+// maxRepeats bounds how often one reconcile takes the same step in a row: what
+// was done may need a moment to show, or somebody undoes it each time.
+const maxRepeats = 5
 
 // VolumeRestoreReconciler reconciles VolumeRestores.
 type VolumeRestoreReconciler struct {
@@ -117,9 +117,13 @@ func (r *VolumeRestoreReconciler) Reconcile(ctx context.Context, req ctrl.Reques
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	s := newRestoreScope(v)
-	for taken := 0; ; taken++ {
+	last, repeats := "", 0
+	for {
 		out := r.step(ctx, s)
-		if out.goOn && taken < maxSteps {
+		if s.Status.Step != last {
+			last, repeats = s.Status.Step, 0
+		}
+		if repeats++; out.goOn && repeats <= maxRepeats {
 			continue
 		} else if out.goOn {
 			out = waitFor(time.Second)
@@ -155,6 +159,9 @@ func (r *VolumeRestoreReconciler) step(ctx context.Context, s *restoreScope) out
 	}
 	if message := lostApplication(s.VolumeRestore, o); message != "" {
 		return r.giveUp(ctx, s, v1alpha1.ReasonApplicationNotFound, message)
+	}
+	if message := snapshot.LostClaims(s.VolumeRestore, o); message != "" {
+		return r.giveUp(ctx, s, v1alpha1.ReasonClaimNotFound, message)
 	}
 	next := snapshot.NextRestoreStep(s.VolumeRestore, o)
 	if err := r.intend(ctx, s, next, o); err != nil {

@@ -1,6 +1,8 @@
 package snapshot
 
 import (
+	"fmt"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -12,6 +14,28 @@ func claimsMade(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
 		claim := o.Claims[NewClaimName(c)]
 		return claim != nil && claim.DeletionTimestamp.IsZero() && claim.Labels[v1alpha1.LabelRestoreUID] == string(r.UID)
 	})
+}
+
+// LostClaims says which of the new claims or volumes went away after they were
+// proven and before the application was led to them, empty where none did. A
+// temporary claim may go once its volume is retained.
+func LostClaims(r *v1alpha1.VolumeRestore, o RestoreObserved) string {
+	if r.Status.RollBack != nil || !holds(r, v1alpha1.ConditionClaimsReady) || holds(r, v1alpha1.ConditionSwapped) {
+		return ""
+	}
+	for i := range r.Status.Claims {
+		c := &r.Status.Claims[i]
+		v := o.Volumes[c.RestoredVolume]
+		if v == nil || !v.DeletionTimestamp.IsZero() {
+			return fmt.Sprintf("PersistentVolume %s, which was made for %s, was deleted by somebody: nothing of it is needed, restore again", c.RestoredVolume, NewClaimName(c))
+		}
+		claim := o.Claims[NewClaimName(c)]
+		there := claim != nil && claim.DeletionTimestamp.IsZero() && claim.Spec.VolumeName == c.RestoredVolume
+		if needed := c.TemporaryClaim == "" || !retained(v); needed && !there {
+			return fmt.Sprintf("the new PersistentVolumeClaim %s was deleted by somebody: restore again", NewClaimName(c))
+		}
+	}
+	return ""
 }
 
 // kept is true where every previous volume is retained and marked, and so are

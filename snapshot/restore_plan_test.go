@@ -136,6 +136,45 @@ func TestNextRestoreStep(t *testing.T) {
 	}
 }
 
+func TestLostClaims(t *testing.T) {
+	type status = *v1alpha1.VolumeRestoreStatus
+	now := ptr.To(metav1.Now())
+	repoint := func(s status, o *RestoreObserved) {
+		s.Strategy, s.Claims[0].TemporaryClaim, s.Claims[0].RestoredClaim = v1alpha1.StrategyRepoint, "", "new"
+		o.Claims["new"] = aClaim("new", "pv-new", "1Gi")
+		delete(o.Claims, "t")
+	}
+	for name, c := range map[string]struct {
+		change func(status, *RestoreObserved)
+		lost   bool
+	}{
+		"all there":                         {nil, false},
+		"all there, repoint":                {repoint, false},
+		"the volume":                        {func(_ status, o *RestoreObserved) { delete(o.Volumes, "pv-new") }, true},
+		"the volume is going":               {func(_ status, o *RestoreObserved) { o.Volumes["pv-new"].DeletionTimestamp = now }, true},
+		"the claim, repoint":                {func(s status, o *RestoreObserved) { repoint(s, o); delete(o.Claims, "new") }, true},
+		"the claim is another one, repoint": {func(s status, o *RestoreObserved) { repoint(s, o); o.Claims["new"].Spec.VolumeName = "pv-other" }, true},
+		"the temporary claim before its volume is retained": {func(_ status, o *RestoreObserved) { delete(o.Claims, "t") }, true},
+		"the temporary claim afterwards": {func(_ status, o *RestoreObserved) {
+			delete(o.Claims, "t")
+			o.Volumes["pv-new"].Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
+		}, false},
+		"not proven yet":  {func(s status, o *RestoreObserved) { s.Conditions = nil; delete(o.Volumes, "pv-new") }, false},
+		"swapped already": {func(s status, o *RestoreObserved) { setTrue(s, v1alpha1.ConditionSwapped); delete(o.Claims, "t") }, false},
+		"on its way back": {func(s status, o *RestoreObserved) {
+			s.RollBack = &v1alpha1.RollBackStatus{}
+			delete(o.Volumes, "pv-new")
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, o := aReplacement(c.change)
+			if got := LostClaims(r, o); (got != "") != c.lost {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+}
+
 func TestPlanStopsNothingBeforeTheNewVolumesAreThere(t *testing.T) {
 	for _, strategy := range []v1alpha1.RestoreStrategy{v1alpha1.StrategyRepoint, v1alpha1.StrategyReplace} {
 		r, o := aReplacement(nil)

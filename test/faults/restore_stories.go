@@ -9,7 +9,6 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -58,7 +57,7 @@ var restoreStories = []restoreStory{
 	{name: "deleted under way, replace", spec: by(v1alpha1.StrategyReplace), begin: thenDelete, wants: gone},
 	{name: "of a paused rollout", arrange: paused, wants: completed},
 	{name: "of a paused rollout, undone", arrange: paused, begin: thenUndo, wants: rolledBack},
-	{name: "with a finished pod on its claim", shelf: true, arrange: withFinishedPod, wants: completed},
+	{name: "with a finished pod on its claim", spec: by(v1alpha1.StrategyReplace), arrange: withFinishedPod, wants: completed},
 }
 
 var (
@@ -186,26 +185,24 @@ func (r *restoreAct) pause(ctx context.Context, paused bool) error {
 	return r.g.Patch(ctx, r.g.books.Workload(), client.RawPatch("application/merge-patch+json", []byte(change)))
 }
 
-// withFinishedPod leaves a pod of the shelf that has done its work, and still
-// names a claim.
+// withFinishedPod leaves a pod of the books that has ended and still names a
+// claim, as one does that was evicted.
 func withFinishedPod(ctx context.Context, r *restoreAct) error {
-	set := r.g.shelf.Workload()
-	if err := r.g.Get(ctx, client.ObjectKeyFromObject(set), set); err != nil {
+	pods, err := r.g.ReadyPods(ctx, r.app)
+	if err != nil {
 		return err
 	}
+	runs := pods[0]
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: r.g.namespace, Name: "shelf-done", Labels: map[string]string{"app": r.g.shelf.Name},
-			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "StatefulSet", Name: set.GetName(), UID: set.GetUID(), Controller: ptr.To(true)}},
-		},
+		ObjectMeta: metav1.ObjectMeta{Namespace: r.g.namespace, Name: "books-done", Labels: runs.Labels, OwnerReferences: runs.OwnerReferences},
 		Spec: corev1.PodSpec{
 			RestartPolicy: corev1.RestartPolicyNever,
 			Containers: []corev1.Container{{
-				Name: "main", Image: r.g.shelf.Image, Command: []string{"true"},
+				Name: "main", Image: r.app.Image, Command: []string{"true"},
 				VolumeMounts: []corev1.VolumeMount{{Name: "first", MountPath: "/first"}},
 			}},
 			Volumes: []corev1.Volume{{Name: "first", VolumeSource: corev1.VolumeSource{
-				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "first-shelf-0"},
+				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "first"},
 			}}},
 		},
 	}
