@@ -328,7 +328,7 @@ func kindOf(command []string) string {
 		return "pre-hook"
 	case strings.Contains(script, ": post;"):
 		return "post-hook"
-	case strings.Contains(script, "kill -KILL"):
+	case strings.Contains(command[2], "kill -s KILL"):
 		return "kill"
 	}
 	return "hold"

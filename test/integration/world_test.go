@@ -268,7 +268,8 @@ func orContinue(spec *v1alpha1.VolumeBackupSpec) {
 
 func retain(spec *v1alpha1.VolumeBackupSpec) { spec.DeletionPolicy = v1alpha1.DeletionRetain }
 
-// frozen are the marks that stand now, each with the process that left it.
+// frozen are the marks that stand now, each with the process that left it. A
+// hold's mark carries its process in its name, and ends with that.
 func (w *world) frozen() []string {
 	files, err := filepath.Glob(filepath.Join(w.marks, "*"))
 	if err != nil {
@@ -276,11 +277,21 @@ func (w *world) frozen() []string {
 	}
 	var marks []string
 	for _, file := range files {
+		if holder := strings.TrimPrefix(filepath.Ext(file), "."); holder != "hooks" && !lives(holder) {
+			continue
+		}
 		if text, err := os.ReadFile(file); err == nil {
 			marks = append(marks, filepath.Base(file)+" "+strings.TrimSpace(string(text)))
 		}
 	}
 	return marks
+}
+
+// lives is true for a process of this machine that has not ended.
+func lives(id string) bool {
+	stat, err := os.ReadFile(filepath.Join("/proc", id, "stat"))
+	_, state, _ := strings.Cut(string(stat), ") ")
+	return err == nil && !strings.HasPrefix(state, "Z")
 }
 
 // eventually waits for what no watch tells.
