@@ -194,7 +194,7 @@ func withFinishedPod(ctx context.Context, r *restoreAct) error {
 	}
 	runs := pods[0]
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: r.g.namespace, Name: "books-done", Labels: runs.Labels, OwnerReferences: runs.OwnerReferences},
+		ObjectMeta: metav1.ObjectMeta{Namespace: r.g.namespace, Name: "books-done"},
 		Spec: corev1.PodSpec{
 			RestartPolicy: corev1.RestartPolicyNever,
 			Containers: []corev1.Container{{
@@ -209,10 +209,16 @@ func withFinishedPod(ctx context.Context, r *restoreAct) error {
 	if err := r.g.Create(ctx, pod); client.IgnoreAlreadyExists(err) != nil {
 		return err
 	}
-	return poll(ctx, time.Minute, "the pod has done its work", func(ctx context.Context) (string, error) {
+	err = poll(ctx, time.Minute, "the pod has done its work", func(ctx context.Context) (string, error) {
 		err := r.g.Get(ctx, client.ObjectKeyFromObject(pod), pod)
 		return unless(pod.Status.Phase == corev1.PodSucceeded, "%s", pod.Status.Phase), err
 	})
+	if err != nil {
+		return err
+	}
+	// Only now: a ReplicaSet ends pods of its own that it has too many of.
+	pod.Labels, pod.OwnerReferences = runs.Labels, runs.OwnerReferences
+	return r.g.Update(ctx, pod)
 }
 
 func restoreIs(v *v1alpha1.VolumeRestore, kind string) bool {
