@@ -2,12 +2,10 @@ package controllers
 
 import (
 	"context"
-	"fmt"
 	"maps"
+	"slices"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -24,20 +22,57 @@ func (r *VolumeRestoreReconciler) observe(ctx context.Context, s *restoreScope) 
 	o := snapshot.RestoreObserved{}
 	var pods []corev1.Pod
 	all, inTime := errgroup.WithContext(ctx)
-	all.Go(func() (err error) { o.Claims, pods, err = r.claimsAndPods(inTime, s.Namespace); return err })
+	all.Go(func() (err error) { o.Claims, err = r.claims(inTime, s); return err })
 	all.Go(func() (err error) { o.Volumes, err = r.volumes(inTime, namedVolumes(s)); return err })
-	if s.Status.Application != nil && s.Status.Strategy != v1alpha1.StrategyClaimsOnly {
-		all.Go(func() (err error) {
-			o.Workload, _, err = r.workload(inTime, s.Namespace, *s.Status.Application)
-			return err
-		})
-	}
+	all.Go(func() (err error) { o.Workload, pods, err = r.application(inTime, s); return err })
 	if err := all.Wait(); err != nil {
 		return o, err
 	}
 	o.Proofs = proofsOf(s.VolumeRestore, pods)
 	sortPods(&o, pods)
+	s.rememberStop(o, pods)
 	return o, r.addBound(ctx, s, o)
+}
+
+// A list that is read past the cache waits until the API server's own cache has
+// caught up with the last write to anything, up to a tenth of a second
+// (consistent reads from cache, Kubernetes 1.31). Reading by name doesn't wait.
+// Between the stop of an application and its start that adds up, so lists are
+// read there only where something depends on them.
+
+// application reads the workload, where the restore touches one, and the pods
+// of the namespace. Nobody makes pods for a workload without replicas: once it
+// is seen that none is left, they aren't read again in this reconcile.
+func (r *VolumeRestoreReconciler) application(ctx context.Context, s *restoreScope) (w *snapshot.Workload, pods []corev1.Pod, err error) {
+	var obj client.Object
+	if s.Status.Application != nil && s.Status.Strategy != v1alpha1.StrategyClaimsOnly {
+		if obj, err = r.scalable(ctx, s.Namespace, *s.Status.Application); err != nil {
+			return nil, nil, err
+		}
+	}
+	if stop := s.stop; stop != nil {
+		if w = workloadOf(obj, nil); w != nil && w.Replicas == 0 {
+			w.Owners = append(w.Owners, stop.owners...)
+			return w, stop.pods, nil
+		}
+		s.stop = nil
+	}
+	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() (err error) { w, err = r.workload(ctx, obj); return err })
+	all.Go(func() (err error) { pods, err = r.pods(ctx, s.Namespace); return err })
+	return w, pods, all.Wait()
+}
+
+// stoppedApplication is what was read when no pod of it was left.
+type stoppedApplication struct {
+	pods   []corev1.Pod
+	owners []types.UID
+}
+
+func (s *restoreScope) rememberStop(o snapshot.RestoreObserved, pods []corev1.Pod) {
+	if s.Status.ScaledDownAt != nil && o.Workload != nil && o.Workload.Replicas == 0 && len(o.Pods)+len(o.Proofs) == 0 {
+		s.stop = &stoppedApplication{pods: pods, owners: o.Workload.Owners}
+	}
 }
 
 // sortPods finds the workload's pods. A pod whose processes have ended has its
@@ -90,115 +125,50 @@ func (r *VolumeRestoreReconciler) addBound(ctx context.Context, s *restoreScope,
 	return err
 }
 
+// fewClaims are sooner read one by one than all of their namespace.
+const fewClaims = 16
+
+// claims reads the restore's claims that are there, by name. Those of a large
+// restore are found among all of the namespace.
+func (r *VolumeRestoreReconciler) claims(ctx context.Context, s *restoreScope) (map[string]*corev1.PersistentVolumeClaim, error) {
+	names := namedClaims(s)
+	if len(names) > fewClaims {
+		return r.claimsOf(ctx, s.Namespace)
+	}
+	return readNamed(ctx, r.Live, s.Namespace, names, func() *corev1.PersistentVolumeClaim { return &corev1.PersistentVolumeClaim{} })
+}
+
+func namedClaims(s *restoreScope) []string {
+	var names []string
+	for _, c := range s.Status.Claims {
+		names = append(names, c.PreviousClaim, c.RestoredClaim, c.TemporaryClaim)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // volumes reads those of the names that are there.
 func (r *VolumeRestoreReconciler) volumes(ctx context.Context, names []string) (map[string]*corev1.PersistentVolume, error) {
-	read := map[string]*corev1.PersistentVolume{}
+	return readNamed(ctx, r.Live, "", names, func() *corev1.PersistentVolume { return &corev1.PersistentVolume{} })
+}
+
+// readNamed reads those of the names that are there, all at once.
+func readNamed[T client.Object](ctx context.Context, from client.Reader, namespace string, names []string, empty func() T) (map[string]T, error) {
+	read := map[string]T{}
 	for _, name := range names {
 		if name != "" {
-			read[name] = &corev1.PersistentVolume{}
+			read[name] = empty()
 		}
 	}
 	all, ctx := errgroup.WithContext(ctx)
-	for name, volume := range read {
+	for name, obj := range read {
 		all.Go(func() error {
-			return client.IgnoreNotFound(r.Live.Get(ctx, client.ObjectKey{Name: name}, volume))
+			return client.IgnoreNotFound(from.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, obj))
 		})
 	}
 	if err := all.Wait(); err != nil {
 		return nil, err
 	}
-	maps.DeleteFunc(read, func(_ string, v *corev1.PersistentVolume) bool { return v.Name == "" })
+	maps.DeleteFunc(read, func(_ string, obj T) bool { return obj.GetName() == "" })
 	return read, nil
-}
-
-// workload reads an application that can be scaled, nil where there is none.
-func (r *VolumeRestoreReconciler) workload(ctx context.Context, namespace string, ref v1alpha1.ApplicationReference) (*snapshot.Workload, client.Object, error) {
-	key := client.ObjectKey{Namespace: namespace, Name: ref.Name}
-	switch ref.Kind {
-	case v1alpha1.KindDeployment:
-		var d appsv1.Deployment
-		if err := r.Live.Get(ctx, key, &d); err != nil {
-			return nil, nil, client.IgnoreNotFound(err)
-		}
-		sets, err := r.setsOf(ctx, &d)
-		return snapshot.DeploymentWorkload(&d, sets), &d, err
-	case v1alpha1.KindStatefulSet:
-		var set appsv1.StatefulSet
-		if err := r.Live.Get(ctx, key, &set); err != nil {
-			return nil, nil, client.IgnoreNotFound(err)
-		}
-		return snapshot.StatefulSetWorkload(&set), &set, nil
-	case v1alpha1.KindReplicaSet:
-		var set appsv1.ReplicaSet
-		if err := r.Live.Get(ctx, key, &set); err != nil {
-			return nil, nil, client.IgnoreNotFound(err)
-		}
-		return snapshot.ReplicaSetWorkload(&set), &set, nil
-	}
-	return nil, nil, nil
-}
-
-func (r *VolumeRestoreReconciler) setsOf(ctx context.Context, d *appsv1.Deployment) ([]appsv1.ReplicaSet, error) {
-	var all appsv1.ReplicaSetList
-	if err := r.Live.List(ctx, &all, client.InNamespace(d.Namespace)); err != nil {
-		return nil, err
-	}
-	var own []appsv1.ReplicaSet
-	for _, set := range all.Items {
-		if metav1.IsControlledBy(&set, d) {
-			own = append(own, set)
-		}
-	}
-	return own, nil
-}
-
-// changeWorkload changes the application where nobody else has changed it
-// since it was read.
-func (r *VolumeRestoreReconciler) changeWorkload(ctx context.Context, s *restoreScope, change func(client.Object)) error {
-	_, obj, err := r.workload(ctx, s.Namespace, *s.Status.Application)
-	if err != nil || obj == nil {
-		return err
-	}
-	base := obj.DeepCopyObject().(client.Object)
-	change(obj)
-	err = r.Patch(ctx, obj, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}))
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
-}
-
-// scale tells the application how many replicas to have, where nobody has
-// changed it since it was read.
-func (r *VolumeRestoreReconciler) scale(ctx context.Context, w *snapshot.Workload, n int32) error {
-	meta := metav1.ObjectMeta{Namespace: w.Meta.Namespace, Name: w.Meta.Name}
-	var obj client.Object
-	switch w.Ref.Kind {
-	case v1alpha1.KindStatefulSet:
-		obj = &appsv1.StatefulSet{ObjectMeta: meta}
-	case v1alpha1.KindReplicaSet:
-		obj = &appsv1.ReplicaSet{ObjectMeta: meta}
-	default:
-		obj = &appsv1.Deployment{ObjectMeta: meta}
-	}
-	patch := fmt.Sprintf(`{"metadata":{"resourceVersion":%q},"spec":{"replicas":%d}}`, w.Meta.ResourceVersion, n)
-	return client.IgnoreNotFound(r.Patch(ctx, obj, client.RawPatch(types.MergePatchType, []byte(patch))))
-}
-
-func setPaused(obj client.Object, paused bool) {
-	if d, ok := obj.(*appsv1.Deployment); ok {
-		d.Spec.Paused = paused
-	}
-}
-
-func templateOf(obj client.Object) *corev1.PodTemplateSpec {
-	switch o := obj.(type) {
-	case *appsv1.Deployment:
-		return &o.Spec.Template
-	case *appsv1.StatefulSet:
-		return &o.Spec.Template
-	case *appsv1.ReplicaSet:
-		return &o.Spec.Template
-	}
-	return &corev1.PodTemplateSpec{}
 }

@@ -94,11 +94,17 @@ func (r *VolumeRestoreReconciler) backupOf(ctx context.Context, s *restoreScope)
 // gather reads all that a restore is resolved from, past the cache.
 func (r *VolumeRestoreReconciler) gather(ctx context.Context, s *restoreScope, backup *v1alpha1.VolumeBackup, target v1alpha1.ApplicationReference) (*snapshot.RestoreInput, error) {
 	in := &snapshot.RestoreInput{Restore: s.VolumeRestore, Backup: backup}
-	var err error
-	if in.Workload, _, err = r.workload(ctx, s.Namespace, target); err != nil {
+	obj, err := r.scalable(ctx, s.Namespace, target)
+	if err != nil {
 		return nil, err
 	}
-	if in.Claims, in.Pods, err = r.claimsAndPods(ctx, s.Namespace); err != nil {
+	if in.Workload, err = r.workload(ctx, obj); err != nil {
+		return nil, err
+	}
+	if in.Claims, err = r.claimsOf(ctx, s.Namespace); err != nil {
+		return nil, err
+	}
+	if in.Pods, err = r.pods(ctx, s.Namespace); err != nil {
 		return nil, err
 	}
 	if err := r.snapshots(ctx, in); err != nil {
@@ -143,16 +149,20 @@ func (r *VolumeRestoreReconciler) snapshots(ctx context.Context, in *snapshot.Re
 	return nil
 }
 
-func (r *VolumeRestoreReconciler) claimsAndPods(ctx context.Context, namespace string) (map[string]*corev1.PersistentVolumeClaim, []corev1.Pod, error) {
+func (r *VolumeRestoreReconciler) claimsOf(ctx context.Context, namespace string) (map[string]*corev1.PersistentVolumeClaim, error) {
 	var claims corev1.PersistentVolumeClaimList
 	if err := r.Live.List(ctx, &claims, client.InNamespace(namespace)); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	byName := map[string]*corev1.PersistentVolumeClaim{}
 	for i := range claims.Items {
 		byName[claims.Items[i].Name] = &claims.Items[i]
 	}
+	return byName, nil
+}
+
+func (r *VolumeRestoreReconciler) pods(ctx context.Context, namespace string) ([]corev1.Pod, error) {
 	var pods corev1.PodList
 	err := r.Live.List(ctx, &pods, client.InNamespace(namespace))
-	return byName, pods.Items, err
+	return pods.Items, err
 }

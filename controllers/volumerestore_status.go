@@ -20,6 +20,8 @@ import (
 type restoreScope struct {
 	*v1alpha1.VolumeRestore
 	written *v1alpha1.VolumeRestore
+	// stop is nil until the application is seen stopped.
+	stop *stoppedApplication
 }
 
 func newRestoreScope(v *v1alpha1.VolumeRestore) *restoreScope {

@@ -96,18 +96,18 @@ func (p *quietPod) begin(ctx, life context.Context, c clock.PassiveClock) error 
 		return inPod(p.target, err)
 	}
 	p.heldAt = began
-	p.pre = p.runHook(ctx, "pre-hook", toQuiet, p.target.Pre)
+	p.pre = p.runHook(ctx, "pre-hook", p.target.Pre)
 	return inPod(p.target, p.pre)
 }
 
 // runHook runs one command to its end. One that is still at work when its time
 // is over is killed where we can: it could win later.
-func (p *quietPod) runHook(ctx context.Context, what, purpose string, c Command) error {
+func (p *quietPod) runHook(ctx context.Context, what string, c Command) error {
 	if !c.isSet() {
 		return nil
 	}
 	var out tail
-	run := process{executor: p.exec, container: p.container(c), mark: string(p.target.Mark) + purpose}
+	run := process{executor: p.exec, container: p.container(c), mark: p.target.Mark}
 	err := run.run(ctx, c.Args, nil, &out)
 	if err == nil {
 		return nil
@@ -183,7 +183,7 @@ func (p *quietPod) end(ctx context.Context) Release {
 	if p.session != nil {
 		return p.endSession(ctx)
 	}
-	if err := p.runHook(ctx, "post-hook", toThaw, p.target.Post); err != nil {
+	if err := p.runHook(ctx, "post-hook", p.target.Post); err != nil {
 		return Release{Err: inPod(p.target, err)}
 	}
 	return Release{Thawed: true, Testified: p.pre == nil}
@@ -197,19 +197,19 @@ func (p *quietPod) endSession(ctx context.Context) Release {
 	if r.Testified || !p.target.Post.isSet() {
 		return r
 	}
-	err := p.runHook(ctx, "post-hook", toThaw, p.target.Post)
+	err := p.runHook(ctx, "post-hook", p.target.Post)
 	r.Thawed = err == nil
 	r.Err = errors.Join(r.Err, inPod(p.target, err))
 	return r
 }
 
-// EndLeftover ends what is left in a container of an attempt's hold or pre-hook
-// after a crash: it could freeze, or stay frozen, for as long as it likes.
+// EndLeftover ends what is left in a container of an attempt's commands after a
+// crash: they could freeze, or stay frozen, for as long as they like.
 func EndLeftover(ctx context.Context, executor Executor, c Container, mark Mark) error {
-	left := process{executor: executor, container: c, mark: string(mark) + toQuiet}
+	left := process{executor: executor, container: c, mark: mark}
 	_, err := left.kill(ctx)
 	if err != nil {
-		err = fmt.Errorf("could not look for what is left of a hold or a pre-hook: %w", err)
+		err = fmt.Errorf("could not look for what is left of its hold or hooks: %w", err)
 	}
 	return inPod(Target{Pod: c.Pod}, err)
 }
@@ -217,7 +217,7 @@ func EndLeftover(ctx context.Context, executor Executor, c Container, mark Mark)
 // Thaw runs the post-hook of a target by itself, after a crash or a failure.
 func Thaw(ctx context.Context, executor Executor, t Target) error {
 	p := &quietPod{target: t, exec: executor}
-	return inPod(t, p.runHook(ctx, "post-hook", toThaw, t.Post))
+	return inPod(t, p.runHook(ctx, "post-hook", t.Post))
 }
 
 // isExit is true for the error of a command that ran and ended with a code.

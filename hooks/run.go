@@ -19,17 +19,10 @@ const (
 )
 
 // Mark names what runs for one attempt of one backup. It stands in the command
-// line of everything that quiets, so that whoever takes the attempt up after a
+// line of everything that we run, so that whoever takes the attempt up after a
 // crash can find what is left of it and end it. It has no characters that a
 // shell takes for others.
 type Mark string
-
-// What a command is for, as its mark ends. The last character bounds the mark:
-// where command lines are compared nothing else does.
-const (
-	toQuiet = ".quiet."
-	toThaw  = ".thaw."
-)
 
 // process is a command under way in a container. A shell that carries the mark
 // stays its parent and the leader of its session; the runtime doesn't end a
@@ -38,7 +31,7 @@ const (
 type process struct {
 	executor  Executor
 	container Container
-	mark      string
+	mark      Mark
 	stderr    tail
 }
 
@@ -47,8 +40,12 @@ type process struct {
 const asChild = `"$@"; exit $?`
 
 func (p *process) wrapped(command []string) []string {
-	return append([]string{"/bin/sh", "-c", asChild, "lull=" + p.mark}, command...)
+	return append([]string{"/bin/sh", "-c", asChild, p.word()}, command...)
 }
+
+// word is the mark as it stands in a command line. Its last character bounds
+// it: where command lines are compared nothing else does.
+func (p *process) word() string { return "lull=" + string(p.mark) + "." }
 
 // run runs the command to its end, or that of ctx.
 func (p *process) run(ctx context.Context, command []string, in io.Reader, out io.Writer) error {
@@ -75,7 +72,7 @@ func lacksShell(err error) bool {
 const endMarked = `for d in /proc/[0-9]*; do
   p=${d#/proc/} words= line=
   while IFS= read -r line || [ -n "$line" ]; do words="$words$line"; done <"$d/cmdline"
-  case $words in *"lull=$0"*) ;; *) continue ;; esac
+  case $words in *"lull=$0."*) ;; *) continue ;; esac
   read -r line <"$d/stat" || continue
   set -- ${line##*) }
   [ "$4" = "$p" ] || continue
@@ -90,7 +87,7 @@ func (p *process) kill(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), killTimeout)
 	defer cancel()
 	var ended tail
-	err := p.executor.Exec(ctx, p.container, []string{"/bin/sh", "-c", endMarked, p.mark}, Streams{Out: &ended, Err: io.Discard})
+	err := p.executor.Exec(ctx, p.container, []string{"/bin/sh", "-c", endMarked, string(p.mark)}, Streams{Out: &ended, Err: io.Discard})
 	if lacksShell(err) {
 		return false, nil
 	}

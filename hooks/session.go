@@ -40,7 +40,7 @@ func open(ctx context.Context, executor Executor, c Container, mark Mark, comman
 	ctx, cancel := context.WithCancel(ctx)
 	in, input := io.Pipe()
 	s := &session{
-		process: process{executor: executor, container: c, mark: string(mark) + toQuiet},
+		process: process{executor: executor, container: c, mark: mark},
 		input:   input,
 		cancel:  cancel,
 		done:    make(chan struct{}),

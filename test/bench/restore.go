@@ -63,6 +63,9 @@ func (b *bench) downtimes(ctx context.Context, rounds int) ([]*downtimes, error)
 	}
 	for round := range rounds + 1 {
 		for _, d := range all {
+			if err := settle(ctx, round, rounds); err != nil {
+				return nil, err
+			}
 			if err := b.downtime(ctx, d, round > 0); err != nil {
 				return nil, err
 			}
@@ -70,6 +73,20 @@ func (b *bench) downtimes(ctx context.Context, rounds int) ([]*downtimes, error)
 		fmt.Fprintf(os.Stderr, "restores: round %d of %d\n", round, rounds)
 	}
 	return all, b.clear(ctx, &v1alpha1.VolumeBackup{})
+}
+
+// settle lets a database that has just become ready run for a while, as one has
+// that is restarted in earnest: the kubelet is seconds late with a pod that it
+// has just started. A restore gives it that time anyway, before it stops it.
+// The kubelet also looks at its pods only once a second, and a restart takes
+// hardly more than that: each round begins at another moment of the second.
+func settle(ctx context.Context, round, rounds int) error {
+	select {
+	case <-time.After(3*time.Second + time.Second*time.Duration(round)/time.Duration(rounds)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // database starts a database, fills its volume and backs it up. What fills it
