@@ -202,10 +202,10 @@ func anUnboundClaim(ctx context.Context) string {
 
 // aUserWhoMay is a client of somebody who may do that in the namespace, and
 // nothing else.
-func aUserWhoMay(ctx context.Context, rule rbacv1.PolicyRule) client.Client {
+func aUserWhoMay(ctx context.Context, rules ...rbacv1.PolicyRule) client.Client {
 	GinkgoHelper()
 	user := "e2e-" + namespace
-	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "user"}, Rules: []rbacv1.PolicyRule{rule}}
+	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "user"}, Rules: rules}
 	binding := &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "user"},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},

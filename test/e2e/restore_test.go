@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -59,10 +60,18 @@ var _ = Describe("a table that was dropped", func() {
 		backup := theBackup(ctx, aBackup(ctx, db))
 		query(ctx, db, "DROP TABLE orders")
 
-		restore := aRestore(ctx, backup, v1alpha1.StrategyAuto)
-		Eventually(ctx, phaseOf(ctx, restore)).Should(Equal(v1alpha1.RestoreCompleted))
-		Expect(restore.Status.Strategy).To(Equal(v1alpha1.StrategyReplace))
+		restore := theRestore(ctx, aRestore(ctx, backup, v1alpha1.StrategyAuto))
+		Expect(restore).To(beRestoredBy(v1alpha1.StrategyReplace))
+		Expect(restore.Status.Claims).To(HaveLen(3))
 		Expect(query(ctx, db, "SELECT COUNT(*), SUM(n) FROM orders")).To(Equal("3\t6"))
+
+		By("going back on every replica, once")
+		query(ctx, db, "CREATE TABLE later (n INT PRIMARY KEY)")
+		rollBack(ctx, restore)
+		Eventually(ctx, phaseOf(ctx, restore)).Should(Equal(v1alpha1.RestoreRolledBack))
+		Expect(query(ctx, db, "SHOW TABLES")).To(BeEmpty(), "the orders were dropped, and nothing was made later")
+		Expect(cluster.Patch(ctx, restore, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"rollBack":false}}`)))).
+			To(MatchError(ContainSubstring("a rollback can't be taken back: create another VolumeRestore to restore again")))
 	})
 })
 
@@ -88,69 +97,31 @@ var _ = Describe("a restore", func() {
 		failed := meta.FindStatusCondition(restore.Status.Conditions, v1alpha1.ConditionFailed)
 		Expect(failed).To(HaveField("Reason", v1alpha1.ReasonReadyTimeout))
 		podOf(ctx, app)
+
+		By("refusing to go back a second time")
+		rollBack(ctx, restore)
+		Eventually(ctx, refusalOf(ctx, restore)).Should(And(HaveField("Reason", v1alpha1.ReasonAlreadyRolledBack), HaveField("Message", ContainSubstring("nothing to undo"))))
+		Expect(restore.Status.Phase).To(Equal(v1alpha1.RestoreRolledBack))
 	})
 
 	It("makes claims and touches nothing, where that is asked", func(ctx SpecContext) {
 		app := running(ctx, tools("app", "true", "data"))
-		before := podOf(ctx, app).UID
-		restore := aRestore(ctx, theBackup(ctx, aBackup(ctx, app)), v1alpha1.StrategyClaimsOnly)
-		Eventually(ctx, phaseOf(ctx, restore)).Should(Equal(v1alpha1.RestoreCompleted))
-		Expect(podOf(ctx, app).UID).To(Equal(before))
-	})
+		write(ctx, app, "before", "/data/mark")
+		backup := theBackup(ctx, aBackup(ctx, app))
+		write(ctx, app, "after", "/data/mark")
+		before := uidsOf(ctx, app)
+		restore := theRestore(ctx, aRestore(ctx, backup, v1alpha1.StrategyClaimsOnly, as("data", "of-tuesday")))
+		Expect(restore).To(beRestoredBy(v1alpha1.StrategyClaimsOnly))
+		Expect(uidsOf(ctx, app)).To(Equal(before))
 
-	It("says which backup is missing", func(ctx SpecContext) {
-		missing := &v1alpha1.VolumeBackup{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "missing"}}
-		restore := aRestore(ctx, missing, v1alpha1.StrategyAuto)
-		Eventually(ctx, phaseOf(ctx, restore)).Should(Equal(v1alpha1.RestoreFailed))
-		Expect(restore.Status.Message).To(ContainSubstring(`no VolumeBackup "missing"`))
+		By("for anybody to look into")
+		Expect(contents(ctx, podOf(ctx, running(ctx, tools("look", "", "of-tuesday"))), "/of-tuesday/mark")).To(Equal("before"))
+
+		By("having nothing that could be undone")
+		rollBack(ctx, restore)
+		Eventually(ctx, refusalOf(ctx, restore)).Should(And(HaveField("Reason", v1alpha1.ReasonNothingToRollBack), HaveField("Message", ContainSubstring("kubectl delete pvc -l "+v1alpha1.LabelRestoreUID))))
 	})
 })
-
-func aRestore(ctx context.Context, b *v1alpha1.VolumeBackup, strategy v1alpha1.RestoreStrategy, change ...func(*v1alpha1.VolumeRestore)) *v1alpha1.VolumeRestore {
-	GinkgoHelper()
-	r := &v1alpha1.VolumeRestore{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "restore-"}}
-	r.Spec.Source.VolumeBackupRef = &v1alpha1.LocalReference{Name: b.Name}
-	r.Spec.Target.Strategy = strategy
-	for _, c := range change {
-		c(r)
-	}
-	Expect(cluster.Create(ctx, r)).To(Succeed())
-	DeferCleanup(letGo, r)
-	return r
-}
-
-// letGo gives the volumes that a restore keeps their reclaim policy back.
-func letGo(ctx SpecContext, r *v1alpha1.VolumeRestore) {
-	var kept corev1.PersistentVolumeList
-	Expect(cluster.List(ctx, &kept, client.MatchingLabels{v1alpha1.LabelRestoreUID: string(r.UID)})).To(Succeed())
-	for i := range kept.Items {
-		base := kept.Items[i].DeepCopy()
-		kept.Items[i].Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimDelete
-		Expect(client.IgnoreNotFound(cluster.Patch(ctx, &kept.Items[i], client.MergeFrom(base)))).To(Succeed())
-	}
-}
-
-// phaseOf reads the restore anew each time it is called.
-func phaseOf(ctx context.Context, r *v1alpha1.VolumeRestore) func() (v1alpha1.RestorePhase, error) {
-	return func() (v1alpha1.RestorePhase, error) {
-		err := cluster.Get(ctx, client.ObjectKeyFromObject(r), r)
-		return r.Status.Phase, err
-	}
-}
-
-func rollBack(ctx context.Context, r *v1alpha1.VolumeRestore) {
-	GinkgoHelper()
-	base := r.DeepCopy()
-	r.Spec.RollBack = true
-	Expect(cluster.Patch(ctx, r, client.MergeFrom(base))).To(Succeed())
-}
-
-func theVolume(ctx context.Context, name string) *corev1.PersistentVolume {
-	GinkgoHelper()
-	v := &corev1.PersistentVolume{}
-	Expect(cluster.Get(ctx, client.ObjectKey{Name: name}, v)).To(Succeed())
-	return v
-}
 
 // fill makes a table of three rows in every replica.
 func fill(ctx context.Context, db fixture.Application) {

@@ -80,6 +80,12 @@ func report(ctx context.Context) {
 		backups.Items[i].ManagedFields = nil
 	}
 	show("backups", backups.Items, err)
+	var restores v1alpha1.VolumeRestoreList
+	err = cluster.List(ctx, &restores, client.InNamespace(namespace))
+	for i := range restores.Items {
+		restores.Items[i].ManagedFields = nil
+	}
+	show("restores", restores.Items, err)
 	var snapshots snapshotv1.VolumeSnapshotList
 	err = cluster.List(ctx, &snapshots, client.InNamespace(namespace))
 	for i := range snapshots.Items {

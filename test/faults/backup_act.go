@@ -116,7 +116,7 @@ func (r *backupAct) leave(ctx context.Context) {
 	for _, b := range r.backups() {
 		err := poll(ctx, goneLimit+r.story.frozen, b.Name+" is gone", func(ctx context.Context) (string, error) {
 			gone, err := r.g.gone(ctx, b)
-			return unless(gone, "%s, %s", b.Status.Phase, b.Status.Message), err
+			return unless(gone, "%s, %s", b.Status.Phase, b.Status.Message), errors.Join(err, r.unstick(ctx))
 		})
 		if err != nil {
 			r.violates("it can't be deleted: %v", err)
@@ -137,6 +137,7 @@ func (r *backupAct) leave(ctx context.Context) {
 func (r *backupAct) awaitNothingLeft(ctx context.Context, retains map[string]bool) {
 	err := poll(ctx, goneLimit, "nothing is left of it", func(ctx context.Context) (string, error) {
 		snapshots, contents, err := r.g.left(ctx)
+		err = errors.Join(err, r.unstick(ctx))
 		var left []string
 		for i := range snapshots {
 			s := &snapshots[i]

@@ -161,7 +161,7 @@ func labelled(ctx context.Context, r *round, _ *manager) (string, error) {
 		return "", err
 	}
 	for _, o := range all {
-		label := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"somebody":"was here"}}}`))
+		label := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"somebody":"was-here"}}}`))
 		if err := r.g.Patch(ctx, o, label); client.IgnoreNotFound(err) != nil {
 			return "", err
 		}

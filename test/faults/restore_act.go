@@ -316,7 +316,7 @@ func (r *restoreAct) leave(ctx context.Context) {
 	for _, o := range append(objects, r.backup) {
 		err := poll(ctx, goneLimit, o.GetName()+" is gone", func(ctx context.Context) (string, error) {
 			gone, err := r.g.gone(ctx, o)
-			return unless(gone, "it is there"), err
+			return unless(gone, "it is there"), errors.Join(err, r.unstick(ctx))
 		})
 		if err != nil {
 			r.violates("it can't be deleted: %v", err)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -21,6 +22,9 @@ const (
 	endLimit = 2 * time.Minute
 	// goneLimit is how long its deletion may take.
 	goneLimit = 90 * time.Second
+	// clings is how long the snapshot controller may wait for what is gone
+	// before it is taken to do so for ever: far more than any of its retries.
+	clings = 30 * time.Second
 	// slack is what a loaded machine adds to a time.
 	slack = 4 * time.Second
 )
@@ -38,6 +42,8 @@ type round struct {
 	meanwhile sync.WaitGroup
 	// heal are parts of the cluster that have to be ready again at the end.
 	heal []string
+	// unstuck is when the snapshot controller was restarted last.
+	unstuck time.Time
 
 	mu sync.Mutex
 	// tampered: somebody deleted what belongs to the story.
@@ -190,6 +196,32 @@ func (r *round) settle(ctx context.Context) {
 	if err := errors.Join(errs...); err != nil {
 		r.broke("%v", err)
 	}
+}
+
+// unstick restarts the snapshot controller, as docs/troubleshooting.md says,
+// where it clings to contents that are gone: after an outage of the API server
+// it can miss that they went, and then no snapshot of theirs goes.
+func (r *round) unstick(ctx context.Context) error {
+	if !r.fault.alone || time.Since(r.unstuck) < time.Minute {
+		return nil
+	}
+	snapshots, contents, err := r.g.left(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range snapshots {
+		waits := !s.DeletionTimestamp.IsZero() && time.Since(s.DeletionTimestamp.Time) > clings
+		gone := s.Status != nil && s.Status.BoundVolumeSnapshotContentName != nil &&
+			!slices.ContainsFunc(contents, func(c snapshotv1.VolumeSnapshotContent) bool {
+				return c.Name == *s.Status.BoundVolumeSnapshotContentName
+			})
+		if waits && gone {
+			r.unstuck = time.Now()
+			fmt.Printf("          snapshot %s waits for a content that is gone: the snapshot controller is restarted\n", s.Name)
+			return r.g.control(ctx, "restart", "snapshot-controller")
+		}
+	}
+	return nil
 }
 
 // stopOthers ends the managers of the round but the last, and lifts the traps.
