@@ -5,17 +5,20 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/lull-dev/lull/test/cluster/internal/cluster"
 	"github.com/lull-dev/lull/test/cluster/internal/report"
 )
 
 func main() {
+	keepDescriptors()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	// What a command finds goes to its output; what it does, to its errors.
 	say := report.New(os.Stderr)
@@ -24,6 +27,14 @@ func main() {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "Error:", err)
 		os.Exit(1)
+	}
+}
+
+// keepDescriptors keeps what this process was started with, a lock of its
+// caller's for one, from the components: they outlive it.
+func keepDescriptors() {
+	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		fmt.Fprintln(os.Stderr, "Warning: components may keep files of the caller open:", err)
 	}
 }
 
