@@ -77,11 +77,20 @@ func (in *RestoreInput) checkClaims(res *Resolution) error {
 		return nil
 	}
 	for _, name := range sortedSet(in.Workload.Mounted()) {
-		if !slices.ContainsFunc(res.Claims, func(c v1alpha1.RestoredClaim) bool { return c.PreviousClaim == name }) {
+		if !in.holds(res.Strategy, name) {
 			res.Unrestored = append(res.Unrestored, name)
 		}
 	}
 	return nil
+}
+
+// holds is true where the backup has what the application mounts by that name,
+// whether it is restored or left out.
+func (in *RestoreInput) holds(strategy v1alpha1.RestoreStrategy, mounted string) bool {
+	return slices.ContainsFunc(in.Backup.Status.Volumes, func(v v1alpha1.VolumeStatus) bool {
+		name, err := in.mountedAs(strategy, v.ClaimName)
+		return err == nil && name == mounted
+	})
 }
 
 func (in *RestoreInput) checkNewName(res *Resolution, c v1alpha1.RestoredClaim) error {

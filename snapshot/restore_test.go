@@ -236,6 +236,20 @@ func TestResolveClaims(t *testing.T) {
 	}
 }
 
+func TestResolveOfSomeClaims(t *testing.T) {
+	res, err := Resolve(aRestorable(func(in *RestoreInput) {
+		aStatefulSet(in)
+		in.Workload.Replicas = 3
+		in.Restore.Spec.Volumes.Include = []string{"data-mysql-5"}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(res.Claims) != 1 || !slices.Equal(res.Unrestored, []string{"data-mysql-7", "logs-mysql-7"}) {
+		t.Errorf("what is left out is in the backup all the same: got %v and %v", res.Claims, res.Unrestored)
+	}
+}
+
 func TestResolveAfterAnEarlierRestore(t *testing.T) {
 	in := aRestorable(func(in *RestoreInput) {
 		in.Workload.Template = templateOf("data-restored-1")
