@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"os/exec"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -78,14 +77,9 @@ var _ = Describe("an application", func() {
 	})
 
 	It("is waited for by kubectl, as a Job is", func(ctx SpecContext) {
-		kubectl, err := exec.LookPath("kubectl")
-		if err != nil {
-			Skip("kubectl isn't in PATH")
-		}
 		app := running(ctx, tools("app", "", "data"))
 		b := aBackup(ctx, app, hold(holdStill))
-		said, err := exec.CommandContext(ctx, kubectl, "wait", "-n", namespace, "--for=condition=Complete", "--timeout=60s", "vb/"+b.Name).CombinedOutput()
-		Expect(err).NotTo(HaveOccurred(), string(said))
+		kubectl(ctx, "wait", "-n", namespace, "--for=condition=Complete", "--timeout=60s", "vb/"+b.Name)
 	})
 
 	It("that is backed up twice at once is quieted by one after the other", func(ctx SpecContext) {
