@@ -9,6 +9,7 @@ import (
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -23,7 +24,7 @@ import (
 	"github.com/lull-dev/lull/snapshot"
 )
 
-// Who reads what, and why, stands in docs/rbac.md.
+// Who reads what, and why, stands in docs/operating.md.
 //
 // +kubebuilder:rbac:groups=lull.dev,resources=volumebackups,verbs=get;list;watch;update;patch
 // +kubebuilder:rbac:groups=lull.dev,resources=volumebackups/status,verbs=get;update;patch
@@ -88,6 +89,18 @@ type VolumeBackupReconciler struct {
 
 	room     *room
 	attempts sync.WaitGroup
+}
+
+// CacheOptions are what the reconcilers need of a manager's cache: of all
+// snapshots in a cluster only ours are kept, and of no object who wrote which
+// field.
+func CacheOptions() cache.Options {
+	return cache.Options{
+		DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&snapshotv1.VolumeSnapshot{}: {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})},
+		},
+	}
 }
 
 // SetupWithManager registers the reconciler.

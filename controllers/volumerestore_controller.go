@@ -22,7 +22,7 @@ import (
 	"github.com/lull-dev/lull/snapshot"
 )
 
-// Who reads and changes what, and why, stands in docs/rbac.md.
+// Who reads and changes what, and why, stands in docs/operating.md.
 //
 // +kubebuilder:rbac:groups=lull.dev,resources=volumerestores,verbs=get;list;watch;update;patch
 // +kubebuilder:rbac:groups=lull.dev,resources=volumerestores/status,verbs=get;update;patch

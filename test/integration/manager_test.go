@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
@@ -108,19 +106,15 @@ func (w *world) aManager(change ...func(*manager, *controllers.Options)) *manage
 
 // managerOptions are those of cmd/manager, for one namespace.
 func (m *manager) managerOptions() ctrl.Options {
+	inNamespace := controllers.CacheOptions()
+	inNamespace.DefaultNamespaces = map[string]cache.Config{m.w.namespace: {}}
 	return ctrl.Options{
 		Scheme:                  scheme,
 		Metrics:                 server.Options{BindAddress: "0"},
 		HealthProbeBindAddress:  "0",
 		GracefulShutdownTimeout: ptr.To(45 * time.Second),
 		Controller:              ctrlconfig.Controller{SkipNameValidation: ptr.To(true)},
-		Cache: cache.Options{
-			DefaultNamespaces: map[string]cache.Config{m.w.namespace: {}},
-			DefaultTransform:  cache.TransformStripManagedFields(),
-			ByObject: map[client.Object]cache.ByObject{
-				&snapshotv1.VolumeSnapshot{}: {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})},
-			},
-		},
+		Cache:                   inNamespace,
 		NewClient: func(config *rest.Config, options client.Options) (client.Client, error) {
 			c, err := client.NewWithWatch(config, options)
 			if err != nil {
