@@ -31,6 +31,9 @@ func (r *VolumeRestoreReconciler) observe(ctx context.Context, s *restoreScope) 
 	o.Proofs = proofsOf(s.VolumeRestore, pods)
 	sortPods(&o, pods)
 	s.rememberStop(o, pods)
+	if err := r.addCurrent(ctx, s, o); err != nil {
+		return o, err
+	}
 	return o, r.addBound(ctx, s, o)
 }
 
@@ -108,13 +111,30 @@ func namedVolumes(s *restoreScope) []string {
 	return names
 }
 
+// addCurrent reads the claims that the application mounts now, where a later
+// restore has put them in the place of those of one that is undone.
+func (r *VolumeRestoreReconciler) addCurrent(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved) error {
+	if s.Status.RollBack == nil {
+		return nil
+	}
+	var names []string
+	for i := range s.Status.Claims {
+		if name := snapshot.CurrentClaim(s.VolumeRestore, &s.Status.Claims[i], o); o.Claims[name] == nil {
+			names = append(names, name)
+		}
+	}
+	more, err := readNamed(ctx, r.Live, s.Namespace, names, func() *corev1.PersistentVolumeClaim { return &corev1.PersistentVolumeClaim{} })
+	maps.Copy(o.Claims, more)
+	return err
+}
+
 // addBound reads the volumes that the claims are bound to now, where the
 // status doesn't name them.
 func (r *VolumeRestoreReconciler) addBound(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved) error {
 	var names []string
 	for i := range s.Status.Claims {
 		c := &s.Status.Claims[i]
-		for _, claim := range []string{c.RestoredClaim, c.PreviousClaim} {
+		for _, claim := range []string{c.RestoredClaim, c.PreviousClaim, snapshot.CurrentClaim(s.VolumeRestore, c, o)} {
 			if bound := o.Claims[claim]; bound != nil && o.Volumes[bound.Spec.VolumeName] == nil {
 				names = append(names, bound.Spec.VolumeName)
 			}

@@ -131,6 +131,9 @@ func (r *VolumeRestoreReconciler) gather(ctx context.Context, s *restoreScope, b
 func (r *VolumeRestoreReconciler) snapshots(ctx context.Context, in *snapshot.RestoreInput) error {
 	in.Snapshots, in.Contents = map[string]*snapshotv1.VolumeSnapshot{}, map[string]*snapshotv1.VolumeSnapshotContent{}
 	for _, v := range in.Backup.Status.Volumes {
+		if v.SnapshotName == "" { // a backup that failed has volumes without one
+			continue
+		}
 		snap, content := &snapshotv1.VolumeSnapshot{}, &snapshotv1.VolumeSnapshotContent{}
 		err := r.Live.Get(ctx, client.ObjectKey{Namespace: in.Backup.Namespace, Name: v.SnapshotName}, snap)
 		if apierrors.IsNotFound(err) {

@@ -105,16 +105,13 @@ func (r *VolumeRestoreReconciler) notSuperseded(ctx context.Context, s *restoreS
 
 // current is what the application mounts now in the place of a claim.
 func current(v *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, o snapshot.RestoreObserved) string {
-	if v.Status.Strategy != v1alpha1.StrategyRepoint {
-		if o.Workload != nil && !o.Workload.MayMount(c.RestoredClaim) {
-			return "another claim"
-		}
-		return snapshot.BoundVolume(c, o)
+	if v.Status.Strategy == v1alpha1.StrategyRepoint {
+		return snapshot.CurrentClaim(v, c, o)
 	}
-	if o.Workload != nil && len(c.TemplateVolumes) > 0 {
-		return o.Workload.ClaimAt(c.TemplateVolumes[0])
+	if o.Workload != nil && !o.Workload.MayMount(c.RestoredClaim) {
+		return "another claim"
 	}
-	return ""
+	return snapshot.BoundVolume(v, c, o)
 }
 
 func leadsTo(v *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim) string {

@@ -40,10 +40,10 @@ func recordPolicies(s *restoreScope, o snapshot.RestoreObserved) {
 		if v := o.Volumes[c.RestoredVolume]; v != nil && c.RestoredPolicy == "" {
 			c.RestoredPolicy = v.Spec.PersistentVolumeReclaimPolicy
 		}
-		if s.Status.RollBack == nil || s.Status.Strategy == v1alpha1.StrategyRepoint {
+		if s.Status.RollBack == nil {
 			continue
 		}
-		now := snapshot.BoundVolume(c, o)
+		now := snapshot.BoundVolume(s.VolumeRestore, c, o)
 		if v := o.Volumes[now]; v != nil && now != c.PreviousVolume && now != c.RestoredVolume && c.CurrentVolume == "" {
 			c.CurrentVolume, c.CurrentPolicy = now, v.Spec.PersistentVolumeReclaimPolicy
 		}
@@ -58,6 +58,12 @@ func (r *VolumeRestoreReconciler) keep(ctx context.Context, s *restoreScope, c *
 		return err
 	}
 	if c.CurrentVolume != "" {
+		// First its claim: once the volume is kept, this step is done.
+		if now := o.Claims[snapshot.CurrentClaim(s.VolumeRestore, c, o)]; now != nil && s.Status.Strategy == v1alpha1.StrategyRepoint {
+			if err := r.changeClaim(ctx, now, func(claim *corev1.PersistentVolumeClaim) { r.markPrevious(s, c, claim) }); err != nil {
+				return err
+			}
+		}
 		if err := r.changeVolume(ctx, o.Volumes[c.CurrentVolume], r.retain(s, c, true)); err != nil {
 			return err
 		}

@@ -19,10 +19,6 @@ func (in *RestoreInput) checkTarget(res *Resolution) error {
 	if !w.Meta.DeletionTimestamp.IsZero() {
 		return v1alpha1.Problemf(v1alpha1.ReasonApplicationNotFound, "%s %s is being deleted: name another in spec.target.applicationRef, or write strategy ClaimsOnly", w.Ref.Kind, w.Ref.Name)
 	}
-	if owner := metav1.GetControllerOfNoCopy(&w.Meta); owner != nil && owner.Kind == string(v1alpha1.KindDeployment) {
-		return v1alpha1.Problemf(v1alpha1.ReasonManagedByOther,
-			"ReplicaSet %s belongs to Deployment %s, which would scale it up again: write that into spec.target.applicationRef", w.Ref.Name, owner.Name)
-	}
 	if uid := in.Backup.Status.ApplicationUID; uid != "" && uid != w.Meta.UID && in.Restore.Spec.Target.ApplicationRef == nil {
 		return v1alpha1.Problemf(v1alpha1.ReasonApplicationReplaced,
 			"%s %s isn't the one that was backed up: it was made anew since. Write spec.target.applicationRef if it is to be restored all the same, or strategy ClaimsOnly", w.Ref.Kind, w.Ref.Name)
@@ -32,6 +28,16 @@ func (in *RestoreInput) checkTarget(res *Resolution) error {
 			"StatefulSet %s deletes the claims of replicas that it scales down, and a restore scales down: set its spec.persistentVolumeClaimRetentionPolicy.whenScaled to Retain, and back afterwards", w.Ref.Name)
 	}
 	return in.checkAutoscaler(res)
+}
+
+// checkOwner refuses a ReplicaSet of a Deployment, by whichever strategy.
+func (in *RestoreInput) checkOwner() error {
+	w := in.Workload
+	if owner := metav1.GetControllerOfNoCopy(&w.Meta); owner != nil && owner.Kind == string(v1alpha1.KindDeployment) {
+		return v1alpha1.Problemf(v1alpha1.ReasonManagedByOther,
+			"ReplicaSet %s belongs to Deployment %s, which would scale it up again: write that into spec.target.applicationRef", w.Ref.Name, owner.Name)
+	}
+	return nil
 }
 
 // checkAutoscaler notes the autoscaler that steps aside while there are no

@@ -51,15 +51,15 @@ func kept(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
 	})
 }
 
-// keptBack is true where the volume that the application is taken from is
+// keptBack is true where the volumes that the application is taken from are
 // retained, and the one that it gets back.
 func keptBack(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
 	return every(r, func(c *v1alpha1.RestoredClaim) bool {
-		leaves := BoundVolume(c, o)
+		names := []string{c.PreviousVolume, BoundVolume(r, c, o)}
 		if r.Status.Strategy == v1alpha1.StrategyRepoint {
-			leaves = c.RestoredVolume
+			names = append(names, c.RestoredVolume)
 		}
-		for _, name := range []string{c.PreviousVolume, leaves} {
+		for _, name := range names {
 			if v := o.Volumes[name]; v != nil && !retained(v) {
 				return false
 			}
@@ -68,10 +68,22 @@ func keptBack(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
 	})
 }
 
+// CurrentClaim is the claim that the application mounts now in the place of
+// one of the restore's, empty where it mounts none.
+func CurrentClaim(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, o RestoreObserved) string {
+	if r.Status.Strategy != v1alpha1.StrategyRepoint {
+		return c.RestoredClaim
+	}
+	if o.Workload == nil || len(c.TemplateVolumes) == 0 {
+		return ""
+	}
+	return o.Workload.ClaimAt(c.TemplateVolumes[0])
+}
+
 // BoundVolume is the volume that the application's claim leads to now, empty
 // where there is none.
-func BoundVolume(c *v1alpha1.RestoredClaim, o RestoreObserved) string {
-	if claim := o.Claims[c.RestoredClaim]; claim != nil {
+func BoundVolume(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, o RestoreObserved) string {
+	if claim := o.Claims[CurrentClaim(r, c, o)]; claim != nil {
 		return claim.Spec.VolumeName
 	}
 	return ""
@@ -199,7 +211,7 @@ func restoredDiscarded(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, o R
 // was none before, it has nothing to go back to.
 func InUse(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, o RestoreObserved) bool {
 	if r.Status.Strategy == v1alpha1.StrategyReplace {
-		return c.RestoredVolume != "" && BoundVolume(c, o) == c.RestoredVolume
+		return c.RestoredVolume != "" && BoundVolume(r, c, o) == c.RestoredVolume
 	}
 	return !OnPrevious(r, c, o)
 }

@@ -179,6 +179,9 @@ func (in *RestoreInput) chooseStrategy() (v1alpha1.RestoreStrategy, string, erro
 		return "", "", v1alpha1.PassingProblemf(v1alpha1.ReasonApplicationNotFound,
 			"there is no %s %q in namespace %q: create it, name another in spec.target.applicationRef, or write strategy ClaimsOnly", ref.Kind, ref.Name, in.Restore.Namespace)
 	}
+	if err := in.checkOwner(); err != nil {
+		return "", "", err
+	}
 	switch asked {
 	case v1alpha1.StrategyRepoint:
 		return asked, "asked for", in.checkRepoint()

@@ -182,6 +182,9 @@ func TestResolveRefuses(t *testing.T) {
 		"a ReplicaSet of a Deployment": {func(in *RestoreInput) {
 			in.Workload.Meta.OwnerReferences = []metav1.OwnerReference{{Kind: "Deployment", Name: "up", Controller: ptr.To(true)}}
 		}, v1alpha1.ReasonManagedByOther, "Deployment up"},
+		"to repoint a ReplicaSet of a Deployment": {repoint(func(in *RestoreInput) {
+			in.Workload.Meta.OwnerReferences = []metav1.OwnerReference{{Kind: "Deployment", Name: "up", Controller: ptr.To(true)}}
+		}), v1alpha1.ReasonManagedByOther, "write that into spec.target.applicationRef"},
 		"claims that go with replicas": {func(in *RestoreInput) { aStatefulSet(in); in.Workload.Surplus = true }, v1alpha1.ReasonClaimsScaledAway, "Retain"},
 		"a claim that others use":      {replace(stranger(corev1.PodRunning)), v1alpha1.ReasonClaimInUse, "report"},
 		"a claim of a finished pod":    {replace(stranger(corev1.PodSucceeded)), v1alpha1.ReasonClaimInUse, "delete it"},
