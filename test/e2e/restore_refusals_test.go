@@ -1,0 +1,205 @@
+package e2e
+
+import (
+	"context"
+
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/test/fixture"
+)
+
+// What may be applied a moment later is waited for a while, so those come last:
+// a restore waits for an older one of its application.
+var _ = Describe("a restore that can't be", func() {
+	It("is refused with the reason and the mend, and touches nothing", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data"))
+		good := theBackup(ctx, aBackup(ctx, app))
+		bad := theBackup(ctx, aBackup(ctx, app, attempts(1), hold("echo no server here >&2; exit 1")))
+		hollow := theBackup(ctx, aBackup(ctx, app))
+		loseSnapshot(ctx, hollow.Status.Volumes[0].SnapshotName)
+		running(ctx, tools("neighbour", "", "data"))
+		idle(ctx, "other", aClaim(ctx, "others", corev1.PersistentVolumeFilesystem))
+		idle(ctx, "raw", aClaim(ctx, "raw", corev1.PersistentVolumeBlock))
+		foreign := aForeignStorageClass(ctx)
+		stopped(ctx, v1alpha1.KindStatefulSet, "set", nil)
+		stopped(ctx, v1alpha1.KindStatefulSet, "forgetful", func(o client.Object) {
+			o.(*appsv1.StatefulSet).Spec.PersistentVolumeClaimRetentionPolicy = &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
+				WhenScaled: appsv1.DeletePersistentVolumeClaimRetentionPolicyType,
+			}
+		})
+		replicaSet := metav1.GetControllerOf(podOf(ctx, app)).Name
+
+		const auto, repoint, replace = v1alpha1.StrategyAuto, v1alpha1.StrategyRepoint, v1alpha1.StrategyReplace
+		of := func(b *v1alpha1.VolumeBackup, strategy v1alpha1.RestoreStrategy, with ...func(*v1alpha1.VolumeRestore)) *v1alpha1.VolumeRestore {
+			return aRestore(ctx, b, strategy, with...)
+		}
+		before, claims := uidsOf(ctx, app), claimsOf(ctx)
+		for _, e := range []struct {
+			restore *v1alpha1.VolumeRestore
+			reason  string
+			words   []string
+		}{
+			{of(named("missing"), auto), "BackupNotFound", []string{`no VolumeBackup "missing"`, "kubectl get volumebackup"}},
+			{of(bad, auto), "BackupIncomplete", []string{bad.Name, "is Failed", "restore from another", "no server here"}},
+			{of(hollow, auto), "SnapshotNotFound", []string{hollow.Status.Volumes[0].SnapshotName, "claim data", "restore from another backup"}},
+			{of(good, auto, including("elsewhere")), "ClaimNotFound", []string{`"elsewhere"`, good.Name, "it holds data"}},
+			{of(good, auto, func(r *v1alpha1.VolumeRestore) { r.Spec.Volumes.Exclude = []string{"data"} }), "NoVolumes", []string{"leave at least one"}},
+			{of(good, auto, as("elsewhere", "new")), "ClaimNotFound", []string{"spec.target.claims", `"elsewhere"`, "it holds data"}},
+			{of(good, repoint, as("data", "others")), "ClaimExists", []string{`"others"`, "another name", "spec.target.claims"}},
+			{of(good, replace), "ClaimInUse", []string{"neighbour-", "PersistentVolumeClaim data", "stop it first"}},
+			{of(good, replace, onto(v1alpha1.KindDeployment, "other")), "ClaimNotMounted", []string{`"data"`, "Deployment other", "it mounts others", "ClaimsOnly"}},
+			{of(good, replace, onto(v1alpha1.KindDeployment, "raw"), as("data", "raw")), "VolumeModeMismatch", []string{"claim data", "Block", "Filesystem", "make the claim with that mode"}},
+			{of(good, repoint, onto(v1alpha1.KindStatefulSet, "set")), "StrategyNotPossible", []string{"StatefulSet set", "write strategy Replace"}},
+			{of(good, replace, onto(v1alpha1.KindStatefulSet, "forgetful")), "ClaimsDeletedByScaling", []string{"StatefulSet forgetful", "whenScaled", "Retain"}},
+			{of(good, repoint, onto(v1alpha1.KindDaemonSet, "agents")), "StrategyNotPossible", []string{"a DaemonSet", "Repoint", "ClaimsOnly"}},
+			{of(good, repoint, onto(v1alpha1.KindReplicaSet, replicaSet)), "ManagedByAnotherTool", []string{"Deployment app", "spec.target.applicationRef"}},
+			{of(good, repoint, ofStorageClass(foreign)), "StorageClassMismatch", []string{foreign, testDriver, "spec.target.storageClassName"}},
+			{of(good, repoint, onto(v1alpha1.KindDeployment, "nobody")), "ApplicationNotFound", []string{`no Deployment "nobody"`, "create it"}},
+			{of(good, repoint, ofStorageClass("e2e-no-such-class")), "NoStorageClass", []string{`"e2e-no-such-class"`, "claim data", "create it"}},
+		} {
+			Expect(theRestore(ctx, e.restore)).To(And(beRefused(e.reason, e.words...), HaveField("Status.Phase", v1alpha1.RestoreFailed)))
+		}
+		Expect(uidsOf(ctx, app)).To(Equal(before), "nothing was stopped")
+		Expect(claimsIn(ctx)).To(ConsistOf(claims), "nothing was made")
+		Expect(theClaim(ctx, "data").Labels).To(BeEmpty())
+	})
+
+	It("is refused where an autoscaler would start the application against it, by its name", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data"))
+		before := uidsOf(ctx, app)
+		backup := theBackup(ctx, aBackup(ctx, app))
+
+		autoscaler := anAutoscaler(ctx, app, func(h *autoscalingv2.HorizontalPodAutoscaler) {
+			h.OwnerReferences = []metav1.OwnerReference{{APIVersion: "keda.sh/v1alpha1", Kind: "ScaledObject", Name: "orders", UID: "keda", Controller: ptr.To(true)}}
+		})
+		Expect(theRestore(ctx, aRestore(ctx, backup, v1alpha1.StrategyAuto))).To(beRefused("AutoscalerFights", "ScaledObject orders", "Deployment app", "autoscaling.keda.sh/paused"))
+		Expect(cluster.Delete(ctx, autoscaler)).To(Succeed())
+
+		By("or by Kubernetes' own, where that may scale to zero")
+		err := cluster.Create(ctx, theAutoscaler(app, func(h *autoscalingv2.HorizontalPodAutoscaler) {
+			h.Spec.MinReplicas = ptr.To(int32(0))
+			h.Spec.Metrics = []autoscalingv2.MetricSpec{{Type: autoscalingv2.ExternalMetricSourceType, External: &autoscalingv2.ExternalMetricSource{
+				Metric: autoscalingv2.MetricIdentifier{Name: "orders"}, Target: autoscalingv2.MetricTarget{Type: autoscalingv2.ValueMetricType, Value: ptr.To(resource.MustParse("1"))},
+			}}}
+		}))
+		if apierrors.IsInvalid(err) {
+			Skip("this API server knows no autoscaler that scales to zero")
+		}
+		Expect(err).NotTo(HaveOccurred())
+		Expect(theRestore(ctx, aRestore(ctx, backup, v1alpha1.StrategyAuto))).To(beRefused("AutoscalerFights", "HorizontalPodAutoscaler app", "set its spec.minReplicas to 1"))
+		Expect(uidsOf(ctx, app)).To(Equal(before), "nothing was stopped")
+	})
+
+	It("is refused where the quota has no room for another claim, and says so", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data"))
+		before := uidsOf(ctx, app)
+		backup := theBackup(ctx, aBackup(ctx, app))
+		quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "one-claim"}}
+		quota.Spec.Hard = corev1.ResourceList{"persistentvolumeclaims": resource.MustParse("1")}
+		Expect(cluster.Create(ctx, quota)).To(Succeed())
+		Eventually(ctx, func() (corev1.ResourceList, error) {
+			err := cluster.Get(ctx, client.ObjectKeyFromObject(quota), quota)
+			return quota.Status.Used, err
+		}).Should(HaveKey(corev1.ResourceName("persistentvolumeclaims")))
+
+		restore := theRestore(ctx, aRestore(ctx, backup, v1alpha1.StrategyReplace))
+		Expect(restore).To(beRefused("ClaimRefused", "nothing was stopped", "exceeded quota: one-claim"))
+		Expect(uidsOf(ctx, app)).To(Equal(before))
+		Expect(claimsIn(ctx)).To(ConsistOf("data"))
+	})
+
+	It("is refused onto a workload that was made anew since, until that is named", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data"))
+		write(ctx, app, "before", "/data/mark")
+		backup := theBackup(ctx, aBackup(ctx, app))
+		write(ctx, app, "after", "/data/mark")
+		Expect(cluster.Delete(ctx, app.Workload(), client.PropagationPolicy(metav1.DeletePropagationForeground))).To(Succeed())
+		gone(ctx, app.Workload())
+		running(ctx, app)
+
+		before := uidsOf(ctx, app)
+		Expect(theRestore(ctx, aRestore(ctx, backup, v1alpha1.StrategyAuto))).To(beRefused("ApplicationReplaced", "Deployment app", "made anew", "spec.target.applicationRef"))
+		Expect(uidsOf(ctx, app)).To(Equal(before), "nothing was stopped")
+
+		Expect(theRestore(ctx, aRestore(ctx, backup, v1alpha1.StrategyAuto, onto(v1alpha1.KindDeployment, "app")))).To(beRestoredBy(v1alpha1.StrategyRepoint))
+		Expect(read(ctx, app, "/data/mark")).To(Equal([]string{"before"}))
+	})
+})
+
+// stopped is a workload without replicas.
+func stopped(ctx context.Context, kind v1alpha1.ApplicationKind, name string, change func(client.Object)) {
+	GinkgoHelper()
+	app := tools(name, "", "data")
+	app.Kind, app.Replicas, app.Change = kind, 0, change
+	Expect(cluster.CreateAll(ctx, app.Workload())).To(Succeed())
+}
+
+// loseSnapshot deletes a snapshot behind its backup's back.
+func loseSnapshot(ctx context.Context, name string) {
+	GinkgoHelper()
+	snap := &snapshotv1.VolumeSnapshot{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	Expect(cluster.Delete(ctx, snap)).To(Succeed())
+	gone(ctx, snap)
+}
+
+// aClaim is a claim that nobody uses.
+func aClaim(ctx context.Context, name string, mode corev1.PersistentVolumeMode) string {
+	GinkgoHelper()
+	claim := fixture.Claim(namespace, name)
+	claim.Spec.VolumeMode = &mode
+	Expect(cluster.Create(ctx, claim)).To(Succeed())
+	return name
+}
+
+// aForeignStorageClass is of a driver that isn't here.
+func aForeignStorageClass(ctx context.Context) string {
+	GinkgoHelper()
+	class := &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"}, Provisioner: "elsewhere.example.com"}
+	Expect(cluster.Create(ctx, class)).To(Succeed())
+	DeferCleanup(func(ctx SpecContext) { Expect(cluster.Delete(ctx, class)).To(Succeed()) })
+	return class.Name
+}
+
+func claimsOf(ctx context.Context) []string {
+	GinkgoHelper()
+	names, err := claimsIn(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	return names
+}
+
+func anAutoscaler(ctx context.Context, a fixture.Application, change func(*autoscalingv2.HorizontalPodAutoscaler)) *autoscalingv2.HorizontalPodAutoscaler {
+	GinkgoHelper()
+	h := theAutoscaler(a, change)
+	Expect(cluster.Create(ctx, h)).To(Succeed())
+	return h
+}
+
+// theAutoscaler scales the application by its load, between one and three.
+func theAutoscaler(a fixture.Application, change func(*autoscalingv2.HorizontalPodAutoscaler)) *autoscalingv2.HorizontalPodAutoscaler {
+	h := &autoscalingv2.HorizontalPodAutoscaler{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: a.Name},
+		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
+			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: string(a.Ref().Kind), Name: a.Name},
+			MinReplicas:    ptr.To(int32(1)), MaxReplicas: 3,
+			Metrics: []autoscalingv2.MetricSpec{{Type: autoscalingv2.ResourceMetricSourceType, Resource: &autoscalingv2.ResourceMetricSource{
+				Name: corev1.ResourceCPU, Target: autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: ptr.To(int32(80))},
+			}}},
+		},
+	}
+	if change != nil {
+		change(h)
+	}
+	return h
+}

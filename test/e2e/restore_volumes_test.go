@@ -1,0 +1,127 @@
+package e2e
+
+import (
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/test/fixture"
+)
+
+var _ = Describe("a restore of some volumes", func() {
+	DescribeTable("leaves the others with what they have",
+		func(ctx SpecContext, strategy v1alpha1.RestoreStrategy) {
+			app := running(ctx, tools("app", "", "data", "log"))
+			write(ctx, app, "before", "/data/mark", "/log/mark")
+			backup := theBackup(ctx, aBackup(ctx, app))
+			write(ctx, app, "after", "/data/mark", "/log/mark")
+			log := theClaim(ctx, "log")
+
+			restore := theRestore(ctx, aRestore(ctx, backup, strategy, including("data")))
+			Expect(restore).To(And(beRestoredBy(strategy), HaveField("Status.Claims", ConsistOf(HaveField("ClaimName", "data")))))
+			Expect(read(ctx, app, "/data/mark")).To(Equal([]string{"before"}))
+			Expect(read(ctx, app, "/log/mark")).To(Equal([]string{"after"}))
+			Expect(theClaim(ctx, "log").UID).To(Equal(log.UID))
+			Expect(toldOf(ctx, restore)()).NotTo(ContainElement(ContainSubstring("the backup doesn't hold")), "it does")
+		},
+		Entry("by repointing", v1alpha1.StrategyRepoint),
+		Entry("by replacing", v1alpha1.StrategyReplace),
+	)
+
+	It("names those that the backup doesn't hold, which stay as they are", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data", "log"))
+		write(ctx, app, "before", "/data/mark", "/log/mark")
+		backup := theBackup(ctx, aBackup(ctx, app, func(s *v1alpha1.VolumeBackupSpec) { s.Volumes.Include = []string{"data"} }))
+		write(ctx, app, "after", "/data/mark", "/log/mark")
+
+		restore := theRestore(ctx, aRestore(ctx, backup, v1alpha1.StrategyAuto))
+		Expect(restore).To(beRestoredBy(v1alpha1.StrategyRepoint))
+		Eventually(ctx, toldOf(ctx, restore)).Should(ContainElement(And(HavePrefix("ClaimsNotInBackup"), ContainSubstring("doesn't hold log:"))))
+		Expect(read(ctx, app, "/data/mark")).To(Equal([]string{"before"}))
+		Expect(read(ctx, app, "/log/mark")).To(Equal([]string{"after"}))
+	})
+})
+
+var _ = Describe("a restored volume", func() {
+	It("is no smaller than the one that it replaces, of another application too", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data"))
+		write(ctx, app, "before", "/data/mark")
+		backup := theBackup(ctx, aBackup(ctx, app))
+		large := fixture.Claim(namespace, "large")
+		large.Spec.Resources.Requests[corev1.ResourceStorage] = resource.MustParse("1Gi")
+		Expect(cluster.Create(ctx, large)).To(Succeed())
+		other := running(ctx, tools("other", "", "large"))
+		write(ctx, other, "after", "/large/mark")
+		before := uidsOf(ctx, app)
+
+		restore := theRestore(ctx, aRestore(ctx, backup, v1alpha1.StrategyReplace, onto(v1alpha1.KindDeployment, "other"), as("data", "large")))
+		Expect(restore).To(beRestoredBy(v1alpha1.StrategyReplace))
+		Expect(read(ctx, other, "/large/mark")).To(Equal([]string{"before"}))
+		Expect(theClaim(ctx, "large").Status.Capacity.Storage().String()).To(Equal("1Gi"))
+		Expect(uidsOf(ctx, app)).To(Equal(before), "what was backed up isn't stopped")
+	})
+
+	It("is of the class that is asked for, and has the reclaim policy of that", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data"))
+		write(ctx, app, "before", "/data/mark")
+		backup := theBackup(ctx, aBackup(ctx, app))
+		write(ctx, app, "after", "/data/mark")
+		keeping := &storagev1.StorageClass{
+			ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"}, Provisioner: testDriver,
+			ReclaimPolicy: ptr.To(corev1.PersistentVolumeReclaimRetain), VolumeBindingMode: ptr.To(storagev1.VolumeBindingImmediate),
+		}
+		Expect(cluster.Create(ctx, keeping)).To(Succeed())
+		DeferCleanup(func(ctx SpecContext) { Expect(cluster.Delete(ctx, keeping)).To(Succeed()) })
+
+		restore := theRestore(ctx, aRestore(ctx, backup, v1alpha1.StrategyReplace, ofStorageClass(keeping.Name)))
+		Expect(restore).To(beRestoredBy(v1alpha1.StrategyReplace))
+		v := theVolume(ctx, restore.Status.Claims[0].RestoredVolume)
+		DeferCleanup(func(ctx SpecContext) { change(ctx, v, `{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}`) })
+		Expect(v.Spec).To(And(HaveField("StorageClassName", keeping.Name), HaveField("PersistentVolumeReclaimPolicy", corev1.PersistentVolumeReclaimRetain)))
+		Expect(theClaim(ctx, "data").Spec.StorageClassName).To(HaveValue(Equal(keeping.Name)))
+		Expect(read(ctx, app, "/data/mark")).To(Equal([]string{"before"}))
+
+		By("and its claim has its own class again when it is undone")
+		rollBack(ctx, restore)
+		Eventually(ctx, phaseOf(ctx, restore)).Should(Equal(v1alpha1.RestoreRolledBack))
+		Expect(theClaim(ctx, "data").Spec.StorageClassName).NotTo(HaveValue(Equal(keeping.Name)))
+		Expect(read(ctx, app, "/data/mark")).To(Equal([]string{"after"}))
+	})
+
+	DescribeTable("takes the place of a claim that somebody deleted",
+		func(ctx SpecContext, strategy v1alpha1.RestoreStrategy) {
+			app := running(ctx, tools("app", "", "data"))
+			write(ctx, app, "before", "/data/mark")
+			backup := theBackup(ctx, aBackup(ctx, app))
+			scaleToZero(ctx, app)
+			claim := theClaim(ctx, "data")
+			Expect(cluster.Delete(ctx, claim)).To(Succeed())
+			gone(ctx, claim)
+			change(ctx, app.Workload(), `{"spec":{"replicas":1}}`)
+
+			restore := theRestore(ctx, aRestore(ctx, backup, strategy))
+			Expect(restore).To(beRestoredBy(strategy))
+			Expect(read(ctx, app, "/data/mark")).To(Equal([]string{"before"}))
+
+			By("with nothing to go back to")
+			before := uidsOf(ctx, app)
+			rollBack(ctx, restore)
+			Eventually(ctx, refusalOf(ctx, restore)).Should(HaveField("Reason", v1alpha1.ReasonNothingToRollBack))
+			Expect(uidsOf(ctx, app)).To(Equal(before), "nothing was stopped")
+		},
+		Entry("by repointing", v1alpha1.StrategyRepoint),
+		Entry("by replacing", v1alpha1.StrategyReplace),
+	)
+
+	It("is proven by a pod that may run where only restricted ones may", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data"))
+		backup := theBackup(ctx, aBackup(ctx, app))
+		change(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, `{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`)
+		Expect(theRestore(ctx, aRestore(ctx, backup, v1alpha1.StrategyClaimsOnly))).To(beRestoredBy(v1alpha1.StrategyClaimsOnly))
+	})
+})
