@@ -107,7 +107,12 @@ func (r *VolumeRestoreReconciler) repoint(ctx context.Context, s *restoreScope, 
 }
 
 // replace puts a claim of the same name for another volume in the place of a
-// claim: delete the old one, see it gone, make the new one, see it bound.
+// claim: reserve the volume for the name, delete the old claim, see it gone and
+// the volume available, make the new claim, see it bound.
+//
+// The PersistentVolume controller binds a claim that it sees before it has seen
+// the volume's reservation only when it looks at all claims again, after 15
+// seconds: it calls the volume Available once it has.
 func (r *VolumeRestoreReconciler) replace(ctx context.Context, s *restoreScope, c *v1alpha1.RestoredClaim, o snapshot.RestoreObserved, volume string) (waits string, acted bool, err error) {
 	v, claim := o.Volumes[volume], o.Claims[c.RestoredClaim]
 	if v == nil {
@@ -117,14 +122,15 @@ func (r *VolumeRestoreReconciler) replace(ctx context.Context, s *restoreScope, 
 	if claim != nil && (claim.Spec.VolumeName == volume || claim.Spec.VolumeName == "" && !olderThanSwap(s, claim)) {
 		return waits, false, nil
 	}
+	if !snapshot.ReservedForAny(v, c.RestoredClaim) {
+		return waits, true, r.changeVolume(ctx, v, reservedFor(s.Namespace, c.RestoredClaim, ""))
+	}
 	if claim != nil {
 		waits = fmt.Sprintf("the old claim %s is gone%s", c.RestoredClaim, heldBy(claim))
 		return waits, claim.DeletionTimestamp.IsZero(), r.deleteOld(ctx, s, c, claim, o)
 	}
-	if !snapshot.Reserved(v, c.RestoredClaim, o) {
-		if err := r.changeVolume(ctx, v, reservedFor(s.Namespace, c.RestoredClaim, "")); err != nil {
-			return "", false, err
-		}
+	if v.Status.Phase != corev1.VolumeAvailable {
+		return fmt.Sprintf("PersistentVolume %s, reserved for claim %s, is available", volume, c.RestoredClaim), false, nil
 	}
 	err = r.Create(ctx, snapshot.BoundClaim(s.VolumeRestore, c, volume))
 	if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) {
@@ -189,7 +195,7 @@ func (r *VolumeRestoreReconciler) awaitSwap(ctx context.Context, s *restoreScope
 			since = c.LastTransitionTime.Time
 		}
 	}
-	left := since.Add(s.Spec.ReadyTimeout.Duration).Sub(r.Clock.Now())
+	left := since.Add(max(swapLimit, s.Spec.ReadyTimeout.Duration)).Sub(r.Clock.Now())
 	if left <= 0 {
 		return r.giveUp(ctx, s, v1alpha1.ReasonSwapping, "the claims could not be swapped in time: "+message)
 	}
@@ -203,6 +209,11 @@ func (r *VolumeRestoreReconciler) awaitSwap(ctx context.Context, s *restoreScope
 // swapGrace is how long claims may take to go or to be bound before it is told.
 // Kubernetes takes a few hundredths of it.
 const swapGrace = time.Second
+
+// swapLimit is how long it may take at least, however soon the application is
+// to be ready: what binds claims may be restarted meanwhile, and giving up on
+// the way back leaves the application down.
+const swapLimit = 2 * time.Minute
 
 func ignoreAlreadyExists(err error) error {
 	if apierrors.IsAlreadyExists(err) {

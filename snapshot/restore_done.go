@@ -108,7 +108,13 @@ func Reserved(v *corev1.PersistentVolume, claim string, o RestoreObserved) bool 
 		return false
 	}
 	there := o.Claims[claim]
-	return v.Spec.ClaimRef.UID == "" || there != nil && there.UID == v.Spec.ClaimRef.UID
+	return ReservedForAny(v, claim) || there != nil && there.UID == v.Spec.ClaimRef.UID
+}
+
+// ReservedForAny is true for a volume that whichever claim of that name gets
+// that is made next.
+func ReservedForAny(v *corev1.PersistentVolume, claim string) bool {
+	return v.Spec.ClaimRef != nil && v.Spec.ClaimRef.Name == claim && v.Spec.ClaimRef.UID == ""
 }
 
 func stopped(o RestoreObserved) bool { return o.Workload == nil || o.Workload.Replicas == 0 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -201,9 +202,7 @@ func withFinishedPod(ctx context.Context, r *restoreAct) error {
 				Name: "main", Image: r.app.Image, Command: []string{"true"},
 				VolumeMounts: []corev1.VolumeMount{{Name: "first", MountPath: "/first"}},
 			}},
-			Volumes: []corev1.Volume{{Name: "first", VolumeSource: corev1.VolumeSource{
-				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "first"},
-			}}},
+			Volumes: slices.DeleteFunc(slices.Clone(runs.Spec.Volumes), func(v corev1.Volume) bool { return v.Name != "first" }),
 		},
 	}
 	if err := r.g.Create(ctx, pod); client.IgnoreAlreadyExists(err) != nil {
