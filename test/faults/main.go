@@ -34,6 +34,7 @@ type options struct {
 	seed    uint64
 	grounds int
 	kind    string
+	kills   bool
 	only    string
 	fault   string
 }
@@ -44,6 +45,7 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", 0, "Seed of the random rounds; 0 makes one up.")
 	flag.IntVar(&o.grounds, "grounds", 3, "How many rounds are played side by side.")
 	flag.StringVar(&o.kind, "kind", "", "Only stories of this kind: backup or restore.")
+	flag.BoolVar(&o.kills, "kills", true, "Also kill the manager at each failpoint.")
 	flag.StringVar(&o.only, "story", "", "Only stories whose name contains this.")
 	flag.StringVar(&o.fault, "fault", "", "Only faults whose name contains this.")
 	flag.Parse()

@@ -58,7 +58,9 @@ func (p *program) play(ctx context.Context) error {
 	}
 	p.playAll(ctx, undisturbed)
 	p.cover()
-	p.playAll(ctx, p.kills())
+	if p.options.kills {
+		p.playAll(ctx, p.kills())
+	}
 	for _, kind := range []string{ofBackups, ofRestores} {
 		p.playAll(ctx, p.randomJobs(kind))
 	}
@@ -264,25 +266,28 @@ func (p *program) randomJobs(kind string) []job {
 		for _, name := range few {
 			if f, err := faultNamed(name); err != nil {
 				p.report.trouble("%v", err)
-			} else if matches(f.name, p.options.fault) {
+			} else if matches(f.name, p.options.fault) && len(placesOf(ways, f)) > 0 {
 				jobs = append(jobs, p.randomJob(ways, f))
 			}
 		}
 		return jobs
 	}
 	for range p.options.rounds {
-		jobs = append(jobs, p.randomJob(ways, p.randomFault(kind)))
+		jobs = append(jobs, p.randomJob(ways, p.randomFault(ways, kind)))
 	}
 	return jobs
 }
 
-func (p *program) randomFault(kind string) fault {
+// randomFault is one of those that can strike in one of the ways, by weight.
+func (p *program) randomFault(ways []*way, kind string) fault {
 	total := 0
-	fits := slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return !matches(f.name, p.options.fault) || f.of != "" && f.of != kind })
+	fits := slices.DeleteFunc(slices.Clone(faults), func(f fault) bool {
+		return !matches(f.name, p.options.fault) || f.of != "" && f.of != kind || len(placesOf(ways, f)) == 0
+	})
 	for _, f := range fits {
 		total += f.weight
 	}
-	n := p.random.IntN(total)
+	n := p.random.IntN(max(1, total))
 	for _, f := range fits {
 		if n -= f.weight; n < 0 {
 			return f
@@ -291,14 +296,24 @@ func (p *program) randomFault(kind string) fault {
 	return none
 }
 
-func (p *program) randomJob(ways []*way, f fault) job {
-	for {
-		w := ways[p.random.IntN(len(ways))]
+// placesOf are the moments at which a fault can strike, by the way that has
+// them.
+func placesOf(ways []*way, f fault) map[*way][]spot {
+	places := map[*way][]spot{}
+	for _, w := range ways {
 		spots := slices.DeleteFunc(slices.Clone(w.spots), func(s spot) bool { return f.fits != nil && !f.fits(s) })
 		if len(spots) > 0 {
-			return job{story: w.story, fault: f, at: spots[p.random.IntN(len(spots))]}
+			places[w] = spots
 		}
 	}
+	return places
+}
+
+func (p *program) randomJob(ways []*way, f fault) job {
+	places := placesOf(ways, f)
+	ways = slices.DeleteFunc(slices.Clone(ways), func(w *way) bool { return len(places[w]) == 0 })
+	w := ways[p.random.IntN(len(ways))]
+	return job{story: w.story, fault: f, at: places[w][p.random.IntN(len(places[w]))]}
 }
 
 func (j job) String() string {
