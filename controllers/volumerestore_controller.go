@@ -164,6 +164,9 @@ func (r *VolumeRestoreReconciler) step(ctx context.Context, s *restoreScope) out
 		return r.giveUp(ctx, s, v1alpha1.ReasonClaimNotFound, message)
 	}
 	next := snapshot.NextRestoreStep(s.VolumeRestore, o)
+	if out, waits := r.awaitBackup(ctx, s, next.Step); waits {
+		return out
+	}
 	if err := r.intend(ctx, s, next, o); err != nil {
 		return again(err)
 	}

@@ -57,17 +57,41 @@ func (r *VolumeRestoreReconciler) busy(ctx context.Context, s *restoreScope, tar
 			return fmt.Sprintf("waits for VolumeRestore %s of the same application", other.Name), v1alpha1.ReasonRestoreUnderWay, nil
 		}
 	}
+	why, err = r.backupUnderWay(ctx, s.Namespace, target)
+	return why, v1alpha1.ReasonBackupUnderWay, err
+}
+
+// backupUnderWay says which backup has the application quieted, empty where
+// none has.
+func (r *VolumeRestoreReconciler) backupUnderWay(ctx context.Context, namespace string, target v1alpha1.ApplicationReference) (why string, err error) {
 	var backups v1alpha1.VolumeBackupList
-	if err := r.Live.List(ctx, &backups, client.InNamespace(s.Namespace)); err != nil {
-		return "", "", err
+	if err := r.Live.List(ctx, &backups, client.InNamespace(namespace)); err != nil {
+		return "", err
 	}
 	for i := range backups.Items {
 		b := &backups.Items[i]
 		if b.Spec.ApplicationRef == target && !snapshot.Ended(b) && snapshot.Open(b.Status.Quiesce) {
-			return fmt.Sprintf("waits until VolumeBackup %s has let the application go", b.Name), v1alpha1.ReasonBackupUnderWay, nil
+			return fmt.Sprintf("waits until VolumeBackup %s has let the application go", b.Name), nil
 		}
 	}
-	return "", "", nil
+	return "", nil
+}
+
+// awaitBackup keeps a restore from stopping an application that is quieted for
+// a backup, which may have begun while the claims were prepared.
+func (r *VolumeRestoreReconciler) awaitBackup(ctx context.Context, s *restoreScope, next snapshot.RestoreStep) (outcome, bool) {
+	if next != snapshot.StepScaleDown || s.Status.ScaledDownAt != nil {
+		return outcome{}, false
+	}
+	why, err := r.backupUnderWay(ctx, s.Namespace, *s.Status.Application)
+	if err != nil {
+		return again(err), true
+	}
+	if why == "" {
+		return outcome{}, false
+	}
+	s.working(r.Clock, v1alpha1.ReasonBackupUnderWay, "%s", why)
+	return waitFor(turnDelay), true
 }
 
 // goesFirst is true for a restore that is at work, or that is next and older.
