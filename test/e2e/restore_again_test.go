@@ -6,6 +6,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -89,6 +90,21 @@ var _ = Describe("a restore and a backup of one application", func() {
 		Expect(now(ctx, slow).Status.Quiesce.Attempt).To(BeEquivalentTo(1), "the restore didn't disturb it")
 		Expect(theRestore(ctx, restore)).To(beRestoredBy(v1alpha1.StrategyRepoint))
 		Expect(read(ctx, app, "/data/mark")).To(Equal([]string{"before"}))
+	})
+
+	It("take turns: nor is the application stopped for a restore where the backup began while that was prepared", Label("driver"), func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data"))
+		backup := theBackup(ctx, aBackup(ctx, app))
+		snail := aStorageClass(ctx, func(c *storagev1.StorageClass) { c.Parameters = map[string]string{"createDelay": "4s"} })
+		restore := aRestore(ctx, backup, v1alpha1.StrategyAuto, ofStorageClass(snail.Name))
+		Eventually(ctx, phaseOf(ctx, restore)).Should(Equal(v1alpha1.RestorePreparing))
+
+		slow := aBackup(ctx, app, hold(noteHold), timeout(time.Minute), ofClass(aSnapshotClass(ctx, "cutDelay", "10s")))
+		Eventually(ctx, saidOf(ctx, restore)).Should(ContainSubstring("waits until VolumeBackup " + slow.Name + " has let the application go"))
+		Expect(restore.Status.ScaledDownAt).To(BeNil())
+		Expect(theBackup(ctx, slow)).To(be(v1alpha1.Proven, v1alpha1.MethodHold))
+		Expect(now(ctx, slow).Status.Quiesce.Attempt).To(BeEquivalentTo(1), "the restore didn't disturb it")
+		Expect(theRestore(ctx, restore)).To(beRestoredBy(v1alpha1.StrategyRepoint))
 	})
 })
 

@@ -23,9 +23,9 @@ import (
 	"github.com/lull-dev/lull/test/fixture"
 )
 
-// slowToStop is a script by which an application takes three seconds to stop:
-// time enough to see a restore at work.
-const slowToStop = "trap 'sleep 3; exit 0' TERM"
+// slowToStop is a script by which an application takes two seconds to stop: time
+// enough to see a restore at work.
+const slowToStop = "trap 'sleep 2; exit 0' TERM"
 
 // aRestore asks for a restore from the backup.
 func aRestore(ctx context.Context, b *v1alpha1.VolumeBackup, strategy v1alpha1.RestoreStrategy, with ...func(*v1alpha1.VolumeRestore)) *v1alpha1.VolumeRestore {

@@ -32,7 +32,7 @@ var _ = Describe("a restore that can't be", func() {
 		running(ctx, tools("neighbour", "", "data"))
 		idle(ctx, "other", aClaim(ctx, "others", corev1.PersistentVolumeFilesystem))
 		idle(ctx, "raw", aClaim(ctx, "raw", corev1.PersistentVolumeBlock))
-		foreign := aForeignStorageClass(ctx)
+		foreign := aStorageClass(ctx, func(c *storagev1.StorageClass) { c.Provisioner = "elsewhere.example.com" }).Name
 		stopped(ctx, v1alpha1.KindStatefulSet, "set", nil)
 		stopped(ctx, v1alpha1.KindStatefulSet, "forgetful", func(o client.Object) {
 			o.(*appsv1.StatefulSet).Spec.PersistentVolumeClaimRetentionPolicy = &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
@@ -76,31 +76,29 @@ var _ = Describe("a restore that can't be", func() {
 		Expect(theClaim(ctx, "data").Labels).To(BeEmpty())
 	})
 
-	It("is refused where an autoscaler would start the application against it, by its name", func(ctx SpecContext) {
-		app := running(ctx, tools("app", "", "data"))
-		before := uidsOf(ctx, app)
-		backup := theBackup(ctx, aBackup(ctx, app))
-
-		autoscaler := anAutoscaler(ctx, app, func(h *autoscalingv2.HorizontalPodAutoscaler) {
+	DescribeTable("is refused where an autoscaler would start the application against it, by its name",
+		func(ctx SpecContext, change func(*autoscalingv2.HorizontalPodAutoscaler), words ...string) {
+			app := running(ctx, tools("app", "", "data"))
+			autoscaler := theAutoscaler(app, change)
+			if err := cluster.Create(ctx, autoscaler); apierrors.IsInvalid(err) {
+				Skip("this API server knows no such autoscaler")
+			} else {
+				Expect(err).NotTo(HaveOccurred())
+			}
+			before := uidsOf(ctx, app)
+			Expect(theRestore(ctx, aRestore(ctx, theBackup(ctx, aBackup(ctx, app)), v1alpha1.StrategyAuto))).To(beRefused("AutoscalerFights", words...))
+			Expect(uidsOf(ctx, app)).To(Equal(before), "nothing was stopped")
+		},
+		Entry("KEDA's", func(h *autoscalingv2.HorizontalPodAutoscaler) {
 			h.OwnerReferences = []metav1.OwnerReference{{APIVersion: "keda.sh/v1alpha1", Kind: "ScaledObject", Name: "orders", UID: "keda", Controller: ptr.To(true)}}
-		})
-		Expect(theRestore(ctx, aRestore(ctx, backup, v1alpha1.StrategyAuto))).To(beRefused("AutoscalerFights", "ScaledObject orders", "Deployment app", "autoscaling.keda.sh/paused"))
-		Expect(cluster.Delete(ctx, autoscaler)).To(Succeed())
-
-		By("or by Kubernetes' own, where that may scale to zero")
-		err := cluster.Create(ctx, theAutoscaler(app, func(h *autoscalingv2.HorizontalPodAutoscaler) {
+		}, "ScaledObject orders", "Deployment app", "autoscaling.keda.sh/paused"),
+		Entry("Kubernetes' own, where that may scale to zero", func(h *autoscalingv2.HorizontalPodAutoscaler) {
 			h.Spec.MinReplicas = ptr.To(int32(0))
 			h.Spec.Metrics = []autoscalingv2.MetricSpec{{Type: autoscalingv2.ExternalMetricSourceType, External: &autoscalingv2.ExternalMetricSource{
 				Metric: autoscalingv2.MetricIdentifier{Name: "orders"}, Target: autoscalingv2.MetricTarget{Type: autoscalingv2.ValueMetricType, Value: ptr.To(resource.MustParse("1"))},
 			}}}
-		}))
-		if apierrors.IsInvalid(err) {
-			Skip("this API server knows no autoscaler that scales to zero")
-		}
-		Expect(err).NotTo(HaveOccurred())
-		Expect(theRestore(ctx, aRestore(ctx, backup, v1alpha1.StrategyAuto))).To(beRefused("AutoscalerFights", "HorizontalPodAutoscaler app", "set its spec.minReplicas to 1"))
-		Expect(uidsOf(ctx, app)).To(Equal(before), "nothing was stopped")
-	})
+		}, "HorizontalPodAutoscaler app", "set its spec.minReplicas to 1"),
+	)
 
 	It("is refused where the quota has no room for another claim, and says so", func(ctx SpecContext) {
 		app := running(ctx, tools("app", "", "data"))
@@ -163,27 +161,11 @@ func aClaim(ctx context.Context, name string, mode corev1.PersistentVolumeMode) 
 	return name
 }
 
-// aForeignStorageClass is of a driver that isn't here.
-func aForeignStorageClass(ctx context.Context) string {
-	GinkgoHelper()
-	class := &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"}, Provisioner: "elsewhere.example.com"}
-	Expect(cluster.Create(ctx, class)).To(Succeed())
-	DeferCleanup(func(ctx SpecContext) { Expect(cluster.Delete(ctx, class)).To(Succeed()) })
-	return class.Name
-}
-
 func claimsOf(ctx context.Context) []string {
 	GinkgoHelper()
 	names, err := claimsIn(ctx)
 	Expect(err).NotTo(HaveOccurred())
 	return names
-}
-
-func anAutoscaler(ctx context.Context, a fixture.Application, change func(*autoscalingv2.HorizontalPodAutoscaler)) *autoscalingv2.HorizontalPodAutoscaler {
-	GinkgoHelper()
-	h := theAutoscaler(a, change)
-	Expect(cluster.Create(ctx, h)).To(Succeed())
-	return h
 }
 
 // theAutoscaler scales the application by its load, between one and three.
@@ -198,8 +180,6 @@ func theAutoscaler(a fixture.Application, change func(*autoscalingv2.HorizontalP
 			}}},
 		},
 	}
-	if change != nil {
-		change(h)
-	}
+	change(h)
 	return h
 }

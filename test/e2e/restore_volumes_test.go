@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"context"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
@@ -27,6 +29,7 @@ var _ = Describe("a restore of some volumes", func() {
 			Expect(read(ctx, app, "/data/mark")).To(Equal([]string{"before"}))
 			Expect(read(ctx, app, "/log/mark")).To(Equal([]string{"after"}))
 			Expect(theClaim(ctx, "log").UID).To(Equal(log.UID))
+			Eventually(ctx, toldOf(ctx, restore)).Should(ContainElement(HavePrefix("Completed")))
 			Expect(toldOf(ctx, restore)()).NotTo(ContainElement(ContainSubstring("the backup doesn't hold")), "it does")
 		},
 		Entry("by repointing", v1alpha1.StrategyRepoint),
@@ -71,12 +74,9 @@ var _ = Describe("a restored volume", func() {
 		write(ctx, app, "before", "/data/mark")
 		backup := theBackup(ctx, aBackup(ctx, app))
 		write(ctx, app, "after", "/data/mark")
-		keeping := &storagev1.StorageClass{
-			ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"}, Provisioner: testDriver,
-			ReclaimPolicy: ptr.To(corev1.PersistentVolumeReclaimRetain), VolumeBindingMode: ptr.To(storagev1.VolumeBindingImmediate),
-		}
-		Expect(cluster.Create(ctx, keeping)).To(Succeed())
-		DeferCleanup(func(ctx SpecContext) { Expect(cluster.Delete(ctx, keeping)).To(Succeed()) })
+		keeping := aStorageClass(ctx, func(c *storagev1.StorageClass) {
+			c.ReclaimPolicy, c.VolumeBindingMode = ptr.To(corev1.PersistentVolumeReclaimRetain), ptr.To(storagev1.VolumeBindingImmediate)
+		})
 
 		restore := theRestore(ctx, aRestore(ctx, backup, v1alpha1.StrategyReplace, ofStorageClass(keeping.Name)))
 		Expect(restore).To(beRestoredBy(v1alpha1.StrategyReplace))
@@ -125,3 +125,13 @@ var _ = Describe("a restored volume", func() {
 		Expect(theRestore(ctx, aRestore(ctx, backup, v1alpha1.StrategyClaimsOnly))).To(beRestoredBy(v1alpha1.StrategyClaimsOnly))
 	})
 })
+
+// aStorageClass is a class of the test driver that differs from others.
+func aStorageClass(ctx context.Context, different func(*storagev1.StorageClass)) *storagev1.StorageClass {
+	GinkgoHelper()
+	class := &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"}, Provisioner: testDriver}
+	different(class)
+	Expect(cluster.Create(ctx, class)).To(Succeed())
+	DeferCleanup(func(ctx SpecContext) { Expect(cluster.Delete(ctx, class)).To(Succeed()) })
+	return class
+}

@@ -32,6 +32,20 @@ var _ = Describe("a restored workload", func() {
 		Expect(claimsIn(ctx)).To(ConsistOf("data-set-5", "data-set-6", "log-set-5", "log-set-6"))
 	})
 
+	It("has, of another StatefulSet, the data of the replicas with its numbers", func(ctx SpecContext) {
+		shop, staging := tools("shop", "", "data"), tools("staging", "", "data")
+		shop.Kind, shop.Replicas = v1alpha1.KindStatefulSet, 2
+		staging.Kind, staging.Replicas = v1alpha1.KindStatefulSet, 2
+		shop, staging = running(ctx, shop), running(ctx, staging)
+		write(ctx, shop, "before on $HOSTNAME", "/data/mark")
+		backup := theBackup(ctx, aBackup(ctx, shop))
+		before := uidsOf(ctx, shop)
+
+		Expect(theRestore(ctx, aRestore(ctx, backup, v1alpha1.StrategyAuto, onto(v1alpha1.KindStatefulSet, "staging")))).To(beRestoredBy(v1alpha1.StrategyReplace))
+		Expect(read(ctx, staging, "/data/mark")).To(Equal([]string{"before on shop-0", "before on shop-1"}))
+		Expect(uidsOf(ctx, shop)).To(Equal(before), "what was backed up isn't stopped")
+	})
+
 	DescribeTable("is as it was but for its data, and its claim where it is repointed",
 		func(ctx SpecContext, strategy v1alpha1.RestoreStrategy, as string) {
 			app := running(ctx, tools("app", "", "data"))
@@ -83,7 +97,7 @@ var _ = Describe("a restored workload", func() {
 		app := tools("app", "", "data")
 		app.Replicas = 2
 		app = running(ctx, app)
-		anAutoscaler(ctx, app, func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Spec.MinReplicas = ptr.To(int32(2)) })
+		Expect(cluster.Create(ctx, theAutoscaler(app, func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Spec.MinReplicas = ptr.To(int32(2)) }))).To(Succeed())
 		write(ctx, app, "before", "/data/mark")
 		backup := theBackup(ctx, aBackup(ctx, app))
 		write(ctx, app, "after", "/data/mark")

@@ -20,7 +20,7 @@ import (
 )
 
 var _ = Describe("the samples", func() {
-	It("back a MariaDB up by its recipe, and by a hold that the backup brings", func(ctx SpecContext) {
+	It("back a MariaDB up by its recipe, and by a hold that the backup brings, and restore it", func(ctx SpecContext) {
 		theSample(ctx, "mariadb.yaml")
 		available(ctx, "mariadb")
 		theSample(ctx, "mariadb-backup.yaml")
@@ -28,6 +28,13 @@ var _ = Describe("the samples", func() {
 
 		theSample(ctx, "own-commands-backup.yaml")
 		Expect(theBackup(ctx, named("mariadb-own-commands"))).To(be(v1alpha1.Proven, v1alpha1.MethodHold))
+
+		By("and bring the first backup back")
+		theSample(ctx, "mariadb-restore.yaml")
+		restore := theRestore(ctx, &v1alpha1.VolumeRestore{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "mariadb-1"}})
+		DeferCleanup(letGo, restore)
+		Expect(restore).To(beRestoredBy(v1alpha1.StrategyRepoint))
+		available(ctx, "mariadb")
 	})
 
 	It("back a MySQL up that is annotated for another operator, and say what is wrong with its hooks", func(ctx SpecContext) {
