@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -34,6 +35,7 @@ func TestE2E(t *testing.T) {
 		t.Fatal("KUBECONFIG names no cluster: make test-e2e brings one up and deploys Lull there")
 	}
 	RegisterFailHandler(Fail)
+	log.SetLogger(GinkgoLogr)
 	SetDefaultEventuallyTimeout(3 * time.Minute)
 	SetDefaultEventuallyPollingInterval(100 * time.Millisecond)
 	EnforceDefaultTimeoutsWhenUsingContexts()
@@ -106,8 +108,8 @@ func report(ctx context.Context) {
 		lines = append(lines, fmt.Sprintf("%s %s %s: %s", e.CreationTimestamp.Format(time.TimeOnly), e.Regarding.Name, e.Reason, e.Note))
 	}
 	show("events", lines, err)
-	log, err := managerLog(ctx)
-	show("manager", log, err)
+	text, err := managerLog(ctx)
+	show("manager", text, err)
 }
 
 func managerLog(ctx context.Context) (string, error) {
