@@ -71,6 +71,13 @@ func TestNextRestoreStep(t *testing.T) {
 		o.Claims["data"].Spec.VolumeName = "pv-new"
 	}
 	back := func(s status) { s.RollBack = &v1alpha1.RollBackStatus{} }
+	pastLater := func(s status, o *RestoreObserved) { // a later restore has repointed it since
+		swapped(s, o)
+		back(s)
+		s.Strategy, s.Claims[0].RestoredClaim, s.Claims[0].TemporaryClaim, s.Claims[0].TemplateVolumes = v1alpha1.StrategyRepoint, "new", "", []string{"v-later"}
+		o.Workload.Replicas, o.Workload.Template = 1, templateOf("later")
+		o.Claims["later"], o.Volumes["pv-later"] = aClaim("later", "pv-later", "1Gi"), aVolume("later", "Delete")
+	}
 	for name, c := range map[string]struct {
 		change func(status, *RestoreObserved)
 		want   RestoreStep
@@ -118,6 +125,11 @@ func TestNextRestoreStep(t *testing.T) {
 			back(s)
 			o.Volumes["pv-new"].Spec.PersistentVolumeReclaimPolicy = "Delete"
 		}, StepKeepVolumes},
+		"back, past a later restore": {pastLater, StepKeepVolumes},
+		"back, past a later restore whose volume is kept": {func(s status, o *RestoreObserved) {
+			pastLater(s, o)
+			o.Volumes["pv-later"].Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
+		}, StepScaleDown},
 		"back, down": {func(s status, o *RestoreObserved) { swapped(s, o); back(s); s.RollBack.ScaledDownAt = now }, StepSwapBack},
 		"back, up": {func(s status, o *RestoreObserved) {
 			down(s, o)
