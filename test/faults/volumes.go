@@ -97,8 +97,13 @@ func (r *restoreAct) checkVolumes(ctx context.Context) {
 			continue
 		}
 		if v.Labels[v1alpha1.LabelPrevious] != "" {
-			if broken := r.checkKept(ctx, known); broken != "" {
-				r.violates("LOST: of what PersistentVolume %s held: %s", known.name, broken)
+			// The node may have it mounted for a while yet: what is on the disk
+			// then is not all that there is.
+			err := poll(ctx, goneLimit, "all that it held is on it", func(ctx context.Context) (string, error) {
+				return r.checkKept(ctx, known), nil
+			})
+			if err != nil {
+				r.violates("LOST: of PersistentVolume %s: %v", known.name, err)
 			}
 		}
 	}
@@ -131,7 +136,7 @@ func (r *restoreAct) ranOn(name string) bool {
 	return false
 }
 
-// checkKept reads the ledger on a kept volume's disk, which nobody has mounted,
+// checkKept reads the ledger on a kept volume's disk, which no pod has mounted,
 // and says what is wrong with it: its records are numbered from 1 and each
 // carries its own sum, and those that were there before the restore are there.
 func (r *restoreAct) checkKept(ctx context.Context, v *volume) string {
