@@ -353,9 +353,12 @@ func (r *restoreAct) sweep(ctx context.Context) error {
 	if err := r.g.List(ctx, &claims, client.InNamespace(r.g.namespace)); err != nil {
 		return err
 	}
+	inUse := map[string]bool{}
 	for i := range claims.Items {
-		if !used[claims.Items[i].Name] {
-			err = errors.Join(err, client.IgnoreNotFound(r.g.Delete(ctx, &claims.Items[i])))
+		if c := &claims.Items[i]; used[c.Name] {
+			inUse[c.Spec.VolumeName] = true
+		} else {
+			err = errors.Join(err, client.IgnoreNotFound(r.g.Delete(ctx, c)))
 		}
 	}
 	if err != nil {
@@ -366,7 +369,7 @@ func (r *restoreAct) sweep(ctx context.Context) error {
 		var left []string
 		for i := range all {
 			v := &all[i]
-			if v.Spec.ClaimRef != nil && used[v.Spec.ClaimRef.Name] && v.Status.Phase == corev1.VolumeBound {
+			if inUse[v.Name] {
 				continue
 			}
 			left = append(left, v.Name)
