@@ -208,10 +208,14 @@ func (r *VolumeRestoreReconciler) letPreviousGo(ctx context.Context, s *restoreS
 	if err := r.changeVolume(ctx, o.Volumes[c.PreviousVolume], ownPolicy(c.PreviousPolicy)); err != nil {
 		return err
 	}
-	if claim := o.Claims[c.PreviousClaim]; s.Status.Strategy == v1alpha1.StrategyRepoint && claim != nil {
-		return r.deleteClaim(ctx, claim)
+	claim := o.Claims[c.PreviousClaim]
+	if s.Status.Strategy != v1alpha1.StrategyRepoint || claim == nil {
+		return nil
 	}
-	return nil
+	if err := r.deleteFinished(ctx, claim.Name, o); err != nil {
+		return err
+	}
+	return r.deleteClaim(ctx, claim)
 }
 
 func ownPolicy(policy corev1.PersistentVolumeReclaimPolicy) func(*corev1.PersistentVolume) {

@@ -176,8 +176,11 @@ func released(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
 		if r.Spec.PreviousClaims != v1alpha1.PreviousDelete {
 			return true
 		}
-		claimGone := r.Status.Strategy != v1alpha1.StrategyRepoint || o.Claims[c.PreviousClaim] == nil
-		return claimGone && letGo(o.Volumes[c.PreviousVolume], c.PreviousPolicy)
+		// Whoever else still uses the claim, a finished pod for one, may keep it
+		// for a while: the restore is done all the same.
+		previous := o.Claims[c.PreviousClaim]
+		deleted := r.Status.Strategy != v1alpha1.StrategyRepoint || previous == nil || !previous.DeletionTimestamp.IsZero()
+		return deleted && letGo(o.Volumes[c.PreviousVolume], c.PreviousPolicy)
 	})
 }
 

@@ -324,8 +324,8 @@ func (r *restoreAct) leave(ctx context.Context) {
 	}
 	r.settle(ctx)
 	r.stopOthers(ctx)
-	if r.story.arrange != nil && !r.story.shelf {
-		if err := r.pause(ctx, false); err != nil {
+	if r.story.tidy != nil {
+		if err := r.story.tidy(ctx, r); err != nil {
 			r.broke("%v", err)
 		}
 	}

@@ -25,7 +25,9 @@ type restoreStory struct {
 	poison bool
 	// arrange changes the application before.
 	arrange func(context.Context, *restoreAct) error
-	spec    func(*v1alpha1.VolumeRestoreSpec)
+	// tidy takes back what was arranged.
+	tidy func(context.Context, *restoreAct) error
+	spec func(*v1alpha1.VolumeRestoreSpec)
 	// begin makes the restores, and does what people do meanwhile. Default:
 	// one restore.
 	begin func(context.Context, *restoreAct) error
@@ -42,6 +44,7 @@ var restoreStories = []restoreStory{
 	{name: "replace, of a Deployment", spec: by(v1alpha1.StrategyReplace), wants: completed},
 	{name: "replace, of a StatefulSet", shelf: true, wants: completed},
 	{name: "repoint, and let go", spec: letGo, wants: completed},
+	{name: "repoint, and let go, with a finished pod on its claim", spec: letGo, arrange: withFinishedPod, tidy: withoutFinishedPod, wants: completed},
 	{name: "replace, and let go", spec: func(s *v1alpha1.VolumeRestoreSpec) { letGo(s); by(v1alpha1.StrategyReplace)(s) }, wants: completed, slow: true},
 	{name: "undone as asked, repoint", begin: thenUndo, wants: rolledBack},
 	{name: "undone as asked, replace", shelf: true, begin: thenUndo, wants: rolledBack},
@@ -56,9 +59,9 @@ var restoreStories = []restoreStory{
 	{name: "two at once, replace", spec: by(v1alpha1.StrategyReplace), begin: twoAtOnce, wants: []v1alpha1.RestorePhase{v1alpha1.RestoreCompleted, v1alpha1.RestoreCompleted}, slow: true},
 	{name: "deleted under way", begin: thenDelete, wants: gone},
 	{name: "deleted under way, replace", spec: by(v1alpha1.StrategyReplace), begin: thenDelete, wants: gone},
-	{name: "of a paused rollout", arrange: paused, wants: completed},
-	{name: "of a paused rollout, undone", arrange: paused, begin: thenUndo, wants: rolledBack},
-	{name: "with a finished pod on its claim", spec: by(v1alpha1.StrategyReplace), arrange: withFinishedPod, wants: completed},
+	{name: "of a paused rollout", arrange: paused, tidy: unpaused, wants: completed},
+	{name: "of a paused rollout, undone", arrange: paused, tidy: unpaused, begin: thenUndo, wants: rolledBack},
+	{name: "with a finished pod on its claim", spec: by(v1alpha1.StrategyReplace), arrange: withFinishedPod, tidy: withoutFinishedPod, wants: completed},
 }
 
 var (
@@ -178,8 +181,10 @@ func (g *ground) aStorageClass(ctx context.Context, faults ...string) (string, e
 	return class.Name, err
 }
 
-// paused pauses the rollout of the books. The round unpauses it at its end.
+// paused pauses the rollout of the books.
 func paused(ctx context.Context, r *restoreAct) error { return r.pause(ctx, true) }
+
+func unpaused(ctx context.Context, r *restoreAct) error { return r.pause(ctx, false) }
 
 func (r *restoreAct) pause(ctx context.Context, paused bool) error {
 	change := fmt.Sprintf(`{"spec":{"paused":%t}}`, paused)
@@ -218,6 +223,11 @@ func withFinishedPod(ctx context.Context, r *restoreAct) error {
 	// Only now: a ReplicaSet ends pods of its own that it has too many of.
 	pod.Labels, pod.OwnerReferences = runs.Labels, runs.OwnerReferences
 	return r.g.Update(ctx, pod)
+}
+
+func withoutFinishedPod(ctx context.Context, r *restoreAct) error {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: r.g.namespace, Name: "books-done"}}
+	return client.IgnoreNotFound(r.g.Delete(ctx, pod))
 }
 
 func restoreIs(v *v1alpha1.VolumeRestore, kind string) bool {
