@@ -35,6 +35,7 @@ type way struct {
 var unreached = map[string]string{
 	"Exec hooks.process.kill<hooks.quietPod.runHook<hooks.quietPod.endSession": "no recipe with a post-hook",
 	"Exec hooks.process.run<hooks.quietPod.runHook<hooks.quietPod.endSession":  "no recipe with a post-hook",
+	"Patch VolumeRestore.changeVolume<VolumeRestore.deleteOld":                 "somebody who takes a volume's policy back between two reads",
 	"sub.Patch VolumeRestore.save<VolumeRestore.fail<VolumeRestore.awaitTurn":  "another restore that takes hours",
 }
 
