@@ -31,6 +31,12 @@ func (r *VolumeBackupReconciler) attempt(ctx context.Context, s *backupScope, un
 			return waitFor(early)
 		}
 	}
+	if restore, err := r.restoring(ctx, s.VolumeBackup); err != nil {
+		return again(err)
+	} else if restore != "" {
+		working(s.VolumeBackup, v1alpha1.ReasonApplicationBusy, "waits until VolumeRestore %s has started the application again", restore)
+		return waitFor(busyDelay)
+	}
 	p, err := r.planAttempt(ctx, s, unquieted)
 	if err != nil {
 		return r.notPrepared(ctx, s, err)
@@ -135,6 +141,22 @@ func mayHoldAny(b *v1alpha1.VolumeBackup, pods []types.UID) bool {
 		}
 	}
 	return false
+}
+
+// restoring is the restore that has the application stopped, empty where none
+// has. Its claims lead to volumes of two times while they are swapped, and
+// since no pod runs, nothing else would tell.
+func (r *VolumeBackupReconciler) restoring(ctx context.Context, b *v1alpha1.VolumeBackup) (string, error) {
+	var all v1alpha1.VolumeRestoreList
+	if err := r.Live.List(ctx, &all, client.InNamespace(b.Namespace)); err != nil {
+		return "", err
+	}
+	for i := range all.Items {
+		if v := &all.Items[i]; v.Status.ScaledDownAt != nil && !snapshot.RestoreEnded(v) && snapshot.Restores(v, b.Spec.ApplicationRef) {
+			return v.Name, nil
+		}
+	}
+	return "", nil
 }
 
 // enter waits for room at the drivers, and says so where it has to wait.

@@ -9,7 +9,9 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/hooks"
 	"github.com/lull-dev/lull/snapshot"
@@ -50,9 +52,14 @@ func (r *VolumeBackupReconciler) run(ctx context.Context, s *backupScope, p *pla
 		return t
 	}
 	defer watch.stop()
-	budget, cancel := context.WithTimeoutCause(ctx, p.timeout-reserve(p.timeout), errBudget)
+	left := r.timeLeft(s, p)
+	if left <= reserve(p.timeout) {
+		t.err, t.releases = errHeldUp, nothingFrozen(p)
+		return t
+	}
+	budget, cancel := context.WithTimeoutCause(ctx, left-reserve(p.timeout), errBudget)
 	defer cancel()
-	life, end := context.WithTimeout(context.WithoutCancel(ctx), p.timeout+thawLimit)
+	life, end := context.WithTimeout(context.WithoutCancel(ctx), left+thawLimit)
 	defer end()
 	quiet, err := hooks.Begin(budget, life, r.Executor, r.Clock, p.targets)
 	if t.err = err; err == nil {
@@ -63,11 +70,26 @@ func (r *VolumeBackupReconciler) run(ctx context.Context, s *backupScope, p *pla
 	if t.err == nil {
 		t.unchanged, t.err = r.unchanged(ctx, s, p)
 	}
+	if t.err == nil {
+		t.err = r.sameVolumes(ctx, s, p)
+	}
 	return t
 }
 
 // errBudget is the cause of a context whose share of the timeout is used up.
 var errBudget = errors.New("not done within the timeout")
+
+// errHeldUp: this process stood still between the intent and the attempt.
+var errHeldUp = errors.New("the manager was held up until hardly any of the timeout was left; nothing was frozen")
+
+// timeLeft is what is left of the timeout: the deadline in the intent stands,
+// whenever the attempt comes to begin.
+func (r *VolumeBackupReconciler) timeLeft(s *backupScope, p *plan) time.Duration {
+	if s.Status.Quiesce.Deadline == nil {
+		return p.timeout
+	}
+	return min(p.timeout, s.Status.Quiesce.Deadline.Sub(r.Clock.Now()))
+}
 
 func reserve(timeout time.Duration) time.Duration {
 	return min(maxReserve, timeout/4)
@@ -108,6 +130,25 @@ func (r *VolumeBackupReconciler) unchanged(ctx context.Context, s *backupScope, 
 		}
 	}
 	return true, nil
+}
+
+// sameVolumes is nil where the claims lead to the volumes that they led to
+// before the cut: a restore may have replaced them one after the other.
+func (r *VolumeBackupReconciler) sameVolumes(ctx context.Context, s *backupScope, p *plan) error {
+	var now corev1.PersistentVolumeClaimList
+	if err := r.Live.List(context.WithoutCancel(ctx), &now, client.InNamespace(s.Namespace)); err != nil {
+		return fmt.Errorf("could not see whether the claims had been replaced: %w", err)
+	}
+	leadsTo := map[string]string{}
+	for i := range now.Items {
+		leadsTo[now.Items[i].Name] = now.Items[i].Spec.VolumeName
+	}
+	for _, v := range p.volumes {
+		if leadsTo[v.ClaimName] != v.VolumeName {
+			return fmt.Errorf("PersistentVolumeClaim %s was replaced while its volume was cut", v.ClaimName)
+		}
+	}
+	return nil
 }
 
 func (t *trial) allThawed() bool {

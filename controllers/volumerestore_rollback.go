@@ -46,8 +46,9 @@ func (r *VolumeRestoreReconciler) rollBackAsAsked(ctx context.Context, s *restor
 		}
 		return r.refuse(ctx, s, p.Reason, p.Message)
 	}
-	if w := o.Workload; w != nil && s.Status.Replicas != nil && snapshot.RestoreEnded(s.VolumeRestore) && w.Replicas > 0 {
-		// Its owner may have scaled it since.
+	if w := o.Workload; w != nil && s.Status.Replicas != nil && snapshot.RestoreEnded(s.VolumeRestore) && (w.Replicas > 0 || s.is(v1alpha1.ConditionComplete)) {
+		// Its owner may have scaled it since. One that isn't complete may be at
+		// zero because of us.
 		s.Status.Replicas, s.Status.Paused, s.Status.WasReady = &w.Replicas, w.Paused, w.Unready == ""
 	}
 	return r.rollBack(ctx, s, v1alpha1.ReasonRollBackAsked, "undone as asked by spec.rollBack")

@@ -152,6 +152,16 @@ func RestoreEnded(r *v1alpha1.VolumeRestore) bool {
 	return holds(r, v1alpha1.ConditionComplete) || holds(r, v1alpha1.ConditionFailed)
 }
 
+// Restores is true for a restore of that application, or of that claim.
+func Restores(r *v1alpha1.VolumeRestore, of v1alpha1.ApplicationReference) bool {
+	if r.Status.Application != nil && *r.Status.Application == of {
+		return true
+	}
+	return of.Kind == v1alpha1.KindPersistentVolumeClaim && !every(r, func(c *v1alpha1.RestoredClaim) bool {
+		return c.PreviousClaim != of.Name && c.RestoredClaim != of.Name
+	})
+}
+
 func holds(r *v1alpha1.VolumeRestore, condition string) bool {
 	return meta.IsStatusConditionTrue(r.Status.Conditions, condition)
 }

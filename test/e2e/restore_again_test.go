@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"context"
+	"fmt"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -8,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -105,6 +108,35 @@ var _ = Describe("a restore and a backup of one application", func() {
 		Expect(theBackup(ctx, slow)).To(be(v1alpha1.Proven, v1alpha1.MethodHold))
 		Expect(now(ctx, slow).Status.Quiesce.Attempt).To(BeEquivalentTo(1), "the restore didn't disturb it")
 		Expect(theRestore(ctx, restore)).To(beRestoredBy(v1alpha1.StrategyRepoint))
+	})
+})
+
+var _ = Describe("a backup that is asked for in the middle of a restore", func() {
+	It("waits until the application runs on volumes of one time, and says for which restore", func(ctx SpecContext) {
+		app := running(ctx, tools("app", slowToStop, "data", "log"))
+		write(ctx, app, "monday", "/data/mark", "/log/mark")
+		monday := theBackup(ctx, aBackup(ctx, app))
+		write(ctx, app, "today", "/data/mark", "/log/mark")
+		restore := aRestore(ctx, monday, v1alpha1.StrategyReplace)
+		Eventually(ctx, phaseOf(ctx, restore)).Should(Equal(v1alpha1.RestoreScalingDown))
+
+		By("holding one of two claims, so that it stops halfway")
+		held := theClaim(ctx, "log")
+		change(ctx, held, `{"metadata":{"finalizers":["kubernetes.io/pvc-protection","example.com/held"]}}`)
+		letClaimGo := func(ctx context.Context) error {
+			return client.IgnoreNotFound(cluster.Patch(ctx, held, client.RawPatch(types.JSONPatchType, fmt.Appendf(nil,
+				`[{"op":"test","path":"/metadata/uid","value":%q},{"op":"replace","path":"/metadata/finalizers","value":[]}]`, held.UID))))
+		}
+		DeferCleanup(func(ctx SpecContext) { _ = letClaimGo(ctx) }) // should it have failed before
+		Eventually(ctx, saidOf(ctx, restore)).Should(ContainSubstring("example.com/held"))
+		meanwhile := aBackup(ctx, app)
+		Eventually(ctx, func() string { return now(ctx, meanwhile).Status.Message }).WithTimeout(10 * time.Second).Should(ContainSubstring("waits until VolumeRestore " + restore.Name))
+		Expect(letClaimGo(ctx)).To(Succeed())
+
+		Expect(theRestore(ctx, restore)).To(beRestoredBy(v1alpha1.StrategyReplace))
+		pod := theCopy(ctx, theBackup(ctx, meanwhile))
+		Expect(contents(ctx, pod, "/copy-data/mark")).To(Equal("monday"))
+		Expect(contents(ctx, pod, "/copy-log/mark")).To(Equal("monday"))
 	})
 })
 
