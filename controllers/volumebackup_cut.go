@@ -95,6 +95,12 @@ func (r *VolumeBackupReconciler) createSnapshot(ctx context.Context, s *backupSc
 	return nil
 }
 
+// finalizerAsSource is the first thing that the snapshot controller adds to a
+// snapshot, before it has it cut. A snapshot that is deleted before that goes at
+// once, and its content, under way already, is left behind for ever. It is
+// there from the beginning therefore, which also spares the freeze a write.
+const finalizerAsSource = "snapshot.storage.kubernetes.io/volumesnapshot-as-source-protection"
+
 // newSnapshot has no owner reference: deleting a policy or collecting garbage
 // must never delete a backup by cascade. Nor has it the claim's own labels:
 // GitOps tools prune what carries them.
@@ -112,6 +118,7 @@ func newSnapshot(b *v1alpha1.VolumeBackup, v v1alpha1.VolumeStatus) *snapshotv1.
 				v1alpha1.LabelManagedBy:   v1alpha1.ManagedBy,
 			},
 			Annotations: map[string]string{annotationBackup: b.Name},
+			Finalizers:  []string{finalizerAsSource},
 		},
 		Spec: snapshotv1.VolumeSnapshotSpec{
 			VolumeSnapshotClassName: ptr.To(v.VolumeSnapshotClassName),

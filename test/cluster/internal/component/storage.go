@@ -39,6 +39,9 @@ func snapshotController() Component {
 		Args: append([]string{
 			"--kubeconfig=" + layout.KubeconfigOf(SnapshotController),
 			"--worker-threads=20",
+			// A snapshot that is deleted while a volume is made from it is
+			// looked at again only after this time; the default is 15m.
+			"--resync-period=30s",
 			"--http-endpoint=127.0.0.1:10301",
 		}, eager...),
 		Ready: answers("http://127.0.0.1:10301/metrics"),
