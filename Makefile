@@ -21,6 +21,7 @@ ifeq ($(KUBECONFIG),$(OURS))
 OWN_CLUSTER := cluster-up
 OWN_IMAGE := image
 KUBECTL = "$$($(CLUSTER) binaries kubectl)/kubectl"
+WITH_KUBECTL = PATH="$$($(CLUSTER) binaries kubectl):$$PATH"
 else
 IMAGE ?= lull.dev/lull:dev
 KUBECTL ?= kubectl
@@ -84,7 +85,7 @@ test-integration: ## Test the controllers on a real API server, a restore that d
 .PHONY: test-e2e
 test-e2e: deploy ## Test what users do, on the cluster (FOCUS='a regular expression' for some of it)
 	@mkdir -p $(RESULTS)
-	@go tool ginkgo run --procs=$(or $(PROCS),3) --timeout=45m --poll-progress-after=120s --focus="$(FOCUS)" --output-dir=$(RESULTS) --junit-report=e2e.xml ./test/e2e
+	@$(WITH_KUBECTL) go tool ginkgo run --procs=$(or $(PROCS),3) --timeout=45m --poll-progress-after=120s --focus="$(FOCUS)" --output-dir=$(RESULTS) --junit-report=e2e.xml ./test/e2e
 
 .PHONY: test-faults
 test-faults: deploy ## Kill the manager at every failpoint, and more (ROUNDS=100 random rounds, SEED to repeat them)
