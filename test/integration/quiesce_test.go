@@ -75,13 +75,7 @@ func TestAnApplicationThatDoesntRunIsProvenIdle(t *testing.T) {
 func TestAPodThatStartsDuringAnIdleBackupDisprovesIt(t *testing.T) {
 	w := aWorld(t)
 	w.claims("data")
-	cut := make(chan struct{})
-	w.storage.decide(func(_ string, n int) fate {
-		if n == 1 {
-			return fate{cut: cut}
-		}
-		return fate{}
-	})
+	cut := w.storage.holdFirstCuts()
 	w.aManager()
 	b := w.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data", attempts(1))
 	w.eventually("a snapshot is asked for", func() bool { return len(w.storage.made()) == 1 })
@@ -304,13 +298,7 @@ func TestAnotherApplicationThatWritesIsNotProven(t *testing.T) {
 func TestAPodThatComesDuringTheFreezeIsNotProven(t *testing.T) {
 	w := aWorld(t)
 	w.anApplication("data")
-	cut := make(chan struct{})
-	w.storage.decide(func(_ string, n int) fate {
-		if n == 1 {
-			return fate{cut: cut}
-		}
-		return fate{}
-	})
+	cut := w.storage.holdFirstCuts()
 	w.aManager()
 	b := w.aBackup(w.held, attempts(1))
 	w.eventually("a snapshot is asked for", func() bool { return len(w.storage.made()) == 1 })

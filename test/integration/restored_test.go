@@ -15,13 +15,7 @@ import (
 func TestAClaimThatIsReplacedDuringTheCutDisprovesIt(t *testing.T) {
 	w := aWorld(t)
 	w.claims("data", "log")
-	cut := make(chan struct{})
-	w.storage.decide(func(_ string, n int) fate {
-		if n == 1 {
-			return fate{cut: cut}
-		}
-		return fate{}
-	})
+	cut := w.storage.holdFirstCuts()
 	w.aManager()
 	w.runs("done", template("data", "log"), nil)
 	b := w.aBackup(w.held, attempts(1), func(s *v1alpha1.VolumeBackupSpec) { s.ApplicationRef.Name = "done" })

@@ -65,6 +65,19 @@ func (s *storage) decide(by func(claim string, n int) fate) {
 	s.decides = by
 }
 
+// holdFirstCuts keeps the first snapshot of each claim from being cut until the
+// channel is closed.
+func (s *storage) holdFirstCuts() (cut chan struct{}) {
+	cut = make(chan struct{})
+	s.decide(func(_ string, n int) fate {
+		if n == 1 {
+			return fate{cut: cut}
+		}
+		return fate{}
+	})
+	return cut
+}
+
 // holdBack keeps snapshots that are deleted until goOn.
 func (s *storage) holdBack() {
 	s.mu.Lock()
