@@ -142,6 +142,9 @@ func (p *program) playOne(ctx context.Context, g *ground, j job) {
 	if len(r.broken)+len(r.trouble) > 0 {
 		g.spoil("a round went wrong on it")
 	}
+	if r.noted(&r.podGone) {
+		g.spoil("two pods may have written its ledgers at the same time")
+	}
 	if j.fault.name == none.name {
 		p.mu.Lock()
 		p.ways[j.story.kind+" "+j.story.name] = &way{story: j.story, spots: p.spots(passed), took: time.Since(r.began)}
