@@ -239,7 +239,12 @@ func (m *manager) interceptions() interceptor.Funcs {
 			return m.write(named("update", obj), func() error { return c.Update(ctx, obj, opts...) })
 		},
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
-			return m.write(named("patch "+sub+" of", obj), func() error { return c.SubResource(sub).Patch(ctx, obj, patch, opts...) })
+			return m.write(named("patch "+sub+" of", obj), func() error {
+				if b, ok := obj.(*v1alpha1.VolumeBackup); ok {
+					m.w.journal.add("  says: %s", b.Status.Message)
+				}
+				return c.SubResource(sub).Patch(ctx, obj, patch, opts...)
+			})
 		},
 	}
 }

@@ -161,7 +161,7 @@ func TestAnUncutSnapshotIsGivenUpAtTheDeadlineAndTriedAgainUnderANewName(t *test
 		return fate{}
 	})
 	w.aManager()
-	b := w.awaitComplete(w.aBackup(w.held, within(2*time.Second)), v1alpha1.Proven)
+	b := w.awaitComplete(w.aBackup(w.held, within(soon)), v1alpha1.Proven)
 	close(late)
 	w.isMethod(b, v1alpha1.MethodHold, 2)
 	names := w.storage.made()
@@ -209,7 +209,7 @@ func TestAHoldThatIsNotProvenIsTriedAgainAndThenFails(t *testing.T) {
 				w.storage.decide(func(string, int) fate { return fate{never: true} })
 			}
 			w.aManager()
-			b := w.awaitFailed(w.aBackup(w.heldBy(script), attempts(2), within(2*time.Second)), v1alpha1.ReasonQuiesceFailed, "after 2 attempt(s)")
+			b := w.awaitFailed(w.aBackup(w.heldBy(script), attempts(2), within(soon)), v1alpha1.ReasonQuiesceFailed, "after 2 attempt(s)")
 			if says != "pod mysql: hold" && !strings.Contains(b.Status.Message, says) {
 				t.Errorf("should say %q: %s", says, b.Status.Message)
 			}
@@ -244,7 +244,7 @@ func TestThePostHookRunsOnEveryWayOut(t *testing.T) {
 		w := aWorld(t)
 		w.anApplication("data")
 		w.aManager()
-		w.awaitFailed(w.aBackup(w.hookedBy(`echo $$ >"$mark"; exec tail -f /dev/null`, `rm -f "$mark"`), attempts(1), within(time.Second)), v1alpha1.ReasonQuiesceFailed, "was still at work and was killed")
+		w.awaitFailed(w.aBackup(w.hookedBy(`echo $$ >"$mark"; exec tail -f /dev/null`, `rm -f "$mark"`), attempts(1), within(soon)), v1alpha1.ReasonQuiesceFailed, "was still at work and was killed")
 		w.happened("run pre-hook", "run kill", "run post-hook")
 		w.noSnapshotWasMade()
 	})
@@ -253,7 +253,7 @@ func TestThePostHookRunsOnEveryWayOut(t *testing.T) {
 		w.anApplication("data")
 		w.storage.decide(func(string, int) fate { return fate{never: true} })
 		w.aManager()
-		w.awaitFailed(w.aBackup(w.hooked, attempts(1), within(time.Second)), v1alpha1.ReasonQuiesceFailed, "the volumes of data were not cut")
+		w.awaitFailed(w.aBackup(w.hooked, attempts(1), within(soon)), v1alpha1.ReasonQuiesceFailed, "the volumes of data were not cut")
 		w.happened("run pre-hook", "create snapshot", "run post-hook")
 		w.noSnapshotIsLeft()
 	})

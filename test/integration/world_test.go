@@ -254,6 +254,11 @@ func quiesce(spec *v1alpha1.VolumeBackupSpec) *v1alpha1.QuiesceSpec {
 	return spec.Quiesce
 }
 
+// soon is a timeout that a test waits for: far more than a busy machine takes
+// from an intent to its first command, as an attempt that begins too late is
+// given up before it freezes anything.
+const soon = 8 * time.Second
+
 func within(d time.Duration) func(*v1alpha1.VolumeBackupSpec) {
 	return func(spec *v1alpha1.VolumeBackupSpec) { quiesce(spec).Timeout = &metav1.Duration{Duration: d} }
 }
