@@ -109,6 +109,9 @@ func (r *VolumeBackupReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.VolumeBackup{}).
 		Watches(&snapshotv1.VolumeSnapshot{}, handler.EnqueueRequestsFromMapFunc(r.backupOf)).
+		// Nothing follows from a content but in an attempt, whose deadline runs
+		// already: the cache has them all before the first one begins.
+		Watches(&snapshotv1.VolumeSnapshotContent{}, handler.Funcs{}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Options.Workers}).
 		Complete(r)
 }

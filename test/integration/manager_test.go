@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -79,7 +81,9 @@ func (w *world) aManager(change ...func(*manager, *controllers.Options)) *manage
 	ctx, stop := context.WithCancel(w.ctx)
 	m.stopAll = stop
 	m.life, m.end = context.WithCancel(w.ctx)
-	mgr, err := ctrl.NewManager(asManager, m.managerOptions())
+	config := rest.CopyConfig(asManager)
+	config.Wrap(m.notesLists)
+	mgr, err := ctrl.NewManager(config, m.managerOptions())
 	w.must(err)
 	backups := &controllers.VolumeBackupReconciler{
 		Client:   mgr.GetClient(),
@@ -103,6 +107,23 @@ func (w *world) aManager(change ...func(*manager, *controllers.Options)) *manage
 	}()
 	return m
 }
+
+// lists is what the journal says of a list, with the kind behind it.
+const lists = "list "
+
+// notesLists notes each list, or watch that begins with one.
+func (m *manager) notesLists(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(req *http.Request) (*http.Response, error) {
+		if kind := path.Base(req.URL.Path); req.Method == http.MethodGet && strings.HasSuffix(kind, "s") {
+			m.w.journal.add(lists+"%s", kind)
+		}
+		return next.RoundTrip(req)
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (r roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return r(req) }
 
 // managerOptions are those of cmd/manager, for one namespace.
 func (m *manager) managerOptions() ctrl.Options {

@@ -150,6 +150,21 @@ func TestTheApplicationGoesOnAtTheCutAndNotAtReady(t *testing.T) {
 	w.awaitComplete(b, v1alpha1.Proven)
 }
 
+// A cache that fills only when it is asked does so while the deadline runs, in
+// a large cluster for longer than that.
+func TestTheCacheIsFilledBeforeTheFirstAttempt(t *testing.T) {
+	w := aWorld(t)
+	w.anApplication("data")
+	w.aManager()
+	w.awaitComplete(w.aBackup(w.held), v1alpha1.Proven)
+	intent := w.journal.positions("patch status of backup")[0]
+	for _, kind := range []string{"volumesnapshots", "volumesnapshotcontents"} {
+		if at := w.journal.positions(lists + kind); len(at) == 0 || at[0] > intent {
+			t.Errorf("%s are first listed after the intent", kind)
+		}
+	}
+}
+
 func TestAnUncutSnapshotIsGivenUpAtTheDeadlineAndTriedAgainUnderANewName(t *testing.T) {
 	w := aWorld(t)
 	w.anApplication("data", "log")
