@@ -69,6 +69,29 @@ var _ = Describe("an application", func() {
 		Expect(contents(ctx, podOf(ctx, app), "/tmp/quiet")).To(Equal("held\nreleased"))
 	})
 
+	It("has one ready pod quieted for all that share its volumes, where its owner asked for that", func(ctx SpecContext) {
+		app := tools("app", "", "shared")
+		app.Replicas = 2
+		running(ctx, app)
+		backup := theBackup(ctx, aBackup(ctx, app, hold(noteHold), onePod))
+		Expect(backup).To(be(v1alpha1.Proven, v1alpha1.MethodHold))
+		Expect(backup.Status.Quiesce.Pods).To(HaveLen(1))
+		var noted []string
+		for _, pod := range podsOf(ctx, app) {
+			noted = append(noted, contents(ctx, &pod, "/tmp/quiet"))
+		}
+		Expect(noted).To(ConsistOf("held\nreleased", ""))
+	})
+
+	It("of which one pod is quieted isn't called proven when the others write to volumes of their own", func(ctx SpecContext) {
+		app := tools("app", "", "data")
+		app.Kind, app.Replicas = v1alpha1.KindStatefulSet, 2
+		running(ctx, app)
+		backup := theBackup(ctx, aBackup(ctx, app, hold(noteHold), onePod))
+		Expect(backup.Status.Consistency).To(Equal(v1alpha1.Crash))
+		Expect(backup.Status.Message).To(ContainSubstring("pod app-1 writes to the volumes and was not quieted"))
+	})
+
 	It("leaves claims out, by its annotation and by the backup", func(ctx SpecContext) {
 		app := running(ctx, annotated(tools("app", "", "data", "cache", "log"), "lull.dev/exclude-volumes", "cache"))
 		backup := theBackup(ctx, aBackup(ctx, app, func(s *v1alpha1.VolumeBackupSpec) { s.Volumes.Exclude = []string{"log"} }))

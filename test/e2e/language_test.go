@@ -114,6 +114,8 @@ func onFailureContinue(s *v1alpha1.VolumeBackupSpec) {
 	quiesce(s).OnFailure = v1alpha1.OnFailureContinue
 }
 
+func onePod(s *v1alpha1.VolumeBackupSpec) { quiesce(s).Pods = v1alpha1.PodsOne }
+
 func retained(s *v1alpha1.VolumeBackupSpec) { s.DeletionPolicy = v1alpha1.DeletionRetain }
 
 // now is the backup as it is at this moment.
