@@ -47,6 +47,7 @@ func (b *bench) slowStorage(ctx context.Context, delay time.Duration) (forget fu
 		if err := b.Delete(context.WithoutCancel(ctx), class); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 		}
+		b.class = nil
 	}, nil
 }
 

@@ -46,8 +46,8 @@ func quantile(q float64, values []time.Duration) time.Duration {
 
 func median(values []time.Duration) time.Duration { return quantile(.5, values) }
 
-func printFreezes(out io.Writer, all []figures, rounds int) {
-	fmt.Fprintf(out, "How long an application is frozen, beside a bare snapshot of the same volumes, in ms; %d rounds\n\n", rounds)
+func printFreezes(out io.Writer, storage string, all []figures, rounds int) {
+	fmt.Fprintf(out, "\nHow long an application is frozen, beside a bare snapshot of the same volumes, in ms; %s, %d rounds\n\n", storage, rounds)
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "volumes\tbare\tp99\tfrozen\tp99\tfrozen - bare\tof it: cut\trelease\tbefore: hold\t")
 	for _, f := range all {
@@ -91,12 +91,12 @@ type line struct {
 	Strategy    string  `json:"strategy,omitempty"`
 }
 
-func freezeLines(all []figures, rounds int) []line {
+func freezeLines(name string, all []figures, rounds int) []line {
 	var lines []line
 	for _, f := range all {
 		value, baseline := median(f.frozen()).Seconds(), median(f.bare).Seconds()
 		lines = append(lines, line{
-			Name: "freeze", N: f.n, Unit: "s", Value: value, Baseline: baseline, Ratio: value / baseline,
+			Name: name, N: f.n, Unit: "s", Value: value, Baseline: baseline, Ratio: value / baseline,
 			P99: quantile(.99, f.frozen()).Seconds(), BaselineP99: quantile(.99, f.bare).Seconds(), Rounds: rounds,
 		})
 	}
