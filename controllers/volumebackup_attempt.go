@@ -210,7 +210,11 @@ func (r *VolumeBackupReconciler) intend(s *backupScope, p *plan) {
 		q.Deadline = &deadline
 	}
 	for _, t := range p.targets {
-		q.Pods = append(q.Pods, v1alpha1.QuiescedPod{Name: t.Pod, UID: t.UID, Container: t.Container(), Post: t.Post.Args})
+		pod := v1alpha1.QuiescedPod{Name: t.Pod, UID: t.UID, Container: t.Container(), Post: t.Post.Args}
+		if t.Pre.Container != pod.Container {
+			pod.PreContainer = t.Pre.Container
+		}
+		q.Pods = append(q.Pods, pod)
 	}
 	s.Status.Quiesce = q
 	for i := range p.targets {

@@ -127,8 +127,11 @@ func (r *VolumeBackupReconciler) thawPod(ctx context.Context, s *backupScope, p 
 	if err != nil {
 		return err
 	}
-	if pod != nil && hooks.Runs(pod, p.Container) {
-		in := hooks.Container{Namespace: s.Namespace, Pod: p.Name, Name: p.Container}
+	for _, container := range []string{p.PreContainer, p.Container} {
+		if pod == nil || !hooks.Runs(pod, container) {
+			continue
+		}
+		in := hooks.Container{Namespace: s.Namespace, Pod: p.Name, Name: container}
 		if err := hooks.EndLeftover(ctx, r.Executor, in, markOf(s.VolumeBackup)); err != nil {
 			return err
 		}

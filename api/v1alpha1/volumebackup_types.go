@@ -305,6 +305,10 @@ type QuiescedPod struct {
 	UID types.UID `json:"uid"`
 	// Container that the commands run in.
 	Container string `json:"container"`
+	// PreContainer is the container that the pre-hook runs in, where that is
+	// another one.
+	// +optional
+	PreContainer string `json:"preContainer,omitempty"`
 	// Post is the command that thaws, where the freeze outlives its session.
 	// +optional
 	Post []string `json:"post,omitempty"`

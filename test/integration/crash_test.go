@@ -3,10 +3,13 @@ package integration
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -205,6 +208,27 @@ func TestManagersThatDieAgainAndAgainUseUpTheAttempts(t *testing.T) {
 			w.noSnapshotIsLeft()
 		})
 	}
+}
+
+// A pre-hook may run in a container of its own, where it goes on when its
+// manager dies: it could freeze after the recovery.
+func TestALeftPreHookIsEndedInItsOwnContainer(t *testing.T) {
+	w := aWorld(t)
+	w.claims("data")
+	pod := template("data")
+	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "side", Image: "side"})
+	w.runs("mysql", pod, nil)
+	first := w.aManager()
+	b := w.aBackup(w.hookedBy(`if [ -e "$marks/../again" ]; then : >"$mark"; exit; fi; : >"$marks/../again"; exec tail -f /dev/null`, `rm -f "$mark"`),
+		func(spec *v1alpha1.VolumeBackupSpec) { spec.Quiesce.Pre.Container = "side" })
+	w.eventually("the pre-hook hangs", func() bool {
+		_, err := os.Stat(filepath.Join(w.marks, "..", "again"))
+		return err == nil
+	})
+	first.kill()
+	w.aManager()
+	w.awaitComplete(b, v1alpha1.Declared)
+	w.happened("run pre-hook in mysql/side", "run kill in mysql/side", "run kill in mysql/db", "run post-hook in mysql/db", "run pre-hook in mysql/side")
 }
 
 // A manager that is told to stop lets go what it holds before it ends.
