@@ -141,6 +141,7 @@ func (r *VolumeRestoreReconciler) step(ctx context.Context, s *restoreScope) out
 			return out
 		}
 	}
+	r.withdraw(s)
 	if asked(s.VolumeRestore) {
 		return r.rollBackAsAsked(ctx, s)
 	}

@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -98,7 +99,7 @@ func (r *VolumeRestoreReconciler) notSuperseded(ctx context.Context, s *restoreS
 		now := current(s.VolumeRestore, c, o)
 		if !givenByLater(s.VolumeRestore, all.Items, now) {
 			return v1alpha1.Problemf(v1alpha1.ReasonSuperseded,
-				"the application no longer runs on %s, which this restore gave it, but on %s: undo or restore what put it there instead. Nothing was touched", leadsTo(s.VolumeRestore, c), orNothing(now))
+				"the application no longer runs on %s, which this restore gave it, but on %s: undo or restore what put it there instead, or set it back and ask again (spec.rollBack: false, then true). Nothing was touched", leadsTo(s.VolumeRestore, c), orNothing(now))
 		}
 	}
 	return nil
@@ -153,7 +154,20 @@ func (r *VolumeRestoreReconciler) refuse(ctx context.Context, s *restoreScope, r
 		return again(err)
 	}
 	record(r.Events, s.VolumeRestore, eventRollBackRefused(reason, message))
-	return rest()
+	return goOn()
+}
+
+// withdraw forgets a refusal once nothing is asked any more, so that it can be
+// asked again.
+func (r *VolumeRestoreReconciler) withdraw(s *restoreScope) {
+	if s.Spec.RollBack || s.Status.RollBack != nil || meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionRolledBack) == nil {
+		return
+	}
+	meta.RemoveStatusCondition(&s.Status.Conditions, v1alpha1.ConditionRolledBack)
+	meta.RemoveStatusCondition(&s.Status.Conditions, v1alpha1.ConditionStalled)
+	if failed := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionFailed); failed != nil && failed.Status == metav1.ConditionTrue {
+		s.set(r.Clock, v1alpha1.ConditionStalled, true, failed.Reason, "%s", failed.Message)
+	}
 }
 
 // refuseRollBack says that a restore that has undone itself can't be undone

@@ -54,6 +54,12 @@ var _ = Describe("two restores of one application", func() {
 			Expect(second.Status.Phase).To(Equal(v1alpha1.RestoreCompleted), "it stays what it was")
 			Expect(uidsOf(ctx, app)).To(Equal(before), "nothing was stopped")
 			Expect(read(ctx, app, "/data/mark")).To(Equal([]string{"today"}))
+
+			By("forgetting the refusal when it is no longer asked for")
+			Expect(cluster.Patch(ctx, second, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"rollBack":false}}`)))).To(Succeed())
+			Eventually(ctx, saidOf(ctx, second)).Should(ContainSubstring("spec.rollBack: true brings them back"))
+			rollBack(ctx, second)
+			Eventually(ctx, saidOf(ctx, second)).Should(ContainSubstring("no longer runs on"))
 		},
 		Entry("by repointing", v1alpha1.StrategyRepoint),
 		Entry("by replacing", v1alpha1.StrategyReplace),
