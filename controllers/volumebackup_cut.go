@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -32,10 +33,15 @@ func (r *VolumeBackupReconciler) cut(ctx context.Context, s *backupScope, watch 
 	if err := r.createSnapshots(ctx, s); err != nil {
 		return err
 	}
+	doubt := time.NewTicker(doubtAfter)
+	defer doubt.Stop()
+	from, doubted := client.Reader(r.Client), false
 	for {
 		before := t.observed
-		var err error
-		if t.observed, err = r.observe(ctx, s); err != nil {
+		observed, err := r.observe(ctx, from, s)
+		if err == nil {
+			t.observed = observed
+		} else if !doubted {
 			return err
 		}
 		if gone := snapshot.Gone(before, t.observed); len(gone) > 0 {
@@ -51,6 +57,8 @@ func (r *VolumeBackupReconciler) cut(ctx context.Context, s *backupScope, watch 
 		}
 		select {
 		case <-watch.changed:
+		case <-doubt.C:
+			from, doubted = r.Live, true // from then on: the cache may be further back
 		case <-lost:
 			return errHoldLost
 		case <-ctx.Done():
@@ -58,6 +66,11 @@ func (r *VolumeBackupReconciler) cut(ctx context.Context, s *backupScope, watch 
 		}
 	}
 }
+
+// doubtAfter is how long the watch is relied on. After an outage of the API
+// server a watch is taken up again after half a minute or more (client-go), and
+// the application would be frozen for as long.
+const doubtAfter = 2 * time.Second
 
 func claimNames(b *v1alpha1.VolumeBackup) []string {
 	names := make([]string, 0, len(b.Status.Volumes))
@@ -127,13 +140,12 @@ func newSnapshot(b *v1alpha1.VolumeBackup, v v1alpha1.VolumeStatus) *snapshotv1.
 	}
 }
 
-// observe reads the backup's snapshots, by their claims, from the cache, which
-// the watch keeps.
-func (r *VolumeBackupReconciler) observe(ctx context.Context, s *backupScope) (map[string]snapshot.Observed, error) {
+// observe reads the backup's snapshots, by their claims.
+func (r *VolumeBackupReconciler) observe(ctx context.Context, from client.Reader, s *backupScope) (map[string]snapshot.Observed, error) {
 	observed := make(map[string]snapshot.Observed, len(s.Status.Volumes))
 	for _, v := range s.Status.Volumes {
 		var snap snapshotv1.VolumeSnapshot
-		err := r.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: v.SnapshotName}, &snap)
+		err := from.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: v.SnapshotName}, &snap)
 		if apierrors.IsNotFound(err) {
 			continue
 		} else if err != nil {
@@ -143,7 +155,7 @@ func (r *VolumeBackupReconciler) observe(ctx context.Context, s *backupScope) (m
 			continue
 		}
 		content := &snapshotv1.VolumeSnapshotContent{}
-		err = r.Get(ctx, client.ObjectKey{Name: snapshot.ContentName(&snap)}, content)
+		err = from.Get(ctx, client.ObjectKey{Name: snapshot.ContentName(&snap)}, content)
 		if apierrors.IsNotFound(err) {
 			content = nil
 		} else if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -15,7 +16,12 @@ import (
 // awaitReady waits until every snapshot that was set out for can be restored.
 // The application has long gone on.
 func (r *VolumeBackupReconciler) awaitReady(ctx context.Context, s *backupScope) outcome {
-	observed, err := r.observe(ctx, s)
+	left := s.Status.Quiesce.CutAt.Add(r.Options.ReadyTimeout).Sub(r.Clock.Now())
+	from := client.Reader(r.Client)
+	if left <= 0 {
+		from = r.Live // what is given up is known for sure: the cache may be late
+	}
+	observed, err := r.observe(ctx, from, s)
 	if err != nil {
 		return again(err)
 	}
@@ -34,15 +40,14 @@ func (r *VolumeBackupReconciler) awaitReady(ctx context.Context, s *backupScope)
 		setCondition(s.VolumeBackup, v1alpha1.ConditionSnapshotsReady, false, v1alpha1.ReasonSnapshotLost, "%s", message)
 		return r.fail(ctx, s, v1alpha1.ReasonSnapshotLost, message)
 	}
-	return r.notReady(ctx, s, progress)
+	return r.notReady(ctx, s, progress, left)
 }
 
-func (r *VolumeBackupReconciler) notReady(ctx context.Context, s *backupScope, progress snapshot.Progress) outcome {
+func (r *VolumeBackupReconciler) notReady(ctx context.Context, s *backupScope, progress snapshot.Progress, left time.Duration) outcome {
 	message := fmt.Sprintf("%s snapshot(s) are ready, waits for %s; the application runs", progress.ReadyOfAll(), strings.Join(progress.Unready, ", "))
 	if said := progress.Error(); said != "" {
 		message += ": " + said
 	}
-	left := s.Status.Quiesce.CutAt.Add(r.Options.ReadyTimeout).Sub(r.Clock.Now())
 	if left <= 0 {
 		message = fmt.Sprintf("not all snapshots were ready within %s: %s", r.Options.ReadyTimeout, message)
 		setCondition(s.VolumeBackup, v1alpha1.ConditionSnapshotsReady, false, v1alpha1.ReasonReadyTimeout, "%s", message)

@@ -9,8 +9,11 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
@@ -41,6 +44,8 @@ type manager struct {
 	done chan struct{}
 
 	fault fault
+	// late: its cache has none of its snapshots yet.
+	late atomic.Bool
 
 	mu     sync.Mutex
 	points []string
@@ -238,6 +243,9 @@ func (m *manager) interceptions() interceptor.Funcs {
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
 			if m.dead() {
 				return errKilled
+			}
+			if _, ok := obj.(*snapshotv1.VolumeSnapshot); ok && m.late.Load() {
+				return apierrors.NewNotFound(snapshotv1.Resource("volumesnapshots"), key.Name)
 			}
 			return c.Get(ctx, key, obj, opts...)
 		},
