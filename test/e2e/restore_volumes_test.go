@@ -5,11 +5,13 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/test/fixture"
@@ -49,6 +51,45 @@ var _ = Describe("a restore of some volumes", func() {
 		Expect(read(ctx, app, "/log/mark")).To(Equal([]string{"after"}))
 	})
 })
+
+var _ = Describe("a raw block volume", func() {
+	DescribeTable("is backed up and comes back as the device that it was",
+		func(ctx SpecContext, strategy v1alpha1.RestoreStrategy) {
+			app := tools("app", "", aClaim(ctx, "disk", corev1.PersistentVolumeBlock))
+			app.Change = asDevices
+			running(ctx, app)
+			firstLine := func() string {
+				text, err := cluster.Sh(ctx, podOf(ctx, app), "head -n 1 /dev/disk")
+				Expect(err).NotTo(HaveOccurred())
+				return text
+			}
+			write(ctx, app, "before", "/dev/disk")
+			backup := theBackup(ctx, aBackup(ctx, app, hold(holdStill)))
+			Expect(backup).To(be(v1alpha1.Proven, v1alpha1.MethodHold))
+			write(ctx, app, "after", "/dev/disk")
+
+			restore := theRestore(ctx, aRestore(ctx, backup, strategy))
+			Expect(restore).To(beRestoredBy(strategy))
+			Expect(theClaim(ctx, restore.Status.Claims[0].RestoredClaim).Spec.VolumeMode).To(HaveValue(Equal(corev1.PersistentVolumeBlock)))
+			Expect(firstLine()).To(Equal("before"))
+
+			rollBack(ctx, restore)
+			Eventually(ctx, phaseOf(ctx, restore)).Should(Equal(v1alpha1.RestoreRolledBack))
+			Expect(firstLine()).To(Equal("after"))
+		},
+		Entry("by repointing", v1alpha1.StrategyRepoint),
+		Entry("by replacing", v1alpha1.StrategyReplace),
+	)
+})
+
+// asDevices gives a Deployment its volumes as devices below /dev.
+func asDevices(workload client.Object) {
+	container := &workload.(*appsv1.Deployment).Spec.Template.Spec.Containers[0]
+	for _, mount := range container.VolumeMounts {
+		container.VolumeDevices = append(container.VolumeDevices, corev1.VolumeDevice{Name: mount.Name, DevicePath: "/dev/" + mount.Name})
+	}
+	container.VolumeMounts = nil
+}
 
 var _ = Describe("a restored volume", func() {
 	It("is no smaller than the one that it replaces, of another application too", func(ctx SpecContext) {
