@@ -24,6 +24,8 @@ type fault struct {
 	of string
 	// alone: it breaks what other rounds need.
 	alone bool
+	// outage: watches end, of everybody. It implies alone.
+	outage bool
 	// mild: the story comes to its own end all the same.
 	mild bool
 	// fits says at which moments it can strike; nil at all.
@@ -70,9 +72,9 @@ var faults = []fault{
 	{name: "the backup is deleted", of: ofRestores, strike: backupDeleted, weight: 3},
 	{name: "the application is scaled by somebody", of: ofRestores, strike: scaled, weight: 3},
 	{name: "the namespace is deleted", strike: namespaceDeleted, weight: 1},
-	{name: "API server killed", alone: true, strike: component("kill", "kube-apiserver"), weight: 3},
-	{name: "API server away for 5 s", alone: true, strike: away(5*time.Second, "kube-apiserver"), weight: 3},
-	{name: "etcd killed", alone: true, strike: component("kill", "etcd"), weight: 2},
+	{name: "API server killed", alone: true, outage: true, strike: component("kill", "kube-apiserver"), weight: 3},
+	{name: "API server away for 5 s", alone: true, outage: true, strike: away(5*time.Second, "kube-apiserver"), weight: 3},
+	{name: "etcd killed", alone: true, outage: true, strike: component("kill", "etcd"), weight: 2},
 	{name: "kubelet killed", alone: true, strike: component("kill", "kubelet"), weight: 2},
 	{name: "kubelet away for 5 s", alone: true, strike: away(5*time.Second, "kubelet"), weight: 2},
 	{name: "containerd killed", alone: true, strike: component("kill", "containerd"), weight: 2},
@@ -307,6 +309,22 @@ func away(d time.Duration, name string) func(context.Context, *round, *manager) 
 		})
 		return "", nil
 	}
+}
+
+// watchers are the parts of the cluster that the stories need and that follow
+// objects by watches.
+var watchers = []string{"kube-controller-manager", "snapshot-controller", "csi-snapshotter", "csi-provisioner"}
+
+// takeUp ends an outage for the rounds that follow. A watch that has failed is
+// taken up again ever later, in the end after a minute (client-go), and rounds
+// have outages in a row that no cluster has: who watches begins anew.
+func (s *suite) takeUp(ctx context.Context) error {
+	s.outage = time.Now()
+	var errs []error
+	for _, name := range watchers {
+		errs = append(errs, s.control(ctx, "restart", name))
+	}
+	return errors.Join(errs...)
 }
 
 // control runs a command of test/cluster.

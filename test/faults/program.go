@@ -139,6 +139,11 @@ func (p *program) playOne(ctx context.Context, g *ground, j job) {
 		return
 	}
 	p.report.add(r, time.Since(r.began))
+	if j.fault.outage {
+		if err := p.takeUp(ctx); err != nil {
+			p.report.trouble("%v", err)
+		}
+	}
 	if len(r.broken)+len(r.trouble) > 0 {
 		g.spoil("a round went wrong on it")
 	}

@@ -123,6 +123,11 @@ func (r *round) play(ctx context.Context) (passed []moment) {
 // setUp has a manager at work, with the traps of the round laid.
 func (r *round) setUp(ctx context.Context) error {
 	m := r.g.current()
+	if m != nil && !m.dead() && m.started.Before(r.g.outage) {
+		if err := m.stop(ctx); err != nil {
+			return err
+		}
+	}
 	if m == nil || m.dead() {
 		if err := r.g.aManager(nil); err != nil {
 			return err

@@ -45,6 +45,8 @@ type suite struct {
 	// alone is held for reading by a round, and for writing by one that breaks
 	// a part of the cluster that all share.
 	alone sync.RWMutex
+	// outage is when the last one ended. It is guarded by alone.
+	outage time.Time
 
 	mu       sync.Mutex
 	managers int
