@@ -199,7 +199,7 @@ func (p *quietPod) endSession(ctx context.Context) Release {
 	}
 	err := p.runHook(ctx, "post-hook", p.target.Post)
 	r.Thawed = err == nil
-	r.Err = errors.Join(r.Err, inPod(p.target, err))
+	r.Err = Join(r.Err, inPod(p.target, err))
 	return r
 }
 
@@ -225,19 +225,3 @@ func isExit(err error) bool {
 	var exit exec.ExitError
 	return errors.As(err, &exit) && exit.Exited()
 }
-
-func inPod(t Target, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &PodError{Pod: t.Pod, Err: err}
-}
-
-// PodError is an error in a pod.
-type PodError struct {
-	Pod string
-	Err error
-}
-
-func (e *PodError) Error() string { return "pod " + e.Pod + ": " + e.Err.Error() }
-func (e *PodError) Unwrap() error { return e.Err }

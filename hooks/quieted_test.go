@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	clientexec "k8s.io/client-go/util/exec"
 	"k8s.io/utils/clock"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -346,5 +347,29 @@ func TestAChattySessionIsNotBlocked(t *testing.T) {
 	}
 	if r := q.End(t.Context())["a"]; !r.Testified {
 		t.Errorf("%.200v", r)
+	}
+}
+
+func TestAFailureIsToldOnOneLine(t *testing.T) {
+	target := holding("a", `echo HELD; echo gone >&2; exit 7`)
+	target.Post = shell(`exit 8`)
+	q, err := begin(t, &hookstest.Executor{}, 10*time.Second, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-q.Lost()
+	said := q.End(t.Context())["a"].Err
+	for _, part := range []string{"ended before it was released", "exit status 7", "gone", "post-hook", "exit status 8"} {
+		if !strings.Contains(said.Error(), part) {
+			t.Errorf("%q is missing in %v", part, said)
+		}
+	}
+	if strings.Contains(said.Error(), "\n") {
+		t.Errorf("more than one line: %q", said)
+	}
+	var exit clientexec.CodeExitError
+	var pod *hooks.PodError
+	if !errors.As(said, &exit) || !errors.As(said, &pod) {
+		t.Errorf("the errors in it can't be told any more: %v", said)
 	}
 }

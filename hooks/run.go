@@ -121,13 +121,3 @@ func (t *tail) last() string {
 	}
 	return strings.Join(strings.Fields(strings.ToValidUTF8(string(s), "")), " ")
 }
-
-// failure joins what went wrong with the command's last words.
-func failure(what string, err error, output ...*tail) error {
-	for _, o := range output {
-		if words := o.last(); words != "" {
-			return fmt.Errorf("%s: %w: %s", what, err, words)
-		}
-	}
-	return fmt.Errorf("%s: %w", what, err)
-}

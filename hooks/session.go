@@ -60,7 +60,7 @@ func (s *session) awaitHeld(ctx context.Context) error {
 	case <-s.words.held:
 		return nil
 	case <-s.done:
-		return failure("hold", errors.Join(errNeverHeld, s.err), &s.process.stderr, &s.words.all)
+		return failure("hold", Join(errNeverHeld, s.err), &s.process.stderr, &s.words.all)
 	case <-ctx.Done():
 		return failure("hold: no HELD", context.Cause(ctx), &s.process.stderr, &s.words.all)
 	}
@@ -80,13 +80,13 @@ func (s *session) release(ctx context.Context) Release {
 	case <-grace.Done():
 		killed, err := s.process.kill(ctx)
 		s.cancel()
-		return Release{Thawed: killed, Err: failure("hold: its process did not end with its input", errors.Join(grace.Err(), err), &s.process.stderr)}
+		return Release{Thawed: killed, Err: failure("hold: its process did not end with its input", Join(grace.Err(), err), &s.process.stderr)}
 	}
 	switch {
 	case lost:
-		return Release{Thawed: true, Err: failure("hold", errors.Join(errEndedEarly, s.err), &s.process.stderr)}
+		return Release{Thawed: true, Err: failure("hold", Join(errEndedEarly, s.err), &s.process.stderr)}
 	case !s.words.testified():
-		return Release{Thawed: s.sawEnd(), Err: failure("hold", errors.Join(errNoTestimony, s.err), &s.process.stderr)}
+		return Release{Thawed: s.sawEnd(), Err: failure("hold", Join(errNoTestimony, s.err), &s.process.stderr)}
 	}
 	return Release{Thawed: true, Testified: true}
 }
