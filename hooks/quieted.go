@@ -115,10 +115,11 @@ func (p *quietPod) runHook(ctx context.Context, what string, c Command) error {
 	if ctx.Err() == nil {
 		return failure(what, err, &run.stderr, &out)
 	}
-	if killed, _ := run.kill(ctx); killed {
+	killed, err := run.kill(ctx)
+	if killed {
 		return failure(what+" was still at work and was killed", context.Cause(ctx), &run.stderr, &out)
 	}
-	return failure(what+" was still at work and may go on", context.Cause(ctx), &run.stderr, &out)
+	return failure(what+" was still at work and may go on", Join(context.Cause(ctx), err), &run.stderr, &out)
 }
 
 func (p *quietPod) container(c Command) Container {
@@ -204,12 +205,15 @@ func (p *quietPod) endSession(ctx context.Context) Release {
 }
 
 // EndLeftover ends what is left in a container of an attempt's commands after a
-// crash: they could freeze, or stay frozen, for as long as they like.
+// crash: they could freeze, or stay frozen, for as long as they like. An error
+// is a doubt: something of them may still be at work. It is ErrNoShell where
+// that can't be found out, however well the commands behave: nobody has seen
+// the end of their streams.
 func EndLeftover(ctx context.Context, executor Executor, c Container, mark Mark) error {
 	left := process{executor: executor, container: c, mark: mark}
 	_, err := left.kill(ctx)
 	if err != nil {
-		err = fmt.Errorf("could not look for what is left of its hold or hooks: %w", err)
+		err = fmt.Errorf("a hold or hook of it may still be at work: %w", err)
 	}
 	return inPod(Target{Pod: c.Pod}, err)
 }

@@ -308,9 +308,10 @@ func TestWhatAPreHookLeftOnPurposeStays(t *testing.T) {
 	stopped(t, log)
 }
 
-func TestNothingIsLeftWhereThereIsNoShell(t *testing.T) {
-	if err := hooks.EndLeftover(t.Context(), &hookstest.Executor{NoShell: true}, hooks.Container{Pod: "a"}, mark); err != nil {
-		t.Error(err)
+func TestNobodyKnowsWhatIsLeftWhereThereIsNoShell(t *testing.T) {
+	err := hooks.EndLeftover(t.Context(), &hookstest.Executor{NoShell: true}, hooks.Container{Pod: "a"}, mark)
+	if !errors.Is(err, hooks.ErrNoShell) || !strings.Contains(err.Error(), "pod a") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -337,6 +338,36 @@ func TestAContainerWithoutAShell(t *testing.T) {
 	}
 	if r := q.End(t.Context())["a"]; !r.Testified {
 		t.Errorf("%+v", r)
+	}
+}
+
+func TestAHoldInAContainerWithoutAShell(t *testing.T) {
+	for name, c := range map[string]struct {
+		script            string
+		thawed, testified bool
+		says              string
+	}{
+		"heeds the end of its input": {script: `echo HELD; cat >/dev/null; echo STILL_HELD`, thawed: true, testified: true},
+		"ends without the word":      {script: `echo HELD; cat >/dev/null`, thawed: true, says: "without STILL_HELD"},
+		"goes on":                    {script: `echo HELD; exec sleep 3`, says: "the container has no shell"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			target := holding("a", "")
+			target.Hold.Args = []string{"bash", "-c", c.script}
+			q, err := begin(t, &hookstest.Executor{NoShell: true}, 10*time.Second, target)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			r := q.End(ctx)["a"]
+			if r.Thawed != c.thawed || r.Testified != c.testified {
+				t.Errorf("%+v", r)
+			}
+			if c.says != "" && (r.Err == nil || !strings.Contains(r.Err.Error(), c.says)) {
+				t.Errorf("says %v, want %q", r.Err, c.says)
+			}
+		})
 	}
 }
 

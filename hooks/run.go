@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -54,7 +55,7 @@ func (p *process) run(ctx context.Context, command []string, in io.Reader, out i
 	if lacksShell(err) {
 		err = p.executor.Exec(ctx, p.container, command, streams)
 	}
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 	}
 	return err
@@ -80,16 +81,18 @@ const endMarked = `for d in /proc/[0-9]*; do
 done 2>/dev/null
 exit ${failed:-0}`
 
+// ErrNoShell says that nobody can look for a command in a container.
+var ErrNoShell = errors.New("the container has no shell: nobody can look whether it has ended; it ends by its own limit, or with its pod")
+
 // kill ends the command with all of its session, where it outlived its client.
-// It is true where there was one to end. A container without a shell is no
-// error: nothing can be done.
+// It is true where there was one to end.
 func (p *process) kill(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), killTimeout)
 	defer cancel()
 	var ended tail
 	err := p.executor.Exec(ctx, p.container, []string{"/bin/sh", "-c", endMarked, string(p.mark)}, Streams{Out: &ended, Err: io.Discard})
 	if lacksShell(err) {
-		return false, nil
+		return false, ErrNoShell
 	}
 	return err == nil && ended.last() != "", err
 }
