@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -60,6 +61,10 @@ func findApplication(ctx context.Context, live client.Reader, namespace string, 
 		return app, nil
 	case v1alpha1.KindPod:
 		app.split(pods, func(p *corev1.Pod) bool { return p.Name == ref.Name })
+		if len(app.pods) == 0 && slices.ContainsFunc(all, func(p corev1.Pod) bool { return p.Name == ref.Name }) {
+			return nil, v1alpha1.Problemf(v1alpha1.ReasonPodNotRunning,
+				"pod %s in namespace %q has finished: back up each of its claims, by a spec.applicationRef of kind PersistentVolumeClaim", ref.Name, namespace)
+		}
 		if len(app.pods) == 0 {
 			return nil, notFound(ref, namespace)
 		}
@@ -203,7 +208,7 @@ func annotationsOf(ctx context.Context, live client.Reader, app *application, po
 		return app.annotations, nil
 	}
 	owner := metav1.GetControllerOf(pod)
-	if owner == nil {
+	if owner == nil || !isBuiltIn(owner) {
 		return pod.Annotations, nil
 	}
 	switch kind := v1alpha1.ApplicationKind(owner.Kind); kind {
@@ -221,13 +226,20 @@ func annotationsOf(ctx context.Context, live client.Reader, app *application, po
 	return pod.Annotations, nil
 }
 
+// isBuiltIn is true for an owner of Kubernetes' own groups of workloads: others
+// have kinds of the same names.
+func isBuiltIn(owner *metav1.OwnerReference) bool {
+	group, _, versioned := strings.Cut(owner.APIVersion, "/")
+	return !versioned || group == appsv1.GroupName
+}
+
 // deploymentOr is the Deployment that owns a ReplicaSet, else the ReplicaSet.
 func deploymentOr(ctx context.Context, live client.Reader, namespace string, set v1alpha1.ApplicationReference) v1alpha1.ApplicationReference {
 	var r appsv1.ReplicaSet
 	if err := live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: set.Name}, &r); err != nil {
 		return set
 	}
-	if owner := metav1.GetControllerOf(&r); owner != nil && owner.Kind == string(v1alpha1.KindDeployment) {
+	if owner := metav1.GetControllerOf(&r); owner != nil && isBuiltIn(owner) && owner.Kind == string(v1alpha1.KindDeployment) {
 		return v1alpha1.ApplicationReference{Kind: v1alpha1.KindDeployment, Name: owner.Name}
 	}
 	return set

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -20,11 +21,24 @@ type event struct{ kind, reason, action, note string }
 const maxNote = 1024
 
 func record(to events.EventRecorder, about runtime.Object, e event) {
-	note := e.note
-	if len(note) > maxNote {
-		note = note[:maxNote]
+	to.Eventf(about, nil, e.kind, e.reason, e.action, "%s", shortened(e.note, maxNote))
+}
+
+// maxMessage bounds what is said in a condition, in bytes. The API refuses an
+// object with more than 32 KiB in one, and then nothing of it could be written.
+const maxMessage = 4096
+
+// shortened is the text with at most limit bytes, whole runes of them.
+func shortened(text string, limit int) string {
+	const more = "…"
+	if len(text) <= limit {
+		return text
 	}
-	to.Eventf(about, nil, e.kind, e.reason, e.action, "%s", note)
+	end := limit - len(more)
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + more
 }
 
 func normal(reason, action, format string, args ...any) event {
@@ -47,20 +61,24 @@ func eventThawed(frozenFor time.Duration) event {
 	return normal("Thawed", "Quiesce", "the application goes on, it was frozen for %s", frozenFor.Round(time.Millisecond))
 }
 
-func eventRecoveredThaw(pods int) event {
-	return warning("RecoveredThaw", "Quiesce", "an attempt was interrupted: its %d pod(s) are thawed, its snapshots are discarded", pods)
+func eventRecoveredThaw(pods int, interrupted bool) event {
+	what := "thawed after all"
+	if interrupted {
+		what = "thawed, after the attempt was interrupted"
+	}
+	return warning("RecoveredThaw", "Quiesce", "%d pod(s) are %s; the snapshots of the attempt are discarded", pods, what)
 }
 
 func eventThawFailed(message string) event {
 	return warning(v1alpha1.ReasonThawFailed, "Quiesce", "%s", message)
 }
 
-func eventAttemptFailed(attempt, of int32, message string) event {
-	return warning(v1alpha1.ReasonQuiesceFailed, "Quiesce", "attempt %d of %d: %s", attempt, of, message)
+func eventAttemptFailed(attempt, message string) event {
+	return warning(v1alpha1.ReasonQuiesceFailed, "Quiesce", "%s: %s", attempt, message)
 }
 
 func eventLateCutDiscarded(name string) event {
-	return warning("LateCutDiscarded", "Snapshot", "VolumeSnapshot %s was not cut while the application held still: it is deleted", name)
+	return warning("LateCutDiscarded", "Snapshot", "VolumeSnapshot %s is of an attempt that proves nothing: it is deleted", name)
 }
 
 func eventReady(volumes int) event {

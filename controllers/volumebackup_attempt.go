@@ -42,7 +42,9 @@ func (r *VolumeBackupReconciler) attempt(ctx context.Context, s *backupScope, un
 		return r.notPrepared(ctx, s, err)
 	}
 	leaveDrivers, waited, err := r.enter(ctx, s, p)
-	if err != nil {
+	if errors.Is(err, errDeleted) {
+		return rest() // the deletion brings it here again
+	} else if err != nil {
 		return again(err)
 	}
 	defer leaveDrivers()
@@ -168,7 +170,16 @@ func (r *VolumeBackupReconciler) enter(ctx context.Context, s *backupScope, p *p
 	if err := r.save(ctx, s); err != nil {
 		return nil, true, err
 	}
-	leave, err = r.room.enter(ctx, p.volumes)
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	stop, err := r.whenDeleted(ctx, s, func() { giveUp(errDeleted) })
+	if err != nil {
+		return nil, true, err
+	}
+	defer stop()
+	if leave, err = r.room.enter(ctx, p.volumes); err != nil {
+		err = context.Cause(ctx)
+	}
 	return leave, true, err
 }
 
@@ -226,10 +237,10 @@ func (r *VolumeBackupReconciler) intend(s *backupScope, p *plan) {
 		v := &s.Status.Volumes[i]
 		v.SnapshotName = snapshot.Name(s.Name, s.UID, v.ClaimName, q.Attempt)
 	}
-	setCondition(s.VolumeBackup, v1alpha1.ConditionFrozen, false, v1alpha1.ReasonQuiescing, "attempt %d of %d", q.Attempt, s.Spec.Attempts)
-	setCondition(s.VolumeBackup, v1alpha1.ConditionSnapshotsCut, false, v1alpha1.ReasonNotCut, "attempt %d of %d", q.Attempt, s.Spec.Attempts)
-	setCondition(s.VolumeBackup, v1alpha1.ConditionThawed, !snapshot.Freezes(p.method), v1alpha1.ReasonQuiescing, "attempt %d of %d", q.Attempt, s.Spec.Attempts)
-	working(s.VolumeBackup, v1alpha1.ReasonQuiescing, "attempt %d of %d: quiets %d pod(s) and cuts %d volume(s)", q.Attempt, s.Spec.Attempts, len(q.Pods), len(p.volumes))
+	setCondition(s.VolumeBackup, v1alpha1.ConditionFrozen, false, v1alpha1.ReasonQuiescing, "%s", attemptOf(s.VolumeBackup))
+	setCondition(s.VolumeBackup, v1alpha1.ConditionSnapshotsCut, false, v1alpha1.ReasonNotCut, "%s", attemptOf(s.VolumeBackup))
+	setCondition(s.VolumeBackup, v1alpha1.ConditionThawed, !snapshot.Freezes(p.method), v1alpha1.ReasonQuiescing, "%s", attemptOf(s.VolumeBackup))
+	working(s.VolumeBackup, v1alpha1.ReasonQuiescing, "%s: quiets %d pod(s) and cuts %d volume(s)", attemptOf(s.VolumeBackup), len(q.Pods), len(p.volumes))
 }
 
 // conclude writes into the status what became of the attempt.
@@ -245,7 +256,7 @@ func (r *VolumeBackupReconciler) conclude(s *backupScope, p *plan, t *trial) {
 	for i := range q.Pods {
 		q.Pods[i].Thawed = t.releases[q.Pods[i].UID].Thawed
 	}
-	if d := t.frozenFor(); d > 0 {
+	if d := t.frozenFor(); d > 0 && t.allThawed() {
 		q.FrozenFor = &metav1.Duration{Duration: d.Round(time.Millisecond)}
 	}
 	for i := range s.Status.Volumes {
@@ -259,6 +270,9 @@ func (r *VolumeBackupReconciler) conclude(s *backupScope, p *plan, t *trial) {
 	}
 	if !good {
 		discredit(s.VolumeBackup, t.failure())
+		if !t.allThawed() {
+			mayBeFrozen(s.VolumeBackup, q.Failure)
+		}
 		return
 	}
 	s.Status.Consistency = v1alpha1.Consistency(verdict)
@@ -287,7 +301,7 @@ func setQuieted(b *v1alpha1.VolumeBackup, p *plan) {
 // discredit marks an attempt as failed. Its snapshots are strays from now on.
 func discredit(b *v1alpha1.VolumeBackup, why string) {
 	q := b.Status.Quiesce
-	q.Failure = why
+	q.Failure = shortened(why, maxMessage)
 	for i := range b.Status.Volumes {
 		v := &b.Status.Volumes[i]
 		*v = v1alpha1.VolumeStatus{ClaimName: v.ClaimName, VolumeName: v.VolumeName, Driver: v.Driver, VolumeSnapshotClassName: v.VolumeSnapshotClassName}
@@ -297,7 +311,17 @@ func discredit(b *v1alpha1.VolumeBackup, why string) {
 	if !snapshot.Open(q) {
 		setCondition(b, v1alpha1.ConditionThawed, true, v1alpha1.ReasonThawed, "the application goes on")
 	}
-	working(b, v1alpha1.ReasonRetrying, "attempt %d of %d failed: %s", q.Attempt, b.Spec.Attempts, why)
+	working(b, v1alpha1.ReasonRetrying, "%s failed: %s", attemptOf(b), why)
+}
+
+// attemptOf names the attempt. Those that may go without quiet come after all
+// that were asked for.
+func attemptOf(b *v1alpha1.VolumeBackup) string {
+	n, of := b.Status.Quiesce.Attempt, b.Spec.Attempts
+	if n > of {
+		return fmt.Sprintf("attempt %d, without quiet", n)
+	}
+	return fmt.Sprintf("attempt %d of %d", n, of)
 }
 
 func giveUpMessage(b *v1alpha1.VolumeBackup) string {
@@ -343,8 +367,9 @@ var errNotOurs = errors.New("another manager has ended this attempt")
 // tell counts the attempt and records its events.
 func (r *VolumeBackupReconciler) tell(s *backupScope, t *trial) {
 	q := s.Status.Quiesce
-	if d := t.frozenFor(); d > 0 {
-		frozenSeconds.Observe(d.Seconds())
+	frozenFor := t.frozenFor()
+	if frozenFor > 0 && t.allThawed() {
+		frozenSeconds.Observe(frozenFor.Seconds())
 	}
 	if !t.heldAt.IsZero() && len(q.Pods) > 0 {
 		record(r.Events, s.VolumeBackup, eventFrozen(len(q.Pods)))
@@ -352,17 +377,14 @@ func (r *VolumeBackupReconciler) tell(s *backupScope, t *trial) {
 	if !t.cutAt.IsZero() {
 		record(r.Events, s.VolumeBackup, eventCut(len(s.Status.Volumes)))
 	}
-	switch {
-	case !t.allThawed():
-		thawOverdue.Inc()
-	case len(q.Pods) > 0:
-		record(r.Events, s.VolumeBackup, eventThawed(t.frozenFor()))
-		if q.ThawedAt.After(q.Deadline.Time) {
-			thawOverdue.Inc()
-		}
+	if t.allThawed() && frozenFor > 0 {
+		record(r.Events, s.VolumeBackup, eventThawed(frozenFor))
+	}
+	if t.allThawed() && q.Deadline != nil && q.ThawedAt.After(q.Deadline.Time) {
+		thawOverdue.Inc() // where it isn't thawed, recover counts
 	}
 	if q.Failure != "" {
-		record(r.Events, s.VolumeBackup, eventAttemptFailed(q.Attempt, s.Spec.Attempts, q.Failure))
+		record(r.Events, s.VolumeBackup, eventAttemptFailed(attemptOf(s.VolumeBackup), q.Failure))
 		logf.Log.WithName("volumebackup").Info("attempt failed", "namespace", s.Namespace, "name", s.Name, "attempt", q.Attempt, "method", q.Method)
 	}
 }

@@ -190,32 +190,41 @@ func (r *VolumeBackupReconciler) watchCuts(ctx context.Context, s *backupScope) 
 	}
 	w := &cutWatch{changed: make(chan struct{}, 1)}
 	for _, kind := range []client.Object{&snapshotv1.VolumeSnapshot{}, &snapshotv1.VolumeSnapshotContent{}} {
-		if err := w.follow(ctx, r.Cache, kind, ours); err != nil {
+		stop, err := follow(ctx, r.Cache, kind, ours, w.ping)
+		if err != nil {
 			w.stop()
 			return nil, err
 		}
+		w.stops = append(w.stops, stop)
 	}
 	return w, nil
 }
 
-func (w *cutWatch) follow(ctx context.Context, c ctrlcache.Cache, kind client.Object, ours func(any) bool) error {
+// follow calls do whenever an object of a kind that is one of ours is added,
+// changed or deleted, and once for each that is there.
+func follow(ctx context.Context, c ctrlcache.Cache, kind client.Object, ours func(any) bool, do func()) (stop func(), err error) {
 	informer, err := c.GetInformer(ctx, kind)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	handle, err := informer.AddEventHandler(cache.FilteringResourceEventHandler{
 		FilterFunc: ours,
 		Handler: cache.ResourceEventHandlerFuncs{
-			AddFunc:    func(any) { w.ping() },
-			UpdateFunc: func(any, any) { w.ping() },
-			DeleteFunc: func(any) { w.ping() },
+			AddFunc:    func(any) { do() },
+			UpdateFunc: func(any, any) { do() },
+			DeleteFunc: func(any) { do() },
 		},
 	})
-	if err != nil {
-		return err
-	}
-	w.stops = append(w.stops, func() { _ = informer.RemoveEventHandler(handle) })
-	return nil
+	return func() { _ = informer.RemoveEventHandler(handle) }, err
+}
+
+// whenDeleted calls do once the deletion of the backup is asked for.
+func (r *VolumeBackupReconciler) whenDeleted(ctx context.Context, s *backupScope, do func()) (stop func(), err error) {
+	uid := s.UID
+	return follow(ctx, r.Cache, &v1alpha1.VolumeBackup{}, func(obj any) bool {
+		b, ok := obj.(*v1alpha1.VolumeBackup)
+		return ok && b.UID == uid && !b.DeletionTimestamp.IsZero()
+	}, do)
 }
 
 // ping never blocks: one look sees all that has changed.

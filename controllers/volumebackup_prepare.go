@@ -11,6 +11,7 @@ import (
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -29,6 +30,11 @@ type plan struct {
 	timeout     time.Duration
 	onFailure   v1alpha1.OnFailure
 	warnings    []hooks.Warning
+	// containers that the hooks run in, by their pods: what the runtime calls
+	// them, which changes when they are started anew.
+	containers map[types.UID]string
+	// one: some pods may stand for others, see uncovered.
+	one bool
 	// mounters are the pods that mount the volumes, before the freeze.
 	mounters map[types.UID]bool
 	// uncovered says which pod writes to the volumes without being quieted,
@@ -51,7 +57,7 @@ func (r *VolumeBackupReconciler) prepare(ctx context.Context, b *v1alpha1.Volume
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{application: app.uid, onFailure: v1alpha1.OnFailureFail}
+	p := &plan{application: app.uid, onFailure: v1alpha1.OnFailureFail, containers: map[types.UID]string{}}
 	if b.Spec.Quiesce != nil && b.Spec.Quiesce.OnFailure != "" {
 		p.onFailure = b.Spec.Quiesce.OnFailure
 	}
@@ -127,10 +133,19 @@ func (r *VolumeBackupReconciler) aim(ctx context.Context, b *v1alpha1.VolumeBack
 	if err != nil {
 		return err
 	}
-	p.onFailure = quiet.OnFailure
-	if p.method == "" || p.method == v1alpha1.MethodNone {
-		p.method, p.timeout, p.warnings = quiet.Method, quiet.Timeout, quiet.Warnings
+	// Of several, Fail is the safe one.
+	if len(p.targets) == 0 || quiet.Method != v1alpha1.MethodNone && quiet.OnFailure == v1alpha1.OnFailureFail {
+		p.onFailure = quiet.OnFailure
 	}
+	if p.method == "" || p.method == v1alpha1.MethodNone {
+		p.method, p.timeout = quiet.Method, quiet.Timeout
+	}
+	for _, w := range quiet.Warnings {
+		if !slices.Contains(p.warnings, w) {
+			p.warnings = append(p.warnings, w)
+		}
+	}
+	p.one = p.one || quiet.Pods == v1alpha1.PodsOne
 	if quiet.Method == v1alpha1.MethodNone || (quiet.Pods == v1alpha1.PodsOne && len(p.targets) > 0) {
 		return nil
 	}
@@ -143,6 +158,7 @@ func (r *VolumeBackupReconciler) aim(ctx context.Context, b *v1alpha1.VolumeBack
 		return err
 	}
 	p.targets = append(p.targets, target)
+	p.containers[pod.UID] = containerID(pod, target.Container())
 	if quiet.Method == v1alpha1.MethodHooks {
 		p.method = v1alpha1.MethodHooks
 	}
@@ -173,22 +189,22 @@ func (p *plan) unquieted(timeout time.Duration, why string) {
 	p.method, p.targets, p.timeout, p.uncovered = v1alpha1.MethodNone, nil, timeout, why
 }
 
-// uncovered names a pod that writes to the claims without being quieted. One
-// pod of an application stands for its others only for claims that it mounts
-// itself.
+// uncovered names a pod that writes to the claims without being quieted. Where
+// one pod is to stand for the others it does so for those with the same owner,
+// and only for claims that it mounts itself.
 func uncovered(app *application, users []corev1.Pod, claims []string, p *plan) string {
-	quiet := map[types.UID]bool{}
+	quieted := map[types.UID]bool{}
 	for _, t := range p.targets {
-		quiet[t.UID] = true
+		quieted[t.UID] = true
 	}
-	var covered []string
 	for i := range users {
-		if quiet[users[i].UID] {
-			covered = append(covered, claimsOf(users[i].Spec.Volumes)...)
+		rest := claims
+		for j := range users {
+			if quieted[users[j].UID] && (i == j || p.one && standsFor(app, &users[j], &users[i])) {
+				mounted := claimsOf(users[j].Spec.Volumes)
+				rest = slices.DeleteFunc(slices.Clone(rest), func(c string) bool { return slices.Contains(mounted, c) })
+			}
 		}
-	}
-	rest := slices.DeleteFunc(slices.Clone(claims), func(c string) bool { return slices.Contains(covered, c) })
-	for i := range users {
 		if writes(&users[i], rest) {
 			return fmt.Sprintf("pod %s writes to the volumes and was not quieted", users[i].Name)
 		}
@@ -201,6 +217,13 @@ func uncovered(app *application, users []corev1.Pod, claims []string, p *plan) s
 	return ""
 }
 
+// standsFor is true for pods of one application. Pods that only share a claim
+// may be of several.
+func standsFor(app *application, one, other *corev1.Pod) bool {
+	a, b := metav1.GetControllerOf(one), metav1.GetControllerOf(other)
+	return app.uid != "" || a != nil && b != nil && a.UID == b.UID
+}
+
 // findVolumes checks each claim: it is bound, to a CSI volume, whose driver
 // has a snapshot class.
 func (r *VolumeBackupReconciler) findVolumes(ctx context.Context, b *v1alpha1.VolumeBackup, claims []string) ([]v1alpha1.VolumeStatus, error) {
@@ -210,7 +233,7 @@ func (r *VolumeBackupReconciler) findVolumes(ctx context.Context, b *v1alpha1.Vo
 	}
 	volumes := make([]v1alpha1.VolumeStatus, 0, len(claims))
 	for _, claim := range claims {
-		pv, err := r.boundVolume(ctx, b.Namespace, claim)
+		pv, err := r.boundVolume(ctx, b, claim)
 		if err != nil {
 			return nil, err
 		}
@@ -225,13 +248,21 @@ func (r *VolumeBackupReconciler) findVolumes(ctx context.Context, b *v1alpha1.Vo
 	return volumes, nil
 }
 
-func (r *VolumeBackupReconciler) boundVolume(ctx context.Context, namespace, claim string) (*corev1.PersistentVolume, error) {
+func (r *VolumeBackupReconciler) boundVolume(ctx context.Context, b *v1alpha1.VolumeBackup, claim string) (*corev1.PersistentVolume, error) {
+	mend := "leave it out by spec.volumes.exclude"
+	if b.Spec.ApplicationRef.Kind == v1alpha1.KindPersistentVolumeClaim {
+		mend = "write another spec.applicationRef into a new backup"
+	}
 	var pvc corev1.PersistentVolumeClaim
-	if err := r.Live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: claim}, &pvc); apierrors.IsNotFound(err) {
+	if err := r.Live.Get(ctx, client.ObjectKey{Namespace: b.Namespace, Name: claim}, &pvc); apierrors.IsNotFound(err) {
 		return nil, v1alpha1.PassingProblemf(v1alpha1.ReasonClaimNotFound,
-			"there is no PersistentVolumeClaim %q in namespace %q: create it, or leave it out by spec.volumes.exclude", claim, namespace)
+			"there is no PersistentVolumeClaim %q in namespace %q: create it, or %s", claim, b.Namespace, mend)
 	} else if err != nil {
 		return nil, err
+	}
+	if !pvc.DeletionTimestamp.IsZero() {
+		return nil, v1alpha1.Problemf(v1alpha1.ReasonClaimNotFound,
+			"PersistentVolumeClaim %q is being deleted, and no snapshot can be made of it: %s", claim, mend)
 	}
 	if pvc.Status.Phase != corev1.ClaimBound || pvc.Spec.VolumeName == "" {
 		return nil, v1alpha1.PassingProblemf(v1alpha1.ReasonClaimNotBound,

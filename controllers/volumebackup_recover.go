@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -31,19 +33,33 @@ const (
 // failed: what was cut in it is proven by nobody.
 func (r *VolumeBackupReconciler) recover(ctx context.Context, s *backupScope) outcome {
 	q := s.Status.Quiesce
-	interrupted := q.Failure == ""
+	// What is written of a round brings the backup here again at once.
+	if early := nextThawAt(q).Sub(r.Clock.Now()); early > 0 {
+		return waitFor(early)
+	}
+	interrupted, last := q.Failure == "", cmp.Or(q.ThawTriedAt, &q.StartedAt).Time
 	// Written first: whoever began the attempt, and was only held up, can't
 	// call it good any more once a post-hook has run.
 	q.ThawAttempts++
+	q.ThawTriedAt = microTime(r.Clock.Now())
 	if err := r.save(ctx, s); err != nil {
 		return again(err)
 	}
 	q = s.Status.Quiesce // what was read back has taken its place
-	if err := r.thawPods(ctx, s); err != nil {
+	err := r.thawPods(ctx, s)
+	now := metav1.NewMicroTime(r.Clock.Now())
+	if q.Deadline != nil && !last.After(q.Deadline.Time) && now.After(q.Deadline.Time) {
+		thawOverdue.Inc() // once: in the round that the deadline lies in
+	}
+	if err != nil {
 		return r.notThawed(ctx, s, err)
 	}
-	now := metav1.NewMicroTime(r.Clock.Now())
 	q.ThawedAt = &now
+	if q.FrozenAt != nil {
+		q.FrozenFor = &metav1.Duration{Duration: now.Sub(q.FrozenAt.Time).Round(time.Millisecond)}
+		frozenSeconds.Observe(q.FrozenFor.Seconds())
+	}
+	meta.RemoveStatusCondition(&s.Status.Conditions, v1alpha1.ConditionStalled)
 	why := q.Failure
 	if interrupted {
 		why = "the attempt was interrupted, its manager was stopped or had to take it up again; all its pods are thawed"
@@ -53,27 +69,38 @@ func (r *VolumeBackupReconciler) recover(ctx context.Context, s *backupScope) ou
 		return again(err)
 	}
 	if len(q.Pods) > 0 {
-		record(r.Events, s.VolumeBackup, eventRecoveredThaw(len(q.Pods)))
-	}
-	if q.Deadline != nil && now.After(q.Deadline.Time) {
-		thawOverdue.Inc()
+		record(r.Events, s.VolumeBackup, eventRecoveredThaw(len(q.Pods), interrupted))
 	}
 	return goOn()
+}
+
+// nextThawAt is when the next round of post-hooks may begin.
+func nextThawAt(q *v1alpha1.QuiesceStatus) time.Time {
+	if q.ThawTriedAt == nil {
+		return time.Time{}
+	}
+	return q.ThawTriedAt.Add(min(snapshot.AttemptDelay(q.ThawAttempts), maxThawDelay))
 }
 
 // notThawed says which command thaws by hand, and tries again for a while.
 func (r *VolumeBackupReconciler) notThawed(ctx context.Context, s *backupScope, err error) outcome {
 	q := s.Status.Quiesce
-	message := fmt.Sprintf("the application may still be frozen: %v. Thaw it by hand: %s", err, byHand(s.VolumeBackup))
-	setCondition(s.VolumeBackup, v1alpha1.ConditionThawed, false, v1alpha1.ReasonThawFailed, "%s", message)
-	setCondition(s.VolumeBackup, v1alpha1.ConditionStalled, true, v1alpha1.ReasonThawFailed, "%s", message)
+	message := mayBeFrozen(s.VolumeBackup, err.Error())
 	record(r.Events, s.VolumeBackup, eventThawFailed(message))
 	if q.ThawAttempts >= maxThawAttempts {
 		discredit(s.VolumeBackup, message)
 		return r.fail(ctx, s, v1alpha1.ReasonThawFailed, message)
 	}
 	working(s.VolumeBackup, v1alpha1.ReasonThawing, "%s", message)
-	return waitFor(min(snapshot.AttemptDelay(q.ThawAttempts), maxThawDelay))
+	return waitFor(nextThawAt(q).Sub(r.Clock.Now()))
+}
+
+// mayBeFrozen says so in the conditions, and what to do.
+func mayBeFrozen(b *v1alpha1.VolumeBackup, why string) (message string) {
+	message = fmt.Sprintf("the application may still be frozen: %s. Thaw it by hand: %s", why, byHand(b))
+	setCondition(b, v1alpha1.ConditionThawed, false, v1alpha1.ReasonThawFailed, "%s", message)
+	setCondition(b, v1alpha1.ConditionStalled, true, v1alpha1.ReasonThawFailed, "%s", message)
+	return message
 }
 
 // byHand is the first command that would thaw, for a person to copy.

@@ -47,7 +47,7 @@ func setCondition(b *v1alpha1.VolumeBackup, kind string, status bool, reason, fo
 		value = metav1.ConditionTrue
 	}
 	meta.SetStatusCondition(&b.Status.Conditions, metav1.Condition{
-		Type: kind, Status: value, Reason: reason, Message: fmt.Sprintf(format, args...), ObservedGeneration: b.Generation,
+		Type: kind, Status: value, Reason: reason, Message: shortened(fmt.Sprintf(format, args...), maxMessage), ObservedGeneration: b.Generation,
 	})
 }
 

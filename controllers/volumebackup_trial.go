@@ -59,11 +59,20 @@ func (r *VolumeBackupReconciler) run(ctx context.Context, s *backupScope, p *pla
 	}
 	budget, cancel := context.WithTimeoutCause(ctx, left-reserve(p.timeout), errBudget)
 	defer cancel()
+	budget, giveUp := context.WithCancelCause(budget)
+	defer giveUp(nil)
+	stop, err := r.whenDeleted(ctx, s, func() { giveUp(errDeleted) })
+	if err != nil {
+		t.err, t.releases = err, nothingFrozen(p)
+		return t
+	}
+	defer stop()
 	life, end := context.WithTimeout(context.WithoutCancel(ctx), left+thawLimit)
 	defer end()
 	quiet, err := hooks.Begin(budget, life, r.Executor, r.Clock, p.targets)
+	t.firstHeldAt = quiet.FirstHeldAt() // some of the pods may have been frozen all the same
 	if t.err = err; err == nil {
-		t.firstHeldAt, t.heldAt = quiet.FirstHeldAt(), quiet.HeldAt()
+		t.heldAt = quiet.HeldAt()
 		t.err = r.cut(budget, s, watch, quiet.Lost(), t)
 	}
 	r.thaw(ctx, quiet, t)
@@ -78,6 +87,9 @@ func (r *VolumeBackupReconciler) run(ctx context.Context, s *backupScope, p *pla
 
 // errBudget is the cause of a context whose share of the timeout is used up.
 var errBudget = errors.New("not done within the timeout")
+
+// errDeleted is the cause where nobody wants the backup any more.
+var errDeleted = errors.New("the backup was deleted")
 
 // errHeldUp: this process stood still between the intent and the attempt.
 var errHeldUp = errors.New("the manager was held up until hardly any of the timeout was left; nothing was frozen")
@@ -101,7 +113,7 @@ func (r *VolumeBackupReconciler) thaw(ctx context.Context, quiet *hooks.Quieted,
 	defer cancel()
 	t.releases = quiet.End(ctx)
 	for _, release := range t.releases {
-		if release.At.After(t.thawedAt) {
+		if release.Thawed && release.At.After(t.thawedAt) {
 			t.thawedAt = release.At
 		}
 	}
@@ -129,7 +141,31 @@ func (r *VolumeBackupReconciler) unchanged(ctx context.Context, s *backupScope, 
 			return false, nil
 		}
 	}
-	return true, nil
+	return true, sameContainers(pods, p)
+}
+
+// sameContainers is nil where no container was started anew since its hook ran
+// in it: what the pre-hook froze went with the old one. A pod that has gone
+// can't have written.
+func sameContainers(pods []corev1.Pod, p *plan) error {
+	for _, t := range p.targets {
+		for i := range pods {
+			if pods[i].UID == t.UID && containerID(&pods[i], t.Container()) != p.containers[t.UID] {
+				return fmt.Errorf("container %s of pod %s was started anew while the volumes were cut", t.Container(), t.Pod)
+			}
+		}
+	}
+	return nil
+}
+
+// containerID is what the runtime calls a container, empty where none has run.
+func containerID(pod *corev1.Pod, name string) string {
+	for _, c := range slices.Concat(pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses) {
+		if c.Name == name {
+			return c.ContainerID
+		}
+	}
+	return ""
 }
 
 // sameVolumes is nil where the claims lead to the volumes that they led to
@@ -190,7 +226,9 @@ func (t *trial) failure() string {
 	}
 	add(t.err)
 	for _, uid := range slices.Sorted(maps.Keys(t.releases)) {
-		if release := t.releases[uid]; t.err == nil || !release.Thawed {
+		// What a session said at its end is beside the point, unless it ended
+		// by itself or didn't thaw.
+		if release := t.releases[uid]; t.err == nil || errors.Is(t.err, errHoldLost) || !release.Thawed {
 			add(release.Err)
 		}
 	}

@@ -49,7 +49,7 @@ func (s *restoreScope) set(now clock.PassiveClock, kind string, status bool, rea
 		value = metav1.ConditionTrue
 	}
 	meta.SetStatusCondition(&s.Status.Conditions, metav1.Condition{
-		Type: kind, Status: value, Reason: reason, Message: fmt.Sprintf(format, args...),
+		Type: kind, Status: value, Reason: reason, Message: shortened(fmt.Sprintf(format, args...), maxMessage),
 		ObservedGeneration: s.Generation, LastTransitionTime: metav1.NewTime(now.Now()),
 	})
 }

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -42,8 +43,12 @@ func sortedSet(names []string) []string {
 }
 
 func list(names []string) string {
-	if len(names) == 0 {
+	const most = 10
+	switch more := len(names) - most; {
+	case len(names) == 0:
 		return "none"
+	case more > 0:
+		return fmt.Sprintf("%s and %d others", strings.Join(names[:most], ", "), more)
 	}
 	return strings.Join(names, ", ")
 }

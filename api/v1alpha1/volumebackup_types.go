@@ -292,6 +292,9 @@ type QuiesceStatus struct {
 	// ThawAttempts counts the rounds of post-hooks after a crash or a failure.
 	// +optional
 	ThawAttempts int32 `json:"thawAttempts,omitempty"`
+	// ThawTriedAt is when the last of those rounds began.
+	// +optional
+	ThawTriedAt *metav1.MicroTime `json:"thawTriedAt,omitempty"`
 	// Failure is why this attempt was given up.
 	// +optional
 	Failure string `json:"failure,omitempty"`

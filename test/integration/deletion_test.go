@@ -2,6 +2,7 @@ package integration
 
 import (
 	"testing"
+	"time"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 )
@@ -65,7 +66,7 @@ func TestABackupThatIsDeletedWhileFrozenThawsFirst(t *testing.T) {
 			w.anApplication("data")
 			w.storage.decide(func(string, int) fate { return fate{never: true} })
 			w.aManager()
-			b := w.aBackup(quieted(w), within(soon))
+			b := w.aBackup(quieted(w), within(time.Hour))
 			w.eventually("a snapshot is asked for", func() bool { return len(w.storage.made()) > 0 })
 			w.delete(b)
 			endsGone(w, b)

@@ -131,6 +131,20 @@ func (w *world) boundClaim(name string, source corev1.PersistentVolumeSource) {
 	w.must(admin.Status().Update(w.ctx, pvc))
 }
 
+func (w *world) patchClaim(name string, change func(*corev1.PersistentVolumeClaim)) {
+	w.Helper()
+	claim := &corev1.PersistentVolumeClaim{}
+	w.must(admin.Get(w.ctx, client.ObjectKey{Namespace: w.namespace, Name: name}, claim))
+	change(claim)
+	w.must(admin.Update(w.ctx, claim))
+}
+
+// touch makes a file that hooks find beside their marks.
+func (w *world) touch(name string) {
+	w.Helper()
+	w.must(os.WriteFile(filepath.Join(w.marks, "..", name), nil, 0o600))
+}
+
 func (w *world) newClaim(name string) *corev1.PersistentVolumeClaim {
 	return &corev1.PersistentVolumeClaim{
 		ObjectMeta: metav1.ObjectMeta{Name: name},

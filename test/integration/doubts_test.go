@@ -1,0 +1,147 @@
+package integration
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot"
+)
+
+// A post-hook may fail for as long as its container takes to come back.
+func TestAPostHookThatFailsIsRunAgainEverLater(t *testing.T) {
+	w := aWorld(t)
+	w.anApplication("data")
+	w.aManager()
+	b := w.aBackup(w.hookedBy(`: >"$mark"`, `if [ -e "$marks/../mended" ]; then rm -f "$mark"; else echo "not yet" >&2; exit 1; fi`), attempts(1))
+	tried := map[int32]time.Time{}
+	b = w.await(b, "in its fourth round, or at its end", func(b *v1alpha1.VolumeBackup) bool {
+		q := b.Status.Quiesce
+		if q == nil || q.Failure == "" {
+			return ended(b)
+		}
+		if said := condition(b, v1alpha1.ConditionThawed); said.Reason != v1alpha1.ReasonThawFailed || !strings.Contains(said.Message, "kubectl exec") {
+			t.Errorf("should say that it may be frozen, and how to thaw it:\n%s", describe(b))
+		}
+		if q.ThawTriedAt != nil {
+			tried[q.ThawAttempts] = q.ThawTriedAt.Time
+		}
+		return ended(b) || q.ThawAttempts == 4
+	})
+	for n := int32(2); n <= 4; n++ {
+		if gap := tried[n].Sub(tried[n-1]); gap < snapshot.AttemptDelay(n-1) {
+			t.Errorf("round %d came %s after the one before:\n%s", n, gap, describe(b))
+		}
+	}
+	w.touch("mended")
+	b = w.awaitFailed(b, v1alpha1.ReasonQuiesceFailed, "not yet")
+	if q := b.Status.Quiesce; q.FrozenFor == nil || q.FrozenFor.Duration < q.ThawedAt.Sub(q.FrozenAt.Time).Truncate(time.Millisecond) || !isTrue(b, v1alpha1.ConditionThawed) {
+		t.Errorf("it was frozen until the post-hook succeeded:\n%s", describe(b))
+	}
+}
+
+// Pods that only share a claim are of different applications, as far as anybody
+// knows.
+func TestAPodStandsOnlyForPodsOfItsOwnApplication(t *testing.T) {
+	for name, c := range map[string]struct {
+		pods v1alpha1.PodSelection
+		says string
+	}{
+		"all": {v1alpha1.PodsAll, "pod other writes to the volumes and was not quieted"},
+		"one": {v1alpha1.PodsOne, "writes to the volumes and was not quieted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := aWorld(t)
+			w.claims("data")
+			hold := w.command(`trap '' PIPE HUP; mark="$marks/$POD.$$"; ` + holds)
+			w.runs("db", annotated(map[string]string{v1alpha1.AnnotationHoldHook: hold[2]}, "data"), nil)
+			w.runs("other", template("data"), nil)
+			w.aManager()
+			b := w.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data", func(s *v1alpha1.VolumeBackupSpec) {
+				s.Quiesce = &v1alpha1.QuiesceSpec{Pods: c.pods}
+				if c.pods == v1alpha1.PodsOne {
+					w.held(s)
+				}
+			})
+			if b = w.awaitComplete(b, v1alpha1.Crash); !strings.Contains(b.Status.Message, c.says) {
+				t.Errorf("should say %q: %s", c.says, b.Status.Message)
+			}
+		})
+	}
+}
+
+// What a pre-hook froze goes with its container.
+func TestAContainerThatIsStartedAnewWasNotQuiet(t *testing.T) {
+	w := aWorld(t)
+	pod := w.anApplication("data")
+	cut := w.storage.holdFirstCuts()
+	w.aManager()
+	b := w.aBackup(w.hooked)
+	w.eventually("a snapshot is asked for", func() bool { return len(w.storage.made()) == 1 })
+	pod.Status.ContainerStatuses[0].ContainerID = "containerd://another"
+	w.must(admin.Status().Update(w.ctx, pod))
+	close(cut)
+	failed := w.await(b, "given up once, or at its end", func(b *v1alpha1.VolumeBackup) bool {
+		return ended(b) || b.Status.Quiesce != nil && b.Status.Quiesce.Failure != ""
+	})
+	if q := failed.Status.Quiesce; !strings.Contains(q.Failure, "container db of pod mysql was started anew") {
+		t.Errorf("should say why: %q", q.Failure)
+	}
+	w.isMethod(w.awaitComplete(b, v1alpha1.Declared), v1alpha1.MethodHooks, 2)
+}
+
+// The kinds of other groups have names as ours.
+func TestAnOwnerOfAnotherGroupIsNotLookedFor(t *testing.T) {
+	w := aWorld(t)
+	w.claims("data")
+	hold := w.command(`trap '' PIPE HUP; mark="$marks/$POD.$$"; ` + holds)
+	pod := w.runs("db-0", annotated(map[string]string{v1alpha1.AnnotationHoldHook: hold[2]}, "data"), nil)
+	pod.OwnerReferences = []metav1.OwnerReference{{
+		APIVersion: "apps.example.com/v1beta1", Kind: "StatefulSet", Name: "db", UID: pod.UID, Controller: ptr.To(true),
+	}}
+	w.must(admin.Update(w.ctx, pod))
+	w.aManager()
+	w.awaitComplete(w.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data"), v1alpha1.Proven)
+}
+
+// An object with too much to say could not be written at all.
+func TestAMessageHasItsBounds(t *testing.T) {
+	w := aWorld(t)
+	many := &appsv1.StatefulSet{
+		ObjectMeta: metav1.ObjectMeta{Name: "a-database-with-a-rather-long-name"},
+		Spec: appsv1.StatefulSetSpec{
+			Replicas: ptr.To[int32](1000), Selector: &metav1.LabelSelector{MatchLabels: appLabels}, Template: template(),
+			VolumeClaimTemplates: []corev1.PersistentVolumeClaim{*w.newClaim("what-it-keeps")},
+		},
+	}
+	w.create(many)
+	w.aManager()
+	b := w.aBackupOf(v1alpha1.KindStatefulSet, many.Name, w.held, func(s *v1alpha1.VolumeBackupSpec) { s.Volumes.Include = []string{"typo"} })
+	w.awaitFailed(b, v1alpha1.ReasonClaimNotFound, `spec.volumes names claim "typo"`, "and 990 others")
+}
+
+func TestAFinishedPodIsNotCalledMissing(t *testing.T) {
+	w := aWorld(t)
+	pod := w.anApplication("data")
+	pod.Status.Phase = corev1.PodSucceeded
+	w.must(admin.Status().Update(w.ctx, pod))
+	w.aManager()
+	w.awaitFailed(w.aBackup(w.held), v1alpha1.ReasonPodNotRunning, "pod mysql", "has finished", "kind PersistentVolumeClaim")
+}
+
+func TestAClaimThatIsBeingDeletedIsNotFrozenFor(t *testing.T) {
+	w := aWorld(t)
+	w.anApplication("data")
+	w.patchClaim("data", func(c *corev1.PersistentVolumeClaim) { c.Finalizers = []string{"kubernetes.io/pvc-protection"} })
+	w.delete(&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "data"}})
+	w.aManager()
+	w.awaitFailed(w.aBackup(w.held), v1alpha1.ReasonClaimNotFound, `PersistentVolumeClaim "data" is being deleted`)
+	w.noCommandRan()
+	w.patchClaim("data", func(c *corev1.PersistentVolumeClaim) { c.Finalizers = nil })
+}
