@@ -226,6 +226,14 @@ func Thaw(ctx context.Context, executor Executor, t Target) error {
 
 // isExit is true for the error of a command that ran and ended with a code.
 func isExit(err error) bool {
+	return exitCode(err) >= 0
+}
+
+// exitCode is that of a command that ran and ended, -1 for any other error.
+func exitCode(err error) int {
 	var exit exec.ExitError
-	return errors.As(err, &exit) && exit.Exited()
+	if errors.As(err, &exit) && exit.Exited() {
+		return exit.ExitStatus()
+	}
+	return -1
 }

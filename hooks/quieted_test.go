@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -289,6 +291,63 @@ func TestWhatIsLeftOfAnAttemptIsEnded(t *testing.T) {
 			stopped(t, log)
 		})
 	}
+}
+
+// powerless runs commands as a root that may not signal other users, as many
+// containers do.
+type powerless struct{ hooks.Executor }
+
+func (p powerless) Exec(ctx context.Context, c hooks.Container, command []string, s hooks.Streams) error {
+	return p.Executor.Exec(ctx, c, append([]string{"setpriv", "--bounding-set", "-kill", "--"}, command...), s)
+}
+
+func TestAnotherUsersProcessIsNotKilled(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can run another user's process")
+	}
+	const stubborn = `trap "" HUP TERM; echo $$ >&3; echo HELD; while :; do sleep 0.1; done`
+	for name, script := range map[string]string{
+		"that replaced its parent":       `exec setpriv --reuid 65534 --clear-groups /bin/sh -c '` + stubborn + `' 3>"$LOG"`,
+		"that has a parent of ours":      `setpriv --reuid 65534 --clear-groups /bin/sh -c '` + stubborn + `' 3>"$LOG"; exit`,
+		"that has a session of its own":  `setsid --wait setpriv --reuid 65534 --clear-groups /bin/sh -c '` + stubborn + `' 3>"$LOG"; exit`,
+		"that has another user's parent": `setpriv --reuid 65534 --clear-groups /bin/sh -c '/bin/sh -c "$0"; exit' '` + stubborn + `' 3>"$LOG"; exit`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := aLog(t)
+			executor := powerless{&hookstest.Executor{}}
+			q, err := begin(t, executor, 10*time.Second, holding("a", script))
+			if err != nil {
+				t.Fatal(err)
+			}
+			pid, err := strconv.Atoi(lines(t, log)[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			left, _ := os.FindProcess(pid)
+			defer func() { _ = left.Kill() }()
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			if r := q.End(ctx)["a"]; r.Thawed || !strings.Contains(r.Err.Error(), "can't be killed") {
+				t.Errorf("it lives on and counts as %+v", r)
+			}
+			for range 2 {
+				if err := hooks.EndLeftover(t.Context(), executor, hooks.Container{Pod: "a"}, mark); err == nil || !strings.Contains(err.Error(), fmt.Sprint(pid)) {
+					t.Errorf("%d lives on, says %v", pid, err)
+				}
+			}
+			if err := hooks.EndLeftover(t.Context(), &hookstest.Executor{}, hooks.Container{Pod: "a"}, mark); err != nil {
+				t.Error(err)
+			}
+			if err := left.Signal(syscall.Signal(0)); err == nil && !isZombie(pid) {
+				t.Errorf("%d lives on though it could be killed", pid)
+			}
+		})
+	}
+}
+
+func isZombie(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || strings.Contains(string(stat), ") Z ")
 }
 
 func TestWhatAPreHookLeftOnPurposeStays(t *testing.T) {

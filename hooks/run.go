@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -67,34 +68,29 @@ func lacksShell(err error) bool {
 		(strings.Contains(err.Error(), "no such file") || strings.Contains(err.Error(), "not found"))
 }
 
-// endMarked ends the sessions whose leader carries the mark, and says their
-// process ids. It needs nothing but a shell and /proc. A leader that has ended
-// by itself may have left others behind on purpose: those stay.
-const endMarked = `for d in /proc/[0-9]*; do
-  p=${d#/proc/} words= line=
-  while IFS= read -r line || [ -n "$line" ]; do words="$words$line"; done <"$d/cmdline"
-  case $words in *"lull=$0."*) ;; *) continue ;; esac
-  read -r line <"$d/stat" || continue
-  set -- ${line##*) }
-  [ "$4" = "$p" ] || continue
-  if kill -s KILL -- "-$p" || kill -s KILL "$p"; then echo "$p"; else failed=1; fi
-done 2>/dev/null
-exit ${failed:-0}`
+//go:embed end.sh
+var endMarked string
+
+// exitLeft is the exit code of endMarked where something lives on.
+const exitLeft = 9
 
 // ErrNoShell says that nobody can look for a command in a container.
 var ErrNoShell = errors.New("the container has no shell: nobody can look whether it has ended; it ends by its own limit, or with its pod")
 
 // kill ends the command with all of its session, where it outlived its client.
-// It is true where there was one to end.
+// It is true where there was one to end and all of it has ended.
 func (p *process) kill(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), killTimeout)
 	defer cancel()
-	var ended tail
-	err := p.executor.Exec(ctx, p.container, []string{"/bin/sh", "-c", endMarked, string(p.mark)}, Streams{Out: &ended, Err: io.Discard})
+	var out tail
+	err := p.executor.Exec(ctx, p.container, []string{"/bin/sh", "-c", endMarked, string(p.mark)}, Streams{Out: &out, Err: io.Discard})
 	if lacksShell(err) {
 		return false, ErrNoShell
 	}
-	return err == nil && ended.last() != "", err
+	if exitCode(err) == exitLeft {
+		return false, fmt.Errorf("its processes %s can't be killed: they run as a user whom the container's may not signal without the capability KILL, or they wait for storage", out.last())
+	}
+	return err == nil && out.last() != "", err
 }
 
 // tail keeps the last of what is written to it, at most outputCap bytes. It
