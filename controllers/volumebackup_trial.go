@@ -69,7 +69,7 @@ func (r *VolumeBackupReconciler) run(ctx context.Context, s *backupScope, p *pla
 	defer stop()
 	life, end := context.WithTimeout(context.WithoutCancel(ctx), left+thawLimit)
 	defer end()
-	quiet, err := hooks.Begin(budget, life, r.Executor, r.Clock, p.targets)
+	quiet, err := hooks.Begin(budget, life, r.Clock.Now().Add(left), r.Executor, r.Clock, p.targets)
 	t.firstHeldAt = quiet.FirstHeldAt() // some of the pods may have been frozen all the same
 	if t.err = err; err == nil {
 		t.heldAt = quiet.HeldAt()

@@ -31,6 +31,7 @@ type Release struct {
 // to be called, whatever Begin returned.
 type Quieted struct {
 	clock     clock.PassiveClock
+	deadline  time.Time
 	pods      []*quietPod
 	lost      chan struct{}
 	firstHeld time.Time
@@ -47,9 +48,10 @@ type quietPod struct {
 
 // Begin quiets all targets at once and returns when all are quiet, with the
 // first error where one isn't. ctx bounds the quieting; life bounds the held
-// sessions, which live on after Begin.
-func Begin(ctx, life context.Context, executor Executor, c clock.PassiveClock, targets []Target) (*Quieted, error) {
-	q := &Quieted{clock: c, lost: make(chan struct{})}
+// sessions, which live on after Begin. By the deadline all are to be thawed: a
+// session that doesn't heed its end is killed in time for it.
+func Begin(ctx, life context.Context, deadline time.Time, executor Executor, c clock.PassiveClock, targets []Target) (*Quieted, error) {
+	q := &Quieted{clock: c, deadline: deadline, lost: make(chan struct{})}
 	errs := make([]error, len(targets))
 	var all sync.WaitGroup
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -165,10 +167,11 @@ func (q *Quieted) FirstHeldAt() time.Time { return q.firstHeld }
 // of each what is known. It returns by the end of ctx.
 func (q *Quieted) End(ctx context.Context) map[types.UID]Release {
 	releases := make([]Release, len(q.pods))
+	grace := grace(q.deadline.Sub(q.clock.Now()))
 	var all sync.WaitGroup
 	for i, p := range q.pods {
 		all.Go(func() {
-			releases[i] = p.end(ctx)
+			releases[i] = p.end(ctx, grace)
 			releases[i].At = q.clock.Now()
 		})
 	}
@@ -180,9 +183,9 @@ func (q *Quieted) End(ctx context.Context) map[types.UID]Release {
 	return byPod
 }
 
-func (p *quietPod) end(ctx context.Context) Release {
+func (p *quietPod) end(ctx context.Context, grace time.Duration) Release {
 	if p.session != nil {
-		return p.endSession(ctx)
+		return p.endSession(ctx, grace)
 	}
 	if err := p.runHook(ctx, "post-hook", p.target.Post); err != nil {
 		return Release{Err: inPod(p.target, err)}
@@ -192,8 +195,8 @@ func (p *quietPod) end(ctx context.Context) Release {
 
 // endSession releases a session. A freeze that outlives its session is thawed
 // by the post-hook as well, unless the session said that it did so itself.
-func (p *quietPod) endSession(ctx context.Context) Release {
-	r := p.session.release(ctx)
+func (p *quietPod) endSession(ctx context.Context, grace time.Duration) Release {
+	r := p.session.release(ctx, grace)
 	r.Err = inPod(p.target, r.Err)
 	if r.Testified || !p.target.Post.isSet() {
 		return r
@@ -226,14 +229,12 @@ func Thaw(ctx context.Context, executor Executor, t Target) error {
 
 // isExit is true for the error of a command that ran and ended with a code.
 func isExit(err error) bool {
-	return exitCode(err) >= 0
+	var exit exec.ExitError
+	return errors.As(err, &exit) && exit.Exited()
 }
 
-// exitCode is that of a command that ran and ended, -1 for any other error.
-func exitCode(err error) int {
+// exitedWith is true for a command that ran and ended with that code.
+func exitedWith(code int, err error) bool {
 	var exit exec.ExitError
-	if errors.As(err, &exit) && exit.Exited() {
-		return exit.ExitStatus()
-	}
-	return -1
+	return errors.As(err, &exit) && exit.Exited() && exit.ExitStatus() == code
 }

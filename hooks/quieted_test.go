@@ -61,7 +61,7 @@ func begin(t *testing.T, e hooks.Executor, within time.Duration, targets ...hook
 	t.Cleanup(end)
 	ctx, cancel := context.WithTimeout(life, within)
 	defer cancel()
-	return hooks.Begin(ctx, life, e, clock.RealClock{}, targets)
+	return hooks.Begin(ctx, life, time.Now().Add(time.Hour), e, clock.RealClock{}, targets)
 }
 
 func TestAHeldSessionTestifies(t *testing.T) {
@@ -173,6 +173,37 @@ func TestASessionThatIgnoresTheEndIsKilled(t *testing.T) {
 	stopped(t, log)
 }
 
+func TestASessionIsGoneByTheDeadline(t *testing.T) {
+	for name, c := range map[string]struct {
+		script          string
+		left            time.Duration
+		testified       bool
+		atLeast, atMost time.Duration
+	}{
+		"one that ignores its end is killed in time": {script: `echo HELD; sleep 1000`, left: 800 * time.Millisecond, atLeast: 500 * time.Millisecond, atMost: 800 * time.Millisecond},
+		"one that takes its time is waited for":      {script: `echo HELD; cat >/dev/null; sleep 0.4; echo STILL_HELD`, left: 5 * time.Second, testified: true, atMost: 5 * time.Second},
+		"one that is late may still end by itself":   {script: aHoldWithoutLock, left: -time.Second, testified: true, atMost: time.Second},
+		"one that is late and doesn't end is killed": {script: `echo HELD; sleep 1000`, left: -time.Second, atMost: time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q, err := hooks.Begin(t.Context(), t.Context(), time.Now().Add(c.left), &hookstest.Executor{}, clock.RealClock{}, []hooks.Target{holding("a", c.script)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			r := q.End(t.Context())["a"]
+			if !r.Thawed || r.Testified != c.testified {
+				t.Errorf("%+v", r)
+			}
+			if took := time.Since(began); took < c.atLeast || took > c.atMost {
+				t.Errorf("took %s", took)
+			}
+		})
+	}
+}
+
+const aHoldWithoutLock = `echo HELD; cat >/dev/null; echo STILL_HELD`
+
 // stopped waits until the log has stopped growing: its writer is gone.
 func stopped(t *testing.T, log string) {
 	t.Helper()
@@ -255,7 +286,7 @@ func whatIsLeft(t *testing.T, of hooks.Target) {
 	}
 	ctx, die := context.WithTimeout(t.Context(), within)
 	defer die()
-	q, _ := hooks.Begin(ctx, ctx, forgetful{&hookstest.Executor{}}, clock.RealClock{}, []hooks.Target{of})
+	q, _ := hooks.Begin(ctx, ctx, time.Now().Add(time.Hour), forgetful{&hookstest.Executor{}}, clock.RealClock{}, []hooks.Target{of})
 	if of.Method == v1alpha1.MethodHold && q.HeldAt().IsZero() {
 		t.Fatal("it never held")
 	}
@@ -330,10 +361,8 @@ func TestAnotherUsersProcessIsNotKilled(t *testing.T) {
 			if r := q.End(ctx)["a"]; r.Thawed || !strings.Contains(r.Err.Error(), "can't be killed") {
 				t.Errorf("it lives on and counts as %+v", r)
 			}
-			for range 2 {
-				if err := hooks.EndLeftover(t.Context(), executor, hooks.Container{Pod: "a"}, mark); err == nil || !strings.Contains(err.Error(), fmt.Sprint(pid)) {
-					t.Errorf("%d lives on, says %v", pid, err)
-				}
+			if err := hooks.EndLeftover(t.Context(), executor, hooks.Container{Pod: "a"}, mark); err == nil || !strings.Contains(err.Error(), fmt.Sprint(pid)) {
+				t.Errorf("%d lives on, says %v", pid, err)
 			}
 			if err := hooks.EndLeftover(t.Context(), &hookstest.Executor{}, hooks.Container{Pod: "a"}, mark); err != nil {
 				t.Error(err)

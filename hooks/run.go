@@ -87,7 +87,7 @@ func (p *process) kill(ctx context.Context) (bool, error) {
 	if lacksShell(err) {
 		return false, ErrNoShell
 	}
-	if exitCode(err) == exitLeft {
+	if exitedWith(exitLeft, err) {
 		return false, fmt.Errorf("its processes %s can't be killed: they run as a user whom the container's may not signal without the capability KILL, or they wait for storage", out.last())
 	}
 	return err == nil && out.last() != "", err

@@ -14,13 +14,26 @@ const (
 	wordStillHeld = "STILL_HELD"
 )
 
-// endGrace is how long a session may take to end after its input has ended.
-const endGrace = 5 * time.Second
+const (
+	// minGrace and maxGrace bound how long a session may take to end after its
+	// input has ended. A little is left to it even when it is late: its end is a
+	// hop over the network away.
+	minGrace = 250 * time.Millisecond
+	maxGrace = 5 * time.Second
+	// killMargin is how long it mostly takes to kill a session.
+	killMargin = 250 * time.Millisecond
+)
+
+// grace is that of a session that has to be over when the time left is.
+func grace(left time.Duration) time.Duration {
+	return max(minGrace, min(maxGrace, left-killMargin))
+}
 
 var (
 	errEndedEarly  = errors.New("the session ended before it was released: the freeze was lost")
 	errNoTestimony = errors.New("the session ended without STILL_HELD: it did not hold throughout")
 	errNeverHeld   = errors.New("the session ended without HELD")
+	errNoEnd       = errors.New("its process did not end with its input")
 )
 
 // session is one held session: a command that froze and waits for the end of
@@ -67,20 +80,20 @@ func (s *session) awaitHeld(ctx context.Context) error {
 }
 
 // release ends the session's input and waits for its end. A session that
-// doesn't end is killed. Thawed is false where the end was not seen.
-func (s *session) release(ctx context.Context) Release {
+// doesn't end within the grace is killed. Thawed is false where the end was not seen.
+func (s *session) release(ctx context.Context, grace time.Duration) Release {
 	defer s.cancel()
 	lost := s.ended()
 	s.words.releasing()
 	s.input.Close()
-	grace, cancel := context.WithTimeout(ctx, endGrace)
+	patience, cancel := context.WithTimeoutCause(ctx, grace, errNoEnd)
 	defer cancel()
 	select {
 	case <-s.done:
-	case <-grace.Done():
+	case <-patience.Done():
 		killed, err := s.process.kill(ctx)
 		s.cancel()
-		return Release{Thawed: killed, Err: failure("hold: its process did not end with its input", Join(grace.Err(), err), &s.process.stderr)}
+		return Release{Thawed: killed, Err: failure("hold", Join(context.Cause(patience), err), &s.process.stderr)}
 	}
 	switch {
 	case lost:
