@@ -180,9 +180,7 @@ func (r *VolumeRestoreReconciler) recordVolumes(s *restoreScope, o snapshot.Rest
 			return false
 		}
 		c.RestoredVolume = claim.Spec.VolumeName
-		if previous := o.Claims[c.PreviousClaim]; previous != nil {
-			c.PreviousVolume = previous.Spec.VolumeName
-		}
+		c.PreviousVolume = snapshot.HeldVolume(o.Claims[c.PreviousClaim])
 	}
 	return true
 }

@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -165,6 +166,11 @@ func (r *VolumeRestoreReconciler) step(ctx context.Context, s *restoreScope) out
 		return r.giveUp(ctx, s, v1alpha1.ReasonClaimNotFound, message)
 	}
 	next := snapshot.NextRestoreStep(s.VolumeRestore, o)
+	if next.Step == snapshot.StepScaleDown && s.Status.ScaledDownAt == nil {
+		if err := snapshot.CheckSwap(s.VolumeRestore, o); err != nil {
+			return r.stuck(ctx, s, err)
+		}
+	}
 	if out, waits := r.awaitBackup(ctx, s, next.Step); waits {
 		return out
 	}
@@ -220,6 +226,7 @@ func (r *VolumeRestoreReconciler) intend(ctx context.Context, s *restoreScope, n
 	case snapshot.StepScaleDown:
 		r.intendScaleDown(s, o, now)
 	case snapshot.StepSwap, snapshot.StepSwapBack:
+		meta.RemoveStatusCondition(&s.Status.Conditions, v1alpha1.ConditionSwapped) // its time is when this swap began
 		s.set(r.Clock, v1alpha1.ConditionScaledDown, true, v1alpha1.ReasonPodsGone, "all pods of the application are gone")
 		s.set(r.Clock, v1alpha1.ConditionSwapped, false, v1alpha1.ReasonSwapping, "%s", next.What)
 	case snapshot.StepScaleUp:

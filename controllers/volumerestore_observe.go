@@ -85,6 +85,7 @@ func sortPods(o *snapshot.RestoreObserved, pods []corev1.Pod) {
 	for i := range pods {
 		switch {
 		case o.Workload == nil || !o.Workload.Owns(&pods[i]):
+			o.Others = append(o.Others, pods[i])
 		case snapshot.Finished(&pods[i]) && pods[i].DeletionTimestamp.IsZero():
 			o.Finished = append(o.Finished, pods[i])
 		default:

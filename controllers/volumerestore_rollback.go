@@ -14,17 +14,21 @@ import (
 	"github.com/lull-dev/lull/snapshot"
 )
 
-// asked is true for a restore that its owner wants undone, and that isn't.
-// One whose undoing failed is tried once more when it is asked for.
+// asked is true for a restore that its owner wants undone, and that isn't. One
+// that failed to undo itself is tried once more when that is asked for, and one
+// that was refused or failed as asked when it is asked for anew.
 func asked(v *v1alpha1.VolumeRestore) bool {
-	if !v.Spec.RollBack || v.Status.Strategy == "" || meta.IsStatusConditionTrue(v.Status.Conditions, v1alpha1.ConditionRolledBack) {
-		return false
-	}
-	if refused := meta.FindStatusCondition(v.Status.Conditions, v1alpha1.ConditionRolledBack); refused != nil && refused.ObservedGeneration == v.Generation && v.Status.RollBack == nil {
-		return false
-	}
 	rb := v.Status.RollBack
-	return rb == nil || rb.EndedAt != nil && rb.Reason != v1alpha1.ReasonRollBackAsked
+	switch said := meta.FindStatusCondition(v.Status.Conditions, v1alpha1.ConditionRolledBack); {
+	case !v.Spec.RollBack || v.Status.Strategy == "" || said != nil && said.Status == metav1.ConditionTrue:
+		return false
+	case rb != nil && rb.EndedAt == nil:
+		return false // under way
+	case rb != nil && rb.Reason != v1alpha1.ReasonRollBackAsked:
+		return true
+	default:
+		return said == nil || said.ObservedGeneration != v.Generation
+	}
 }
 
 // rollBackAsAsked begins to undo a restore, or says why it can't be.
@@ -70,8 +74,8 @@ func (r *VolumeRestoreReconciler) mayRollBack(ctx context.Context, s *restoreSco
 			continue
 		}
 		previous++
-		if o.Volumes[c.PreviousVolume] == nil || s.Status.Strategy == v1alpha1.StrategyRepoint && o.Claims[c.PreviousClaim] == nil {
-			return v1alpha1.Problemf(v1alpha1.ReasonPreviousGone, "the previous volume %s of claim %s is gone, so this restore can't be undone: restore from a backup of before", c.PreviousVolume, c.PreviousClaim)
+		if what := previousLost(s, c, o); what != "" {
+			return v1alpha1.Problemf(v1alpha1.ReasonPreviousGone, "the previous volume %s of claim %s %s, so this restore can't be undone: restore from a backup of before", c.PreviousVolume, c.PreviousClaim, what)
 		}
 	}
 	if previous == 0 {
@@ -80,7 +84,26 @@ func (r *VolumeRestoreReconciler) mayRollBack(ctx context.Context, s *restoreSco
 	if !snapshot.RestoreEnded(s.VolumeRestore) || s.is(v1alpha1.ConditionFailed) {
 		return nil
 	}
+	if err := snapshot.CheckSwap(s.VolumeRestore, o); err != nil {
+		return err
+	}
 	return r.notSuperseded(ctx, s, o)
+}
+
+// previousLost says what has become of a previous volume, empty where the
+// application can have it back.
+func previousLost(s *restoreScope, c *v1alpha1.RestoredClaim, o snapshot.RestoreObserved) string {
+	v, claim := o.Volumes[c.PreviousVolume], o.Claims[c.PreviousClaim]
+	repoints := s.Status.Strategy == v1alpha1.StrategyRepoint
+	switch {
+	case v == nil || repoints && claim == nil:
+		return "is gone"
+	case !v.DeletionTimestamp.IsZero() || repoints && !claim.DeletionTimestamp.IsZero():
+		return "is being deleted"
+	case snapshot.Keeper(s.VolumeRestore, c, v) != "":
+		return "belongs to claim " + snapshot.Keeper(s.VolumeRestore, c, v) + " now"
+	}
+	return ""
 }
 
 // notSuperseded is nil where the application runs on what this restore gave
@@ -190,6 +213,7 @@ func (r *VolumeRestoreReconciler) refuseRollBack(s *restoreScope) outcome {
 // What failed while undoing needs a person.
 func (r *VolumeRestoreReconciler) giveUp(ctx context.Context, s *restoreScope, reason, message string) outcome {
 	if s.Status.RollBack != nil {
+		s.set(r.Clock, v1alpha1.ConditionRolledBack, false, v1alpha1.ReasonRollBackFailed, "%s", message)
 		return r.fail(ctx, s, v1alpha1.ReasonRollBackFailed, message+". "+byHandBack(s.VolumeRestore))
 	}
 	if s.Spec.OnFailure == v1alpha1.RestoreLeave && s.Status.ScaledDownAt != nil && s.DeletionTimestamp.IsZero() {
@@ -253,7 +277,7 @@ func byHandBack(v *v1alpha1.VolumeRestore) string {
 	if v.Status.Replicas != nil {
 		had = *v.Status.Replicas
 	}
-	return fmt.Sprintf("Nothing is lost: the previous volumes are kept: %s. The application had %d replica(s): kubectl scale -n %s %s/%s --replicas=%d. docs/restore.md says how to go back by hand",
+	return fmt.Sprintf("Nothing is lost: the previous volumes are kept: %s. The application had %d replica(s): kubectl scale -n %s %s/%s --replicas=%d. docs/restore.md says how to go back by hand. To have it tried again once that is mended: spec.rollBack: false, then true",
 		strings.Join(volumes, ", "), had, v.Namespace, strings.ToLower(string(v.Status.Application.Kind)), v.Status.Application.Name, had)
 }
 

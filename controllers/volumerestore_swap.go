@@ -122,8 +122,8 @@ func (r *VolumeRestoreReconciler) replace(ctx context.Context, s *restoreScope, 
 	if claim != nil && (claim.Spec.VolumeName == volume || claim.Spec.VolumeName == "" && !olderThanSwap(s, claim)) {
 		return waits, false, nil
 	}
-	if !snapshot.ReservedForAny(v, c.RestoredClaim) {
-		return waits, true, r.changeVolume(ctx, v, reservedFor(s.Namespace, c.RestoredClaim, ""))
+	if !snapshot.ReservedForAny(v, s.Namespace, c.RestoredClaim) {
+		return waits, true, r.reserveFor(ctx, s, c, v)
 	}
 	if claim != nil {
 		waits = fmt.Sprintf("the old claim %s is gone%s", c.RestoredClaim, heldBy(claim))
@@ -133,7 +133,11 @@ func (r *VolumeRestoreReconciler) replace(ctx context.Context, s *restoreScope, 
 		return fmt.Sprintf("PersistentVolume %s, reserved for claim %s, is available", volume, c.RestoredClaim), false, nil
 	}
 	err = r.Create(ctx, snapshot.BoundClaim(s.VolumeRestore, c, volume))
-	if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) {
+	if apierrors.IsForbidden(err) {
+		// A quota, or a policy, that somebody can lift. The old claim is gone.
+		return fmt.Sprintf("claim %s can be made for PersistentVolume %s: %v", c.RestoredClaim, volume, err), false, nil
+	}
+	if apierrors.IsInvalid(err) {
 		return "", false, v1alpha1.Problemf(v1alpha1.ReasonClaimRefused, "claim %s can't be made for PersistentVolume %s: %v", c.RestoredClaim, volume, err)
 	}
 	return waits, true, ignoreAlreadyExists(err)
@@ -153,7 +157,7 @@ func olderThanSwap(s *restoreScope, claim *corev1.PersistentVolumeClaim) bool {
 // deleteOld deletes a claim whose volume is known to be kept, and the finished
 // pods of the application that would hold it.
 func (r *VolumeRestoreReconciler) deleteOld(ctx context.Context, s *restoreScope, c *v1alpha1.RestoredClaim, claim *corev1.PersistentVolumeClaim, o snapshot.RestoreObserved) error {
-	bound := claim.Spec.VolumeName
+	bound := snapshot.HeldVolume(claim)
 	if bound != "" && bound != c.PreviousVolume && bound != c.RestoredVolume && bound != c.CurrentVolume {
 		return v1alpha1.Problemf(v1alpha1.ReasonClaimHeld, "claim %s is bound to %s, which this restore doesn't know: somebody has changed it", claim.Name, bound)
 	}
@@ -190,7 +194,7 @@ func heldBy(claim *corev1.PersistentVolumeClaim) string {
 func (r *VolumeRestoreReconciler) awaitSwap(ctx context.Context, s *restoreScope, waiting []string) outcome {
 	message := "the application is down; waits until " + strings.Join(waiting, ", ")
 	since := r.Clock.Now()
-	for _, c := range s.Status.Conditions {
+	for _, c := range s.Status.Conditions { // intend has made it anew
 		if c.Type == v1alpha1.ConditionSwapped {
 			since = c.LastTransitionTime.Time
 		}

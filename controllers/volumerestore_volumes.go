@@ -110,27 +110,41 @@ func unmark(obj client.Object) {
 // claims of the old names: whoever makes such a claim then, this restore or a
 // tool that manages it, gets that volume.
 func (r *VolumeRestoreReconciler) reserve(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved) outcome {
-	waiting := false
+	var waiting []string
 	for i := range s.Status.Claims {
 		c := &s.Status.Claims[i]
 		if temporary := o.Claims[c.TemporaryClaim]; temporary != nil {
-			waiting = true
+			waiting = append(waiting, c.TemporaryClaim+heldBy(temporary))
 			if err := r.deleteClaim(ctx, temporary); err != nil {
 				return again(err)
 			}
 			continue
 		}
-		if snapshot.Reserved(o.Volumes[c.RestoredVolume], c.RestoredClaim, o) {
+		if snapshot.Reserved(s.Namespace, c, o) {
 			continue
 		}
-		if err := r.changeVolume(ctx, o.Volumes[c.RestoredVolume], reservedFor(s.Namespace, c.RestoredClaim, "")); err != nil {
+		if err := r.reserveFor(ctx, s, c, o.Volumes[c.RestoredVolume]); err != nil {
 			return r.stuck(ctx, s, err)
 		}
 	}
-	if waiting {
+	if len(waiting) > 0 {
+		s.working(r.Clock, s.Status.Step, "waits until these temporary claims are gone: %s; the application runs", strings.Join(waiting, ", "))
 		return waitFor(2 * time.Second)
 	}
 	return goOn()
+}
+
+// reserveFor keeps a volume of the restore for whichever claim of the
+// application's name is made next.
+func (r *VolumeRestoreReconciler) reserveFor(ctx context.Context, s *restoreScope, c *v1alpha1.RestoredClaim, v *corev1.PersistentVolume) error {
+	if v == nil {
+		return nil
+	}
+	if keeper := snapshot.Keeper(s.VolumeRestore, c, v); keeper != "" {
+		return v1alpha1.Problemf(v1alpha1.ReasonPreviousGone,
+			"PersistentVolume %s belongs to PersistentVolumeClaim %s by now and isn't taken away from it", v.Name, keeper)
+	}
+	return r.changeVolume(ctx, v, reservedFor(s.Namespace, c.RestoredClaim, ""))
 }
 
 // reservedFor points a volume at a claim. Without a UID it is kept for any

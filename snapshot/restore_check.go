@@ -114,9 +114,34 @@ func (in *RestoreInput) checkNewName(res *Resolution, c v1alpha1.RestoredClaim) 
 // checkReplaceable refuses a claim that could not be deleted: somebody else's
 // pod uses it, or a finalizer of another tool holds it.
 func (in *RestoreInput) checkReplaceable(name string) error {
+	var others []corev1.Pod
 	for i := range in.Pods {
-		p := &in.Pods[i]
-		if in.Workload.Owns(p) || !MountsClaim(p, name) {
+		if !in.Workload.Owns(&in.Pods[i]) {
+			others = append(others, in.Pods[i])
+		}
+	}
+	return replaceable(name, in.Claims[name], others)
+}
+
+// CheckSwap refuses a restore, or its undoing, whose claims can't be replaced
+// any more. It is the last look before the application is stopped.
+func CheckSwap(r *v1alpha1.VolumeRestore, o RestoreObserved) error {
+	if r.Status.Strategy != v1alpha1.StrategyReplace {
+		return nil
+	}
+	for i := range r.Status.Claims {
+		name := r.Status.Claims[i].RestoredClaim
+		if err := replaceable(name, o.Claims[name], o.Others); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func replaceable(name string, claim *corev1.PersistentVolumeClaim, others []corev1.Pod) error {
+	for i := range others {
+		p := &others[i]
+		if !MountsClaim(p, name) {
 			continue
 		}
 		mend := "stop it first, or exclude the claim by spec.volumes.exclude"
@@ -126,7 +151,6 @@ func (in *RestoreInput) checkReplaceable(name string) error {
 		return v1alpha1.Problemf(v1alpha1.ReasonClaimInUse,
 			"pod %s, of another application, uses PersistentVolumeClaim %s, which therefore can't be replaced: %s", p.Name, name, mend)
 	}
-	claim := in.Claims[name]
 	if claim == nil {
 		return nil
 	}

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -83,10 +84,27 @@ func CurrentClaim(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, o Restor
 // BoundVolume is the volume that the application's claim leads to now, empty
 // where there is none.
 func BoundVolume(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, o RestoreObserved) string {
-	if claim := o.Claims[CurrentClaim(r, c, o)]; claim != nil {
-		return claim.Spec.VolumeName
+	return HeldVolume(o.Claims[CurrentClaim(r, c, o)])
+}
+
+// HeldVolume is the volume that a claim has, empty where it has none. The name
+// in its spec is what its owner wishes: it may be anybody's volume.
+func HeldVolume(claim *corev1.PersistentVolumeClaim) string {
+	if claim == nil || claim.Status.Phase != corev1.ClaimBound {
+		return ""
 	}
-	return ""
+	return claim.Spec.VolumeName
+}
+
+// Keeper is the claim, with its namespace, that a volume of the restore has
+// come to be for meanwhile, empty where it is for one of the restore's own or
+// for anybody. A volume is never taken away from another claim.
+func Keeper(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, v *corev1.PersistentVolume) string {
+	ref := v.Spec.ClaimRef
+	if ref == nil || ref.Namespace == r.Namespace && slices.Contains([]string{c.PreviousClaim, c.RestoredClaim, c.TemporaryClaim}, ref.Name) {
+		return ""
+	}
+	return ref.Namespace + "/" + ref.Name
 }
 
 func retained(v *corev1.PersistentVolume) bool {
@@ -97,24 +115,25 @@ func retained(v *corev1.PersistentVolume) bool {
 // for the old names: whoever makes a claim of that name gets that volume.
 func reserved(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
 	return every(r, func(c *v1alpha1.RestoredClaim) bool {
-		return o.Claims[c.TemporaryClaim] == nil && Reserved(o.Volumes[c.RestoredVolume], c.RestoredClaim, o)
+		return o.Claims[c.TemporaryClaim] == nil && Reserved(r.Namespace, c, o)
 	})
 }
 
-// Reserved is true for a volume that the claim of that name is bound to, or
+// Reserved is true where the application's claim is bound to the new volume, or
 // will be once it is made.
-func Reserved(v *corev1.PersistentVolume, claim string, o RestoreObserved) bool {
-	if v == nil || v.Spec.ClaimRef == nil || v.Spec.ClaimRef.Name != claim {
+func Reserved(namespace string, c *v1alpha1.RestoredClaim, o RestoreObserved) bool {
+	v, there := o.Volumes[c.RestoredVolume], o.Claims[c.RestoredClaim]
+	if v == nil || v.Spec.ClaimRef == nil {
 		return false
 	}
-	there := o.Claims[claim]
-	return ReservedForAny(v, claim) || there != nil && there.UID == v.Spec.ClaimRef.UID
+	return ReservedForAny(v, namespace, c.RestoredClaim) || there != nil && there.UID == v.Spec.ClaimRef.UID
 }
 
 // ReservedForAny is true for a volume that whichever claim of that name gets
 // that is made next.
-func ReservedForAny(v *corev1.PersistentVolume, claim string) bool {
-	return v.Spec.ClaimRef != nil && v.Spec.ClaimRef.Name == claim && v.Spec.ClaimRef.UID == ""
+func ReservedForAny(v *corev1.PersistentVolume, namespace, claim string) bool {
+	ref := v.Spec.ClaimRef
+	return ref != nil && ref.Namespace == namespace && ref.Name == claim && ref.UID == ""
 }
 
 func stopped(o RestoreObserved) bool { return o.Workload == nil || o.Workload.Replicas == 0 }

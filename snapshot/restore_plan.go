@@ -71,6 +71,8 @@ type RestoreObserved struct {
 	Pods []corev1.Pod
 	// Finished are pods of the workload that have ended and are left behind.
 	Finished []corev1.Pod
+	// Others are pods of the namespace that don't belong to the workload.
+	Others []corev1.Pod
 	// Claims of the namespace, by name.
 	Claims map[string]*corev1.PersistentVolumeClaim
 	// Volumes that the restore names or its claims are bound to, by name.

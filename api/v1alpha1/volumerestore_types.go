@@ -21,7 +21,7 @@ import (
 // +kubebuilder:printcolumn:name="Downtime",type=string,JSONPath=`.status.downtime`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.message`,priority=1
-// +kubebuilder:validation:XValidation:rule="!oldSelf.spec.rollBack || self.spec.rollBack || !has(self.status) || !has(self.status.rollBack)",message="a rollback can't be taken back: create another VolumeRestore to restore again"
+// +kubebuilder:validation:XValidation:rule="!oldSelf.spec.rollBack || self.spec.rollBack || !has(self.status) || !has(self.status.rollBack) || has(self.status.rollBack.endedAt) && has(self.status.phase) && self.status.phase != 'RolledBack'",message="a rollback can't be taken back: create another VolumeRestore to restore again"
 type VolumeRestore struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -83,7 +83,7 @@ type VolumeRestoreSpec struct {
 
 	// RollBack, set to true, undoes the restore: the application gets back
 	// what it had before. Once it has begun it can't be taken back. Where it
-	// was refused, set it to false and to true again to ask again.
+	// was refused, or failed, set it to false and to true again to ask again.
 	// +kubebuilder:default=false
 	// +optional
 	RollBack bool `json:"rollBack,omitempty"`
