@@ -28,81 +28,75 @@ const (
 	maxTimeout = time.Hour
 )
 
-// fromAnnotations reads the annotations of a pod template: ours, else those of
-// the first other system that has any.
-func fromAnnotations(a map[string]string) (settings, error) {
-	ours, err := fromOurs(a)
-	if err != nil {
-		return settings{}, err
-	}
+// fromAnnotations reads the annotations of a pod template: ours, over those of
+// the first other system that has commands where ours have none.
+func fromAnnotations(a map[string]string) settings {
+	chosen := fromOurs(a)
 	var found []string
-	chosen := ours
-	if ours.hasCommands() {
+	if chosen.way.isSet() {
 		found = append(found, "lull.dev/…")
 	}
 	for _, other := range []struct {
 		name string
-		read func(map[string]string) (settings, error)
+		read func(map[string]string) settings
 	}{{"backups.example.com.…", fromSeed}, {"pre.hook.backup.velero.io/…", fromVelero}} {
-		theirs, err := other.read(a)
-		if err != nil {
-			return settings{}, err
+		theirs := other.read(a)
+		if theirs.way.isSet() && len(found) == 0 {
+			chosen = overTheirs(chosen, theirs)
+		} else {
+			chosen.warnings = append(chosen.warnings, unused(theirs.way.err, theirs.timeout.err, theirs.onFailure.err)...)
 		}
-		if !theirs.hasCommands() {
-			continue
+		if theirs.way.isSet() {
+			found = append(found, other.name)
 		}
-		if len(found) == 0 {
-			chosen = over(ours, theirs)
-		}
-		found = append(found, other.name)
 	}
 	if len(found) > 1 {
 		chosen.warnings = append(chosen.warnings, Warning{v1alpha1.ReasonConflictingHooks,
 			fmt.Sprintf("the pod template carries hooks of several systems (%s): the first are used, the others are not run", strings.Join(found, ", "))})
 	}
-	return chosen, nil
+	return chosen
 }
 
-// over lays what our annotations say besides commands over theirs.
-func over(ours, theirs settings) settings {
-	theirs.timeout = first(ours.timeout, theirs.timeout)
-	theirs.onFailure = first(ours.onFailure, theirs.onFailure)
-	if ours.container != "" {
-		theirs.container, theirs.pre.Container, theirs.post.Container = ours.container, "", ""
+// overTheirs lays what our annotations say besides commands over theirs: our
+// container is that of all commands.
+func overTheirs(ours, theirs settings) settings {
+	if way := theirs.way.is; way != nil && ours.container != "" {
+		way.pre.Container, way.post.Container = "", ""
 	}
-	return theirs
+	return ours.over(theirs)
 }
 
-func fromOurs(a map[string]string) (s settings, err error) {
-	s.recipe = strings.TrimSpace(a[v1alpha1.AnnotationQuiesce])
-	s.container = strings.TrimSpace(a[v1alpha1.AnnotationHookContainer])
+func fromOurs(a map[string]string) settings {
+	return settings{
+		way:       asWay(ourWay(a)),
+		container: strings.TrimSpace(a[v1alpha1.AnnotationHookContainer]),
+		timeout:   parseTimeout(v1alpha1.AnnotationHookTimeout, a),
+		onFailure: parseOnFailure(v1alpha1.AnnotationHookOnFailure, a),
+	}
+}
+
+func ourWay(a map[string]string) (w way, err error) {
+	w.recipe = strings.TrimSpace(a[v1alpha1.AnnotationQuiesce])
 	for _, c := range []struct {
 		annotation string
 		into       *Command
 	}{
-		{v1alpha1.AnnotationHoldHook, &s.hold},
-		{v1alpha1.AnnotationPreHook, &s.pre},
-		{v1alpha1.AnnotationPostHook, &s.post},
+		{v1alpha1.AnnotationHoldHook, &w.hold},
+		{v1alpha1.AnnotationPreHook, &w.pre},
+		{v1alpha1.AnnotationPostHook, &w.post},
 	} {
 		if *c.into, err = parseCommand(c.annotation, a, shell); err != nil {
-			return s, err
+			return w, err
 		}
 	}
-	if err := onlyOne(s); err != nil {
-		return s, err
-	}
-	if s.timeout, err = parseTimeout(v1alpha1.AnnotationHookTimeout, a); err != nil {
-		return s, err
-	}
-	s.onFailure, err = parseOnFailure(v1alpha1.AnnotationHookOnFailure, a)
-	return s, err
+	return w, onlyOne(w)
 }
 
 // onlyOne refuses annotations that ask for two ways at once, or half a pair:
 // what a pre-hook without a post-hook freezes would stay frozen.
-func onlyOne(s settings) error {
+func onlyOne(w way) error {
 	ways := 0
-	for _, set := range []bool{s.recipe != "", s.hold.isSet(), s.pre.isSet() || s.post.isSet()} {
+	for _, set := range []bool{w.recipe != "", w.hold.isSet(), w.pre.isSet() || w.post.isSet()} {
 		if set {
 			ways++
 		}
@@ -111,35 +105,35 @@ func onlyOne(s settings) error {
 		return v1alpha1.Problemf(v1alpha1.ReasonConflictingHooks,
 			"the pod template carries more than one of the annotations %s, %s and the pair %s, %s: keep one", v1alpha1.AnnotationQuiesce, v1alpha1.AnnotationHoldHook, v1alpha1.AnnotationPreHook, v1alpha1.AnnotationPostHook)
 	}
-	if s.pre.isSet() != s.post.isSet() {
+	if w.pre.isSet() != w.post.isSet() {
 		return v1alpha1.Problemf(v1alpha1.ReasonInvalidHook,
 			"the pod template carries one of %s and %s without the other: write both, with \"true\" where nothing is to be done", v1alpha1.AnnotationPreHook, v1alpha1.AnnotationPostHook)
 	}
 	return nil
 }
 
-func fromSeed(a map[string]string) (s settings, err error) {
-	if s.pre, err = parseCommand(seedPreHook, a, shell); err != nil {
-		return s, err
-	}
-	s.post, err = parseCommand(seedPostHook, a, shell)
-	return s, err
+func fromSeed(a map[string]string) settings {
+	return settings{way: asWay(pair(seedPreHook, seedPostHook, a, shell))}
 }
 
-func fromVelero(a map[string]string) (s settings, err error) {
-	if s.pre, err = parseCommand(veleroPre+veleroCommand, a, noShell); err != nil {
-		return s, err
+func fromVelero(a map[string]string) settings {
+	w, err := pair(veleroPre+veleroCommand, veleroPost+veleroCommand, a, noShell)
+	w.pre.Container = strings.TrimSpace(a[veleroPre+"container"])
+	w.post.Container = strings.TrimSpace(a[veleroPost+"container"])
+	return settings{
+		way:       asWay(w, err),
+		timeout:   parseTimeout(veleroPre+"timeout", a),
+		onFailure: parseOnFailure(veleroPre+"on-error", a),
 	}
-	if s.post, err = parseCommand(veleroPost+veleroCommand, a, noShell); err != nil {
-		return s, err
+}
+
+// pair reads the annotations of another system's two hooks.
+func pair(pre, post string, a map[string]string, asString func(string) []string) (w way, err error) {
+	if w.pre, err = parseCommand(pre, a, asString); err != nil {
+		return w, err
 	}
-	s.pre.Container = strings.TrimSpace(a[veleroPre+"container"])
-	s.post.Container = strings.TrimSpace(a[veleroPost+"container"])
-	if s.timeout, err = parseTimeout(veleroPre+"timeout", a); err != nil {
-		return s, err
-	}
-	s.onFailure, err = parseOnFailure(veleroPre+"on-error", a)
-	return s, err
+	w.post, err = parseCommand(post, a, asString)
+	return w, err
 }
 
 // shell runs a string by the shell, noShell takes it as a program's name, as
@@ -174,28 +168,28 @@ func parseCommand(annotation string, a map[string]string, asString func(string) 
 	return Command{Args: args}, nil
 }
 
-func parseTimeout(annotation string, a map[string]string) (time.Duration, error) {
+func parseTimeout(annotation string, a map[string]string) said[time.Duration] {
 	value, ok := a[annotation]
 	if !ok {
-		return 0, nil
+		return said[time.Duration]{}
 	}
 	d, err := time.ParseDuration(strings.TrimSpace(value))
 	if err != nil || d < minTimeout || d > maxTimeout {
-		return 0, v1alpha1.Problemf(v1alpha1.ReasonInvalidHook, "the annotation %s is %q: write a duration from 1s to 1h, such as 30s or 2m", annotation, value)
+		return said[time.Duration]{err: v1alpha1.Problemf(v1alpha1.ReasonInvalidHook, "the annotation %s is %q: write a duration from 1s to 1h, such as 30s or 2m", annotation, value)}
 	}
-	return d, nil
+	return said[time.Duration]{is: d}
 }
 
-func parseOnFailure(annotation string, a map[string]string) (v1alpha1.OnFailure, error) {
+func parseOnFailure(annotation string, a map[string]string) said[v1alpha1.OnFailure] {
 	value, ok := a[annotation]
 	if !ok {
-		return "", nil
+		return said[v1alpha1.OnFailure]{}
 	}
 	on := v1alpha1.OnFailure(strings.TrimSpace(value))
 	if !slices.Contains([]v1alpha1.OnFailure{v1alpha1.OnFailureFail, v1alpha1.OnFailureContinue}, on) {
-		return "", v1alpha1.Problemf(v1alpha1.ReasonInvalidHook, "the annotation %s is %q: write Fail or Continue", annotation, value)
+		return said[v1alpha1.OnFailure]{err: v1alpha1.Problemf(v1alpha1.ReasonInvalidHook, "the annotation %s is %q: write Fail or Continue", annotation, value)}
 	}
-	return on, nil
+	return said[v1alpha1.OnFailure]{is: on}
 }
 
 // ExcludedVolumes are the claims that an application's annotation leaves out.

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"errors"
 	"time"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -41,61 +42,114 @@ type Warning struct{ Reason, Message string }
 
 // Resolve merges what a spec says with the annotations of a pod template.
 // Each field of the spec stands over the annotation that says the same, ours
-// stand over those of other systems. Errors are Problems.
+// stand over those of other systems. What can't be read is a Problem where it
+// counts, and a warning where something else stands over it.
 func Resolve(spec *v1alpha1.QuiesceSpec, annotations map[string]string) (Quiet, error) {
-	asked, err := fromAnnotations(annotations)
-	if err != nil {
-		return Quiet{}, err
-	}
-	own := fromSpec(spec)
-	source := own
-	if !own.hasCommands() {
-		source = asked
+	asked := fromSpec(spec).over(fromAnnotations(annotations))
+	for _, err := range []error{asked.way.err, asked.timeout.err, asked.onFailure.err} {
+		if err != nil {
+			return Quiet{}, err
+		}
 	}
 	q := Quiet{
 		Method:    v1alpha1.MethodNone,
-		Pods:      first(own.pods, v1alpha1.PodsAll),
-		Timeout:   first(own.timeout, asked.timeout, DefaultTimeout),
-		OnFailure: first(own.onFailure, asked.onFailure, v1alpha1.OnFailureFail),
+		Pods:      first(asked.pods, v1alpha1.PodsAll),
+		Timeout:   first(asked.timeout.is, DefaultTimeout),
+		OnFailure: first(asked.onFailure.is, v1alpha1.OnFailureFail),
 		Warnings:  asked.warnings,
 	}
-	return source.fill(q, asked.container)
+	if asked.way.is == nil {
+		return q, nil
+	}
+	return asked.way.is.fill(q, asked.container)
 }
 
-// settings is what one source says; zero values say nothing.
+// settings is what one source says.
 type settings struct {
-	recipe    string
-	hold      Command
-	pre, post Command
+	way       said[*way]
 	container string
 	pods      v1alpha1.PodSelection
-	timeout   time.Duration
-	onFailure v1alpha1.OnFailure
+	timeout   said[time.Duration]
+	onFailure said[v1alpha1.OnFailure]
 	warnings  []Warning
 }
 
-func (s settings) hasCommands() bool {
-	return s.recipe != "" || s.hold.isSet() || s.pre.isSet() || s.post.isSet()
+// said is what a source says of one thing, or why that can't be read. Its zero
+// value says nothing.
+type said[T comparable] struct {
+	is  T
+	err error
+}
+
+func (s said[T]) isSet() bool { return s != said[T]{} }
+
+// way is how to quiet: a recipe, a hold, or a pair of hooks.
+type way struct {
+	recipe    string
+	hold      Command
+	pre, post Command
+}
+
+// asWay is the way, or nothing where it has no commands.
+func asWay(w way, err error) said[*way] {
+	if err != nil {
+		return said[*way]{err: err}
+	}
+	if w.recipe == "" && !w.hold.isSet() && !w.pre.isSet() && !w.post.isSet() {
+		return said[*way]{}
+	}
+	return said[*way]{is: &w}
+}
+
+// over lays what one source says over what another says.
+func (s settings) over(below settings) settings {
+	s.warnings = append(s.warnings, below.warnings...)
+	s.way = over(s.way, below.way, &s.warnings)
+	s.container = first(s.container, below.container)
+	s.pods = first(s.pods, below.pods)
+	s.timeout = over(s.timeout, below.timeout, &s.warnings)
+	s.onFailure = over(s.onFailure, below.onFailure, &s.warnings)
+	return s
+}
+
+func over[T comparable](s, below said[T], warnings *[]Warning) said[T] {
+	if !s.isSet() {
+		return below
+	}
+	*warnings = append(*warnings, unused(below.err)...)
+	return s
+}
+
+// unused is the warning of what can't be read and doesn't count.
+func unused(errs ...error) []Warning {
+	var warnings []Warning
+	for _, err := range errs {
+		var problem *v1alpha1.Problem
+		if errors.As(err, &problem) {
+			warnings = append(warnings, Warning{problem.Reason, "not used: " + problem.Message})
+		}
+	}
+	return warnings
 }
 
 // fill sets the method of q and its commands.
-func (s settings) fill(q Quiet, container string) (Quiet, error) {
+func (w way) fill(q Quiet, container string) (Quiet, error) {
 	inContainer := func(c Command) Command {
-		c.Container = first(c.Container, s.container, container)
+		c.Container = first(c.Container, container)
 		return c
 	}
 	switch {
-	case s.recipe != "":
-		args, err := recipeCommand(s.recipe, q.Timeout)
+	case w.recipe != "":
+		args, err := recipeCommand(w.recipe, q.Timeout)
 		if err != nil {
 			return Quiet{}, err
 		}
 		q.Method, q.Hold = v1alpha1.MethodHold, inContainer(Command{Args: args})
-	case s.hold.isSet():
-		q.Method, q.Hold = v1alpha1.MethodHold, inContainer(s.hold)
-	case s.pre.isSet() || s.post.isSet():
-		q.Method, q.Pre, q.Post = v1alpha1.MethodHooks, inContainer(s.pre), inContainer(s.post)
-		q.Warnings = append(q.Warnings, uselessHooks(s.pre)...)
+	case w.hold.isSet():
+		q.Method, q.Hold = v1alpha1.MethodHold, inContainer(w.hold)
+	default:
+		q.Method, q.Pre, q.Post = v1alpha1.MethodHooks, inContainer(w.pre), inContainer(w.post)
+		q.Warnings = append(q.Warnings, uselessHooks(w.pre)...)
 	}
 	return q, nil
 }
@@ -105,15 +159,12 @@ func fromSpec(spec *v1alpha1.QuiesceSpec) settings {
 		return settings{}
 	}
 	s := settings{
-		recipe:    spec.Recipe,
-		hold:      fromHook(spec.Hold),
-		pre:       fromHook(spec.Pre),
-		post:      fromHook(spec.Post),
+		way:       asWay(way{recipe: spec.Recipe, hold: fromHook(spec.Hold), pre: fromHook(spec.Pre), post: fromHook(spec.Post)}, nil),
 		pods:      spec.Pods,
-		onFailure: spec.OnFailure,
+		onFailure: said[v1alpha1.OnFailure]{is: spec.OnFailure},
 	}
 	if spec.Timeout != nil {
-		s.timeout = spec.Timeout.Duration
+		s.timeout.is = spec.Timeout.Duration
 	}
 	return s
 }

@@ -24,6 +24,11 @@ func reasonOf(err error) string {
 func TestResolve(t *testing.T) {
 	type ann = map[string]string
 	hold := &v1alpha1.QuiesceSpec{Hold: &v1alpha1.HookCommand{Command: []string{"mine"}, Container: "c"}}
+	held := func(timeout time.Duration) *v1alpha1.QuiesceSpec {
+		spec := hold.DeepCopy()
+		spec.Timeout = &metav1.Duration{Duration: timeout}
+		return spec
+	}
 	for name, c := range map[string]struct {
 		spec        *v1alpha1.QuiesceSpec
 		annotations ann
@@ -36,30 +41,43 @@ func TestResolve(t *testing.T) {
 		warning     string
 		reason      string
 	}{
-		"nothing":                    {method: v1alpha1.MethodNone},
-		"a recipe by annotation":     {annotations: ann{"lull.dev/quiesce": "mariadb"}, method: v1alpha1.MethodHold, hold: "timeout 35 /bin/sh"},
-		"a recipe by spec":           {spec: &v1alpha1.QuiesceSpec{Recipe: "mysql", Timeout: &metav1.Duration{Duration: time.Minute}}, method: v1alpha1.MethodHold, hold: "timeout 65 /bin/sh", timeout: time.Minute},
-		"spec over annotation":       {spec: hold, annotations: ann{"lull.dev/quiesce": "mariadb"}, method: v1alpha1.MethodHold, hold: "mine", container: "c"},
-		"each field by itself":       {spec: &v1alpha1.QuiesceSpec{OnFailure: "Continue"}, annotations: ann{"lull.dev/hold-hook": "h", "lull.dev/hook-timeout": "5s", "lull.dev/hook-container": "x", "lull.dev/hook-on-failure": "Fail"}, method: v1alpha1.MethodHold, hold: "/bin/sh -c h", container: "x", timeout: 5 * time.Second, onFailure: v1alpha1.OnFailureContinue},
-		"a string for the shell":     {annotations: ann{"lull.dev/pre-hook": "a b", "lull.dev/post-hook": `["c","d e"]`}, method: v1alpha1.MethodHooks, pre: "/bin/sh -c a b", post: "c d e"},
-		"a shell's own brackets":     {annotations: ann{"lull.dev/pre-hook": "[ -f x ]", "lull.dev/post-hook": "true"}, method: v1alpha1.MethodHooks, pre: "/bin/sh -c [ -f x ]", post: "/bin/sh -c true"},
-		"the seed's":                 {annotations: ann{"backups.example.com.pre-hook": "a", "backups.example.com.post-hook": "b"}, method: v1alpha1.MethodHooks, pre: "/bin/sh -c a", post: "/bin/sh -c b"},
-		"Velero's":                   {annotations: ann{"pre.hook.backup.velero.io/command": `["/bin/x","-y"]`, "pre.hook.backup.velero.io/container": "v", "pre.hook.backup.velero.io/on-error": "Continue", "pre.hook.backup.velero.io/timeout": "1m", "post.hook.backup.velero.io/command": "/bin/z"}, method: v1alpha1.MethodHooks, pre: "/bin/x -y", post: "/bin/z", container: "v", timeout: time.Minute, onFailure: v1alpha1.OnFailureContinue},
-		"Velero's pre alone":         {annotations: ann{"pre.hook.backup.velero.io/command": "/bin/sync"}, method: v1alpha1.MethodHooks, pre: "/bin/sync"},
-		"ours over theirs":           {annotations: ann{"lull.dev/quiesce": "mariadb", "backups.example.com.pre-hook": "a"}, method: v1alpha1.MethodHold, hold: "timeout 35", warning: v1alpha1.ReasonConflictingHooks},
-		"our timeout over theirs":    {annotations: ann{"lull.dev/hook-timeout": "9s", "pre.hook.backup.velero.io/command": "x", "pre.hook.backup.velero.io/timeout": "1m"}, method: v1alpha1.MethodHooks, pre: "x", timeout: 9 * time.Second},
-		"a useless hook":             {annotations: ann{"lull.dev/pre-hook": "mysql -e 'FLUSH  tables with\nread lock;'", "lull.dev/post-hook": "x"}, method: v1alpha1.MethodHooks, pre: "/bin/sh", post: "/bin/sh", warning: v1alpha1.ReasonUselessHook},
-		"no such recipe":             {annotations: ann{"lull.dev/quiesce": "oracle"}, reason: v1alpha1.ReasonUnknownRecipe},
-		"Elasticsearch":              {annotations: ann{"lull.dev/quiesce": "elasticsearch"}, reason: v1alpha1.ReasonUnknownRecipe},
-		"broken JSON":                {annotations: ann{"lull.dev/hold-hook": `["a",`}, reason: v1alpha1.ReasonInvalidHook},
-		"an empty command":           {annotations: ann{"lull.dev/hold-hook": " "}, reason: v1alpha1.ReasonInvalidHook},
-		"an empty array":             {annotations: ann{"lull.dev/hold-hook": "[]"}, reason: v1alpha1.ReasonInvalidHook},
-		"a timeout without a unit":   {annotations: ann{"lull.dev/hold-hook": "a", "lull.dev/hook-timeout": "30"}, reason: v1alpha1.ReasonInvalidHook},
-		"a timeout of nothing":       {annotations: ann{"lull.dev/hold-hook": "a", "lull.dev/hook-timeout": "0s"}, reason: v1alpha1.ReasonInvalidHook},
-		"another way on":             {annotations: ann{"lull.dev/hold-hook": "a", "lull.dev/hook-on-failure": "Ignore"}, reason: v1alpha1.ReasonInvalidHook},
-		"two ways at once":           {annotations: ann{"lull.dev/hold-hook": "a", "lull.dev/quiesce": "mysql"}, reason: v1alpha1.ReasonConflictingHooks},
-		"a pre-hook and no post":     {annotations: ann{"lull.dev/pre-hook": "a"}, reason: v1alpha1.ReasonInvalidHook},
-		"broken even if overwritten": {spec: hold, annotations: ann{"lull.dev/hook-timeout": "soon"}, reason: v1alpha1.ReasonInvalidHook},
+		"nothing":                         {method: v1alpha1.MethodNone},
+		"a recipe by annotation":          {annotations: ann{"lull.dev/quiesce": "mariadb"}, method: v1alpha1.MethodHold, hold: "timeout 35 /bin/sh"},
+		"a recipe by spec":                {spec: &v1alpha1.QuiesceSpec{Recipe: "mysql", Timeout: &metav1.Duration{Duration: time.Minute}}, method: v1alpha1.MethodHold, hold: "timeout 65 /bin/sh", timeout: time.Minute},
+		"spec over annotation":            {spec: hold, annotations: ann{"lull.dev/quiesce": "mariadb"}, method: v1alpha1.MethodHold, hold: "mine", container: "c"},
+		"each field by itself":            {spec: &v1alpha1.QuiesceSpec{OnFailure: "Continue"}, annotations: ann{"lull.dev/hold-hook": "h", "lull.dev/hook-timeout": "5s", "lull.dev/hook-container": "x", "lull.dev/hook-on-failure": "Fail"}, method: v1alpha1.MethodHold, hold: "/bin/sh -c h", container: "x", timeout: 5 * time.Second, onFailure: v1alpha1.OnFailureContinue},
+		"a string for the shell":          {annotations: ann{"lull.dev/pre-hook": "a b", "lull.dev/post-hook": `["c","d e"]`}, method: v1alpha1.MethodHooks, pre: "/bin/sh -c a b", post: "c d e"},
+		"a shell's own brackets":          {annotations: ann{"lull.dev/pre-hook": "[ -f x ]", "lull.dev/post-hook": "true"}, method: v1alpha1.MethodHooks, pre: "/bin/sh -c [ -f x ]", post: "/bin/sh -c true"},
+		"the seed's":                      {annotations: ann{"backups.example.com.pre-hook": "a", "backups.example.com.post-hook": "b"}, method: v1alpha1.MethodHooks, pre: "/bin/sh -c a", post: "/bin/sh -c b"},
+		"Velero's":                        {annotations: ann{"pre.hook.backup.velero.io/command": `["/bin/x","-y"]`, "pre.hook.backup.velero.io/container": "v", "pre.hook.backup.velero.io/on-error": "Continue", "pre.hook.backup.velero.io/timeout": "1m", "post.hook.backup.velero.io/command": "/bin/z"}, method: v1alpha1.MethodHooks, pre: "/bin/x -y", post: "/bin/z", container: "v", timeout: time.Minute, onFailure: v1alpha1.OnFailureContinue},
+		"Velero's pre alone":              {annotations: ann{"pre.hook.backup.velero.io/command": "/bin/sync"}, method: v1alpha1.MethodHooks, pre: "/bin/sync"},
+		"ours over theirs":                {annotations: ann{"lull.dev/quiesce": "mariadb", "backups.example.com.pre-hook": "a"}, method: v1alpha1.MethodHold, hold: "timeout 35", warning: v1alpha1.ReasonConflictingHooks},
+		"our timeout over theirs":         {annotations: ann{"lull.dev/hook-timeout": "9s", "pre.hook.backup.velero.io/command": "x", "pre.hook.backup.velero.io/timeout": "1m"}, method: v1alpha1.MethodHooks, pre: "x", timeout: 9 * time.Second},
+		"a useless hook":                  {annotations: ann{"lull.dev/pre-hook": "mysql -e 'FLUSH  tables with\nread lock;'", "lull.dev/post-hook": "x"}, method: v1alpha1.MethodHooks, pre: "/bin/sh", post: "/bin/sh", warning: v1alpha1.ReasonUselessHook},
+		"no such recipe":                  {annotations: ann{"lull.dev/quiesce": "oracle"}, reason: v1alpha1.ReasonUnknownRecipe},
+		"Elasticsearch":                   {annotations: ann{"lull.dev/quiesce": "elasticsearch"}, reason: v1alpha1.ReasonUnknownRecipe},
+		"broken JSON":                     {annotations: ann{"lull.dev/hold-hook": `["a",`}, reason: v1alpha1.ReasonInvalidHook},
+		"an empty command":                {annotations: ann{"lull.dev/hold-hook": " "}, reason: v1alpha1.ReasonInvalidHook},
+		"an empty array":                  {annotations: ann{"lull.dev/hold-hook": "[]"}, reason: v1alpha1.ReasonInvalidHook},
+		"a timeout without a unit":        {annotations: ann{"lull.dev/hold-hook": "a", "lull.dev/hook-timeout": "30"}, reason: v1alpha1.ReasonInvalidHook},
+		"a timeout of nothing":            {annotations: ann{"lull.dev/hold-hook": "a", "lull.dev/hook-timeout": "0s"}, reason: v1alpha1.ReasonInvalidHook},
+		"another way on":                  {annotations: ann{"lull.dev/hold-hook": "a", "lull.dev/hook-on-failure": "Ignore"}, reason: v1alpha1.ReasonInvalidHook},
+		"two ways at once":                {annotations: ann{"lull.dev/hold-hook": "a", "lull.dev/quiesce": "mysql"}, reason: v1alpha1.ReasonConflictingHooks},
+		"a pre-hook and no post":          {annotations: ann{"lull.dev/pre-hook": "a"}, reason: v1alpha1.ReasonInvalidHook},
+		"a bad timeout that stands":       {spec: hold, annotations: ann{"lull.dev/hook-timeout": "soon"}, reason: v1alpha1.ReasonInvalidHook},
+		"a bad timeout, no hooks":         {annotations: ann{"lull.dev/hook-timeout": "soon"}, reason: v1alpha1.ReasonInvalidHook},
+		"our bad timeout over theirs":     {annotations: ann{"lull.dev/hook-timeout": "soon", "pre.hook.backup.velero.io/command": "x", "pre.hook.backup.velero.io/timeout": "1m"}, reason: v1alpha1.ReasonInvalidHook},
+		"a bad timeout under spec's":      {spec: held(5 * time.Second), annotations: ann{"lull.dev/hook-timeout": "soon"}, method: v1alpha1.MethodHold, hold: "mine", container: "c", timeout: 5 * time.Second, warning: v1alpha1.ReasonInvalidHook},
+		"a bad way on under spec's":       {spec: &v1alpha1.QuiesceSpec{OnFailure: "Continue"}, annotations: ann{"lull.dev/hold-hook": "h", "lull.dev/hook-on-failure": "Ignore"}, method: v1alpha1.MethodHold, hold: "/bin/sh -c h", onFailure: v1alpha1.OnFailureContinue, warning: v1alpha1.ReasonInvalidHook},
+		"a bad command under spec's":      {spec: hold, annotations: ann{"lull.dev/hold-hook": "["}, method: v1alpha1.MethodHold, hold: "mine", container: "c", warning: v1alpha1.ReasonInvalidHook},
+		"two ways under spec's":           {spec: hold, annotations: ann{"lull.dev/hold-hook": "a", "lull.dev/quiesce": "mysql"}, method: v1alpha1.MethodHold, hold: "mine", container: "c", warning: v1alpha1.ReasonConflictingHooks},
+		"Velero's stray timeout":          {annotations: ann{"lull.dev/hold-hook": "h", "pre.hook.backup.velero.io/timeout": "30"}, method: v1alpha1.MethodHold, hold: "/bin/sh -c h", warning: v1alpha1.ReasonInvalidHook},
+		"Velero's bad hook under ours":    {annotations: ann{"lull.dev/hold-hook": "h", "pre.hook.backup.velero.io/command": "[", "pre.hook.backup.velero.io/on-error": "Ignore"}, method: v1alpha1.MethodHold, hold: "/bin/sh -c h", warning: v1alpha1.ReasonInvalidHook},
+		"Velero's bad timeout under ours": {annotations: ann{"lull.dev/hook-timeout": "9s", "pre.hook.backup.velero.io/command": "x", "pre.hook.backup.velero.io/timeout": "30"}, method: v1alpha1.MethodHooks, pre: "x", timeout: 9 * time.Second, warning: v1alpha1.ReasonInvalidHook},
+		"Velero's bad timeout":            {annotations: ann{"pre.hook.backup.velero.io/command": "x", "pre.hook.backup.velero.io/timeout": "30"}, reason: v1alpha1.ReasonInvalidHook},
+		"Velero's bad hook":               {annotations: ann{"pre.hook.backup.velero.io/command": "["}, reason: v1alpha1.ReasonInvalidHook},
+		"our container over theirs":       {annotations: ann{"lull.dev/hook-container": "x", "pre.hook.backup.velero.io/command": "a", "pre.hook.backup.velero.io/container": "v"}, method: v1alpha1.MethodHooks, pre: "a", container: "x"},
+		"another system's bad timeout":    {annotations: ann{"backups.example.com.pre-hook": "a", "pre.hook.backup.velero.io/timeout": "30"}, method: v1alpha1.MethodHooks, pre: "/bin/sh -c a", warning: v1alpha1.ReasonInvalidHook},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q, err := Resolve(c.spec, c.annotations)
