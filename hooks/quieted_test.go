@@ -111,18 +111,48 @@ func TestWhatIsNoProof(t *testing.T) {
 	}
 }
 
-func TestALostSessionIsNoticedAtOnce(t *testing.T) {
-	q, err := begin(t, &hookstest.Executor{}, 10*time.Second, holding("a", aHoldThatEnds))
+func TestTheLastWordNeedsNoNewline(t *testing.T) {
+	q, err := begin(t, &hookstest.Executor{}, 10*time.Second, holding("a", `echo HELD; cat >/dev/null; printf STILL_HELD`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	<-q.Lost()
-	if r := q.End(t.Context())["a"]; r.Testified || !r.Thawed || !strings.Contains(r.Err.Error(), "ended before it was released") {
+	if r := q.End(t.Context())["a"]; !r.Testified {
 		t.Errorf("%+v", r)
 	}
 }
 
-const aHoldThatEnds = `echo HELD; echo STILL_HELD`
+// cut breaks the stream of a command that goes on.
+type cut struct{ hooks.Executor }
+
+func (c cut) Exec(ctx context.Context, in hooks.Container, command []string, s hooks.Streams) error {
+	if err := c.Executor.Exec(ctx, in, command, s); err != nil {
+		return err
+	}
+	return errors.New("the connection was lost")
+}
+
+func TestTheLastWordOfABrokenStreamMayBeCut(t *testing.T) {
+	q, err := begin(t, cut{&hookstest.Executor{}}, 10*time.Second, holding("a", `echo HELD; cat >/dev/null; printf STILL_HELD`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := q.End(t.Context())["a"]; r.Testified {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestALostSessionIsNoticedAtOnce(t *testing.T) {
+	for _, script := range []string{`echo HELD; echo STILL_HELD`, `printf HELD`} {
+		q, err := begin(t, &hookstest.Executor{}, 10*time.Second, holding("a", script))
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-q.Lost()
+		if r := q.End(t.Context())["a"]; r.Testified || !r.Thawed || !strings.Contains(r.Err.Error(), "ended before it was released") {
+			t.Errorf("%s: %+v", script, r)
+		}
+	}
+}
 
 func TestAHoldThatNeverHolds(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -130,9 +160,10 @@ func TestAHoldThatNeverHolds(t *testing.T) {
 		within time.Duration
 		says   string
 	}{
-		"fails at once":      {`echo "Access denied" >&2; exit 1`, 10 * time.Second, "Access denied"},
-		"ends without HELD":  {`echo held`, 10 * time.Second, "without HELD"},
-		"waits for its lock": {`cat >/dev/null`, 200 * time.Millisecond, "deadline exceeded"},
+		"fails at once":            {`echo "Access denied" >&2; exit 1`, 10 * time.Second, "Access denied"},
+		"ends without HELD":        {`echo held`, 10 * time.Second, "without HELD"},
+		"waits for its lock":       {`cat >/dev/null`, 200 * time.Millisecond, "deadline exceeded"},
+		"says HELD and no newline": {`printf HELD; cat >/dev/null; printf STILL_HELD`, 200 * time.Millisecond, "HELD came without a newline"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q, err := begin(t, &hookstest.Executor{}, c.within, holding("a", c.script))

@@ -62,6 +62,9 @@ func open(ctx context.Context, executor Executor, c Container, mark Mark, comman
 	go func() {
 		defer close(s.done)
 		s.err = s.process.run(ctx, command, in, &s.words)
+		if s.sawEnd() {
+			s.words.end()
+		}
 		in.Close()
 	}()
 	return s
@@ -73,8 +76,14 @@ func (s *session) awaitHeld(ctx context.Context) error {
 	case <-s.words.held:
 		return nil
 	case <-s.done:
+		if closed(s.words.held) {
+			return nil // both at once: that it has ended is seen as the loss of its freeze
+		}
 		return failure("hold", Join(errNeverHeld, s.err), &s.process.stderr, &s.words.all)
 	case <-ctx.Done():
+		if s.words.rest() == wordHeld {
+			return failure("hold: HELD came without a newline after it, which ends the word (echo HELD)", context.Cause(ctx), &s.process.stderr)
+		}
 		return failure("hold: no HELD", context.Cause(ctx), &s.process.stderr, &s.words.all)
 	}
 }
@@ -104,9 +113,11 @@ func (s *session) release(ctx context.Context, grace time.Duration) Release {
 	return Release{Thawed: true, Testified: true}
 }
 
-func (s *session) ended() bool {
+func (s *session) ended() bool { return closed(s.done) }
+
+func closed(c <-chan struct{}) bool {
 	select {
-	case <-s.done:
+	case <-c:
 		return true
 	default:
 		return false
@@ -136,13 +147,33 @@ func (w *words) Write(b []byte) (int, error) {
 	defer w.mu.Unlock()
 	for _, c := range b {
 		if c == '\n' {
-			w.read(strings.TrimSpace(w.line.String()))
-			w.line.Reset()
+			w.endLine()
 		} else if w.line.Len() < messageCap {
 			w.line.WriteByte(c)
 		}
 	}
 	return w.all.Write(b)
+}
+
+// endLine takes what has come since the last line as a line.
+func (w *words) endLine() {
+	w.read(strings.TrimSpace(w.line.String()))
+	w.line.Reset()
+}
+
+// end is the end of the command: what it said last may lack its newline. What
+// came last from a stream that broke may lack more.
+func (w *words) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.endLine()
+}
+
+// rest is what has come since the last line.
+func (w *words) rest() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return strings.TrimSpace(w.line.String())
 }
 
 // read takes one line. STILL_HELD counts only after the release: a word that
