@@ -76,7 +76,10 @@ func fromOurs(a map[string]string) settings {
 }
 
 func ourWay(a map[string]string) (w way, err error) {
-	w.recipe = strings.TrimSpace(a[v1alpha1.AnnotationQuiesce])
+	recipe, ok := a[v1alpha1.AnnotationQuiesce]
+	if w.recipe = strings.TrimSpace(recipe); ok && w.recipe == "" {
+		return w, v1alpha1.Problemf(v1alpha1.ReasonInvalidHook, "the annotation %s is empty: write one of %s, or remove it", v1alpha1.AnnotationQuiesce, recipeNames())
+	}
 	for _, c := range []struct {
 		annotation string
 		into       *Command

@@ -40,6 +40,7 @@ func TestResolve(t *testing.T) {
 		onFailure   v1alpha1.OnFailure
 		warning     string
 		reason      string
+		says        string
 	}{
 		"nothing":                         {method: v1alpha1.MethodNone},
 		"a recipe by annotation":          {annotations: ann{"lull.dev/quiesce": "mariadb"}, method: v1alpha1.MethodHold, hold: "timeout 35 /bin/sh"},
@@ -56,6 +57,7 @@ func TestResolve(t *testing.T) {
 		"a useless hook":                  {annotations: ann{"lull.dev/pre-hook": "mysql -e 'FLUSH  tables with\nread lock;'", "lull.dev/post-hook": "x"}, method: v1alpha1.MethodHooks, pre: "/bin/sh", post: "/bin/sh", warning: v1alpha1.ReasonUselessHook},
 		"no such recipe":                  {annotations: ann{"lull.dev/quiesce": "oracle"}, reason: v1alpha1.ReasonUnknownRecipe},
 		"Elasticsearch":                   {annotations: ann{"lull.dev/quiesce": "elasticsearch"}, reason: v1alpha1.ReasonUnknownRecipe},
+		"an empty recipe":                 {annotations: ann{"lull.dev/quiesce": " "}, reason: v1alpha1.ReasonInvalidHook, says: "mariadb, mysql"},
 		"broken JSON":                     {annotations: ann{"lull.dev/hold-hook": `["a",`}, reason: v1alpha1.ReasonInvalidHook},
 		"an empty command":                {annotations: ann{"lull.dev/hold-hook": " "}, reason: v1alpha1.ReasonInvalidHook},
 		"an empty array":                  {annotations: ann{"lull.dev/hold-hook": "[]"}, reason: v1alpha1.ReasonInvalidHook},
@@ -81,8 +83,8 @@ func TestResolve(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			q, err := Resolve(c.spec, c.annotations)
-			if reasonOf(err) != c.reason {
-				t.Fatalf("got %v, want reason %q", err, c.reason)
+			if reasonOf(err) != c.reason || c.says != "" && !strings.Contains(err.Error(), c.says) {
+				t.Fatalf("got %v, want reason %q and %q", err, c.reason, c.says)
 			}
 			if c.reason != "" {
 				return
