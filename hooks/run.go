@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -110,13 +112,24 @@ func (t *tail) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// last is the end of the output as one line of at most messageCap bytes.
+// last is the end of the output as one line of at most messageCap bytes, in
+// characters that can be printed.
 func (t *tail) last() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := t.buf
-	if len(s) > messageCap {
-		s = s[len(s)-messageCap:]
+	printable := strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return ' '
+		}
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(string(t.buf), ""))
+	s := strings.Join(strings.Fields(printable), " ")
+	start := max(0, len(s)-messageCap)
+	for start < len(s) && !utf8.RuneStart(s[start]) {
+		start++
 	}
-	return strings.Join(strings.Fields(strings.ToValidUTF8(string(s), "")), " ")
+	return s[start:]
 }
