@@ -133,11 +133,12 @@ func (r *VolumeRestoreReconciler) replace(ctx context.Context, s *restoreScope, 
 		return fmt.Sprintf("PersistentVolume %s, reserved for claim %s, is available", volume, c.RestoredClaim), false, nil
 	}
 	err = r.Create(ctx, snapshot.BoundClaim(s.VolumeRestore, c, volume))
-	if apierrors.IsForbidden(err) {
+	gone := apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
+	if apierrors.IsForbidden(err) && !gone {
 		// A quota, or a policy, that somebody can lift. The old claim is gone.
 		return fmt.Sprintf("claim %s can be made for PersistentVolume %s: %v", c.RestoredClaim, volume, err), false, nil
 	}
-	if apierrors.IsInvalid(err) {
+	if gone || apierrors.IsInvalid(err) {
 		return "", false, v1alpha1.Problemf(v1alpha1.ReasonClaimRefused, "claim %s can't be made for PersistentVolume %s: %v", c.RestoredClaim, volume, err)
 	}
 	return waits, true, ignoreAlreadyExists(err)
