@@ -102,6 +102,10 @@ func (p *quietPod) begin(ctx, life context.Context, c clock.PassiveClock) error 
 	return inPod(p.target, p.pre)
 }
 
+// errMayGoOn says that a command was asked for and that nobody has seen its
+// end: it could freeze at any time.
+var errMayGoOn = errors.New("it may still be at work")
+
 // runHook runs one command to its end. One that is still at work when its time
 // is over is killed where we can: it could win later.
 func (p *quietPod) runHook(ctx context.Context, what string, c Command) error {
@@ -110,18 +114,27 @@ func (p *quietPod) runHook(ctx context.Context, what string, c Command) error {
 	}
 	var out tail
 	run := process{executor: p.exec, container: p.container(c), mark: p.target.Mark}
-	err := run.run(ctx, c.Args, nil, &out)
-	if err == nil {
-		return nil
+	// The stream lives on after ctx: its end is the command's, and a command
+	// that was asked for may begin only then.
+	stream, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	ended := make(chan error, 1)
+	go func() { ended <- run.run(stream, c.Args, nil, &out) }()
+	select {
+	case err := <-ended:
+		if err == nil {
+			return nil
+		}
+		if isExit(err) {
+			return failure(what, err, &run.stderr, &out)
+		}
+		return failure(what, Join(err, run.endBroken(ctx)), &run.stderr, &out)
+	case <-ctx.Done():
 	}
-	if ctx.Err() == nil {
-		return failure(what, err, &run.stderr, &out)
+	if err := run.endNow(ctx, ended); err != nil {
+		return failure(what+" was still at work and may go on", Join(context.Cause(ctx), err), &run.stderr, &out)
 	}
-	killed, err := run.kill(ctx)
-	if killed {
-		return failure(what+" was still at work and was killed", context.Cause(ctx), &run.stderr, &out)
-	}
-	return failure(what+" was still at work and may go on", Join(context.Cause(ctx), err), &run.stderr, &out)
+	return failure(what+" was still at work and was killed", context.Cause(ctx), &run.stderr, &out)
 }
 
 func (p *quietPod) container(c Command) Container {
@@ -189,6 +202,9 @@ func (p *quietPod) end(ctx context.Context, grace time.Duration) Release {
 	}
 	if err := p.runHook(ctx, "post-hook", p.target.Post); err != nil {
 		return Release{Err: inPod(p.target, err)}
+	}
+	if errors.Is(p.pre, errMayGoOn) {
+		return Release{Err: p.pre} // it may freeze after the post-hook
 	}
 	return Release{Thawed: true, Testified: p.pre == nil}
 }

@@ -20,6 +20,8 @@ const (
 	messageCap = 1 << 10
 	// killTimeout bounds the command that ends another.
 	killTimeout = 5 * time.Second
+	// killAgain is how long it is waited before it is looked for it again.
+	killAgain = 100 * time.Millisecond
 )
 
 // Mark names what runs for one attempt of one backup. It stands in the command
@@ -93,6 +95,38 @@ func (p *process) kill(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("its processes %s can't be killed: they run as a user whom the container's may not signal without the capability KILL, or they wait for storage", out.last())
 	}
 	return err == nil && out.last() != "", err
+}
+
+// endNow ends the command, whose stream ends with it: it is looked for until
+// then, as it may only be beginning. It is errMayGoOn where neither was seen.
+func (p *process) endNow(ctx context.Context, ended <-chan error) error {
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), killTimeout)
+	defer cancel()
+	for {
+		killed, err := p.kill(limit)
+		if killed {
+			return nil
+		}
+		select {
+		case broken := <-ended:
+			if broken == nil || isExit(broken) {
+				return nil
+			}
+			return p.endBroken(ctx)
+		case <-limit.Done():
+			return Join(errMayGoOn, err)
+		case <-time.After(killAgain):
+		}
+	}
+}
+
+// endBroken ends a command whose stream broke. Where nothing of it is found it
+// never began, or has ended.
+func (p *process) endBroken(ctx context.Context) error {
+	if _, err := p.kill(ctx); err != nil {
+		return Join(errMayGoOn, err)
+	}
+	return nil
 }
 
 // tail keeps the last of what is written to it, at most outputCap bytes. It
