@@ -261,7 +261,8 @@ func (r *backupAct) checkEnd(ctx context.Context, b *v1alpha1.VolumeBackup, seen
 	q := b.Status.Quiesce
 	quieted := q != nil && (q.Method == v1alpha1.MethodHold || q.Method == v1alpha1.MethodHooks)
 	r.wants(!quieted || q.ThawedAt != nil || reason(b) == v1alpha1.ReasonThawFailed, b, "an attempt at its end isn't thawed")
-	r.wants(!complete || !quieted || !q.ThawedAt.After(q.Deadline.Time), b, "complete, and thawed after the deadline")
+	// A manager that stands still when the session ends by itself notes it late.
+	r.wants(!complete || !quieted || !q.ThawedAt.After(q.Deadline.Add(r.blind)), b, "complete, and thawed after the deadline")
 	r.wants(!complete || b.Status.Consistency != "" && len(b.Status.Volumes) > 0, b, "complete without a verdict or volumes")
 	if complete {
 		r.checkVerdict(ctx, b, seen)
