@@ -121,6 +121,7 @@ func fromSeed(a map[string]string) settings {
 
 func fromVelero(a map[string]string) settings {
 	w, err := pair(veleroPre+veleroCommand, veleroPost+veleroCommand, a, noShell)
+	w.pre.InFirst, w.post.InFirst = true, true // as Velero does
 	w.pre.Container = strings.TrimSpace(a[veleroPre+"container"])
 	w.post.Container = strings.TrimSpace(a[veleroPost+"container"])
 	return settings{

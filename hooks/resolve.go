@@ -29,10 +29,12 @@ type Quiet struct {
 }
 
 // Command is a command and the container it runs in. An empty container
-// stands for the first that mounts a volume that is backed up.
+// stands for the first that mounts a volume that is backed up, or, where InFirst
+// is set, for the pod's first.
 type Command struct {
 	Args      []string
 	Container string
+	InFirst   bool
 }
 
 func (c Command) isSet() bool { return len(c.Args) > 0 }

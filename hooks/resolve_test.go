@@ -159,3 +159,32 @@ func TestAim(t *testing.T) {
 		})
 	}
 }
+
+// What an application is annotated with for Velero means the same here.
+func TestVelerosHooksRunWhereVeleroRunsThem(t *testing.T) {
+	type ann = map[string]string
+	for name, c := range map[string]struct {
+		annotations ann
+		pre, post   string
+	}{
+		"in the pod's first container":       {annotations: ann{}, pre: "proxy", post: "proxy"},
+		"in the containers that they name":   {annotations: ann{"pre.hook.backup.velero.io/container": "db"}, pre: "db", post: "proxy"},
+		"in the one that ours name for both": {annotations: ann{"lull.dev/hook-container": "db"}, pre: "db", post: "db"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.annotations["pre.hook.backup.velero.io/command"] = "freeze"
+			c.annotations["post.hook.backup.velero.io/command"] = "thaw"
+			quiet, err := Resolve(nil, c.annotations)
+			if err != nil {
+				t.Fatal(err)
+			}
+			target, err := Aim(quiet, aPod(nil), []string{"data"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if target.Pre.Container != c.pre || target.Post.Container != c.post {
+				t.Errorf("in %q and %q, want %q and %q", target.Pre.Container, target.Post.Container, c.pre, c.post)
+			}
+		})
+	}
+}

@@ -29,7 +29,9 @@ func Aim(q Quiet, pod *corev1.Pod, claims []string) (Target, error) {
 		if !c.isSet() {
 			continue
 		}
-		if c.Container == "" {
+		if c.Container == "" && c.InFirst {
+			c.Container = pod.Spec.Containers[0].Name
+		} else if c.Container == "" {
 			c.Container = mountingContainer(pod, claims)
 		}
 		if err := checkContainer(pod, c.Container); err != nil {
