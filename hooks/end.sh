@@ -58,6 +58,7 @@ end() {
       case " $kept " in *" $q "*) ;; *) kill -s KILL "$q" ;; esac
     done
   done
+  return 0
 }
 
 for dir in /proc/[0-9]*; do
