@@ -165,6 +165,9 @@ func (r *VolumeRestoreReconciler) step(ctx context.Context, s *restoreScope) out
 	if message := snapshot.LostClaims(s.VolumeRestore, o); message != "" {
 		return r.giveUp(ctx, s, v1alpha1.ReasonClaimNotFound, message)
 	}
+	if message := snapshot.LostMounts(s.VolumeRestore, o); message != "" {
+		return r.giveUp(ctx, s, v1alpha1.ReasonClaimNotMounted, message)
+	}
 	next := snapshot.NextRestoreStep(s.VolumeRestore, o)
 	if next.Step == snapshot.StepScaleDown && s.Status.ScaledDownAt == nil {
 		if err := snapshot.CheckSwap(s.VolumeRestore, o); err != nil {

@@ -22,6 +22,8 @@ type restoreScope struct {
 	written *v1alpha1.VolumeRestore
 	// stop is nil until the application is seen stopped.
 	stop *stoppedApplication
+	// repointed is true once the pod template was changed in this reconcile.
+	repointed bool
 }
 
 func newRestoreScope(v *v1alpha1.VolumeRestore) *restoreScope {

@@ -64,7 +64,7 @@ type field func(*v1alpha1.RestoredClaim) string
 func (r *VolumeRestoreReconciler) lead(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved,
 	there func(*v1alpha1.VolumeRestore, *v1alpha1.RestoredClaim, snapshot.RestoreObserved) bool, claim, volume field) (waiting []string, acted bool, err error) {
 	if s.Status.Strategy == v1alpha1.StrategyRepoint {
-		return nil, false, r.repoint(ctx, s, o, there, claim)
+		return r.repoint(ctx, s, o, there, claim)
 	}
 	waits, acts := make([]string, len(s.Status.Claims)), make([]bool, len(s.Status.Claims))
 	all, ctx := errgroup.WithContext(ctx)
@@ -83,24 +83,27 @@ func (r *VolumeRestoreReconciler) lead(ctx context.Context, s *restoreScope, o s
 
 // repoint points the pod template at other claims, while the application has
 // no replicas. A rollout that is paused goes on until the end of the restore:
-// it would keep the new template back.
+// it would keep the new template back. Whether the template leads there then is
+// for the next look to say: its owner changes it too.
 func (r *VolumeRestoreReconciler) repoint(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved,
-	there func(*v1alpha1.VolumeRestore, *v1alpha1.RestoredClaim, snapshot.RestoreObserved) bool, claim field) error {
+	there func(*v1alpha1.VolumeRestore, *v1alpha1.RestoredClaim, snapshot.RestoreObserved) bool, claim field) (waiting []string, acted bool, err error) {
 	claims, done := map[string]string{}, true
 	for i := range s.Status.Claims {
 		c := &s.Status.Claims[i]
 		done = done && there(s.VolumeRestore, c, o)
-		for _, v := range c.TemplateVolumes {
+		for _, v := range snapshot.LedVolumes(c, o) {
 			claims[v] = claim(c)
 		}
 	}
 	if done {
-		return nil
+		return nil, false, nil
 	}
 	if o.Workload == nil {
-		return v1alpha1.Problemf(v1alpha1.ReasonApplicationNotFound, "%s %s is gone", s.Status.Application.Kind, s.Status.Application.Name)
+		return nil, false, v1alpha1.Problemf(v1alpha1.ReasonApplicationNotFound, "%s %s is gone", s.Status.Application.Kind, s.Status.Application.Name)
 	}
-	return r.changeWorkload(ctx, s, func(obj client.Object) {
+	first := !s.repointed
+	s.repointed = true
+	return []string{"its pod template leads to the claims"}, first, r.changeWorkload(ctx, s, func(obj client.Object) {
 		snapshot.Repoint(templateOf(obj), claims)
 		setPaused(obj, false)
 	})

@@ -194,7 +194,7 @@ func (r *VolumeRestoreReconciler) release(ctx context.Context, s *restoreScope, 
 		if err := r.changeVolume(ctx, o.Volumes[c.RestoredVolume], ownPolicy(c.RestoredPolicy)); err != nil {
 			return again(err)
 		}
-		if s.Spec.PreviousClaims != v1alpha1.PreviousDelete {
+		if s.Spec.PreviousClaims != v1alpha1.PreviousDelete || snapshot.StillMounted(s.VolumeRestore, c, o) != "" {
 			continue
 		}
 		if err := r.letPreviousGo(ctx, s, c, o); err != nil {

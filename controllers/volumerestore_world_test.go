@@ -50,6 +50,8 @@ type world struct {
 	mu            sync.Mutex
 	// broken is true where no pod of a restored volume becomes ready.
 	broken bool
+	// meanwhile is what somebody does between two looks of the manager.
+	meanwhile func(*v1alpha1.VolumeRestore)
 }
 
 func newWorld(t *testing.T, kind v1alpha1.ApplicationKind) *world {
@@ -177,6 +179,9 @@ func (w *world) run() *v1alpha1.VolumeRestore {
 		w.clock.Step(time.Second)
 		if err := w.Get(context.Background(), client.ObjectKey{Namespace: shop, Name: "r"}, v); err != nil {
 			return nil
+		}
+		if w.meanwhile != nil {
+			w.meanwhile(v)
 		}
 		if snapshot.RestoreEnded(v) && !asked(v) && v.DeletionTimestamp.IsZero() {
 			return v

@@ -39,6 +39,26 @@ func LostClaims(r *v1alpha1.VolumeRestore, o RestoreObserved) string {
 	return ""
 }
 
+// LostMounts says which volume of the pod template its owner has changed since
+// it was resolved, so that pointing it at a new claim would restore nothing.
+// Empty where none was. Once the application is stopped the template may lead to
+// the new claims already.
+func LostMounts(r *v1alpha1.VolumeRestore, o RestoreObserved) string {
+	if r.Status.Strategy != v1alpha1.StrategyRepoint || r.Status.RollBack != nil || holds(r, v1alpha1.ConditionSwapped) || o.Workload == nil {
+		return ""
+	}
+	for i := range r.Status.Claims {
+		c := &r.Status.Claims[i]
+		for _, volume := range c.TemplateVolumes {
+			at := o.Workload.ClaimAt(volume)
+			if at != c.PreviousClaim && (at != c.RestoredClaim || r.Status.ScaledDownAt == nil) {
+				return fmt.Sprintf("the pod template of %s was changed meanwhile: its volume %s doesn't mount claim %s any more. Restore again", applicationName(r.Status.Application), volume, c.PreviousClaim)
+			}
+		}
+	}
+	return ""
+}
+
 // kept is true where every previous volume is retained and marked, and so are
 // the new ones where their claims are going to be deleted.
 func kept(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
@@ -156,9 +176,27 @@ func OnRestored(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, o RestoreO
 // volume, or that has none to go back to.
 func OnPrevious(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, o RestoreObserved) bool {
 	if r.Status.Strategy == v1alpha1.StrategyRepoint {
-		return o.Workload == nil || pointsAt(c, o, c.PreviousClaim)
+		return o.Workload == nil || !slices.ContainsFunc(LedVolumes(c, o), func(volume string) bool {
+			return o.Workload.ClaimAt(volume) != c.PreviousClaim
+		})
 	}
 	return c.PreviousVolume == "" || boundTo(o.Claims[c.RestoredClaim], c.PreviousVolume)
+}
+
+// LedVolumes are the volumes of the pod template that are led from one claim to
+// the other: those that the restore found, as far as they are there and mount a
+// claim, and whichever its owner has put there for the new claim since.
+func LedVolumes(c *v1alpha1.RestoredClaim, o RestoreObserved) []string {
+	if o.Workload == nil {
+		return nil
+	}
+	led := o.Workload.templateVolumes(c.RestoredClaim)
+	for _, volume := range c.TemplateVolumes {
+		if o.Workload.ClaimAt(volume) != "" && !slices.Contains(led, volume) {
+			led = append(led, volume)
+		}
+	}
+	return led
 }
 
 func swappedBack(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
@@ -195,12 +233,28 @@ func released(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
 		if r.Spec.PreviousClaims != v1alpha1.PreviousDelete {
 			return true
 		}
-		// Whoever else still uses the claim, a finished pod for one, may keep it
+		if StillMounted(r, c, o) != "" {
+			return true
+		}
+		// Whoever else still holds the claim, a finished pod for one, may keep it
 		// for a while: the restore is done all the same.
 		previous := o.Claims[c.PreviousClaim]
 		deleted := r.Status.Strategy != v1alpha1.StrategyRepoint || previous == nil || !previous.DeletionTimestamp.IsZero()
 		return deleted && letGo(o.Volumes[c.PreviousVolume], c.PreviousPolicy)
 	})
+}
+
+// StillMounted says who mounts a previous claim that was to be deleted, empty
+// where nobody does. Such a claim stays as it is kept: what is written there now
+// is in no backup.
+func StillMounted(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, o RestoreObserved) string {
+	if r.Status.Strategy != v1alpha1.StrategyRepoint {
+		return "" // its claim was deleted when it was replaced
+	}
+	if o.Workload != nil && o.Workload.MayMount(c.PreviousClaim) {
+		return applicationName(r.Status.Application)
+	}
+	return ""
 }
 
 // discarded is true where the previous volumes are as they were, and nothing
@@ -241,7 +295,7 @@ func InUse(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, o RestoreObserv
 	if r.Status.Strategy == v1alpha1.StrategyReplace {
 		return c.RestoredVolume != "" && BoundVolume(r, c, o) == c.RestoredVolume
 	}
-	return !OnPrevious(r, c, o)
+	return o.Workload != nil && o.Workload.MayMount(c.RestoredClaim)
 }
 
 // letGo is true for a volume that has its own reclaim policy and no mark of

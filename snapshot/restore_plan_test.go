@@ -187,6 +187,74 @@ func TestLostClaims(t *testing.T) {
 	}
 }
 
+// aRepointing is a restore by Repoint of an application that mounts data, and
+// whose new claim is there.
+func aRepointing(change func(*v1alpha1.VolumeRestore, *RestoreObserved)) (*v1alpha1.VolumeRestore, RestoreObserved) {
+	r, o := aReplacement(func(s *v1alpha1.VolumeRestoreStatus, o *RestoreObserved) {
+		s.Strategy, s.Application = v1alpha1.StrategyRepoint, &v1alpha1.ApplicationReference{Kind: v1alpha1.KindDeployment, Name: "db"}
+		s.Claims[0].TemporaryClaim, s.Claims[0].RestoredClaim, s.Claims[0].TemplateVolumes = "", "new", []string{"v-data"}
+		o.Workload.Template = templateOf("data")
+		o.Claims["new"] = aClaim("new", "pv-new", "1Gi")
+		delete(o.Claims, "t")
+	})
+	if change != nil {
+		change(r, &o)
+	}
+	return r, o
+}
+
+// leads has the volumes of the template, by name and claim.
+func leads(o *RestoreObserved, volumes ...[2]string) {
+	o.Workload.Template = templateOf()
+	for _, v := range volumes {
+		one := templateOf(v[1])
+		one.Spec.Volumes[0].Name = v[0]
+		o.Workload.Template.Spec.Volumes = append(o.Workload.Template.Spec.Volumes, one.Spec.Volumes...)
+	}
+}
+
+func TestWhatTheTemplateMounts(t *testing.T) {
+	now := ptr.To(metav1.NowMicro())
+	const volume = "v-data"
+	for name, c := range map[string]struct {
+		volumes                   [][2]string
+		stopped                   bool
+		lost, previous, used, old bool
+	}{
+		"as it was":                     {volumes: [][2]string{{volume, "data"}}, previous: true, old: true},
+		"repointed":                     {volumes: [][2]string{{volume, "new"}}, stopped: true, used: true},
+		"repointed before it was time":  {volumes: [][2]string{{volume, "new"}}, lost: true, used: true},
+		"renamed":                       {volumes: [][2]string{{"renamed", "data"}}, lost: true, previous: true, old: true},
+		"renamed while it was stopped":  {volumes: [][2]string{{"renamed", "data"}}, stopped: true, lost: true, previous: true, old: true},
+		"renamed after it was led":      {volumes: [][2]string{{"renamed", "new"}}, stopped: true, lost: true, used: true},
+		"taken out":                     {lost: true, previous: true},
+		"pointed elsewhere":             {volumes: [][2]string{{volume, "other"}}, lost: true},
+		"repointed, the old one beside": {volumes: [][2]string{{volume, "new"}, {"old", "data"}}, stopped: true, used: true, old: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, o := aRepointing(func(r *v1alpha1.VolumeRestore, o *RestoreObserved) {
+				leads(o, c.volumes...)
+				if c.stopped {
+					r.Status.ScaledDownAt = now
+				}
+			})
+			claim := &r.Status.Claims[0]
+			if got := LostMounts(r, o); (got != "") != c.lost {
+				t.Errorf("lost: got %q", got)
+			}
+			if got := OnPrevious(r, claim, o); got != c.previous {
+				t.Errorf("on the previous claim: got %v", got)
+			}
+			if got := InUse(r, claim, o); got != c.used {
+				t.Errorf("the new claim is used: got %v", got)
+			}
+			if got := StillMounted(r, claim, o); (got != "") != c.old {
+				t.Errorf("the previous claim is mounted: got %q", got)
+			}
+		})
+	}
+}
+
 func TestPlanStopsNothingBeforeTheNewVolumesAreThere(t *testing.T) {
 	for _, strategy := range []v1alpha1.RestoreStrategy{v1alpha1.StrategyRepoint, v1alpha1.StrategyReplace} {
 		r, o := aReplacement(nil)

@@ -1,0 +1,101 @@
+package controllers
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot"
+)
+
+// at is what somebody does once, when a restore has come to a step.
+func at(step snapshot.RestoreStep, do func(*v1alpha1.VolumeRestore)) func(*v1alpha1.VolumeRestore) {
+	done := false
+	return func(v *v1alpha1.VolumeRestore) {
+		if !done && v.Status.Step == string(step) {
+			done = true
+			do(v)
+		}
+	}
+}
+
+func (w *world) deployment() *appsv1.Deployment {
+	d := &appsv1.Deployment{}
+	w.must(w.Get(context.Background(), client.ObjectKey{Namespace: shop, Name: "db"}, d))
+	return d
+}
+
+// changeDeployment changes it as its owner does.
+func (w *world) changeDeployment(change func(*appsv1.Deployment)) {
+	w.t.Helper()
+	d := w.deployment()
+	change(d)
+	d.Generation++
+	w.must(w.Update(context.Background(), d))
+}
+
+func (w *world) claim(name string) *corev1.PersistentVolumeClaim {
+	c := &corev1.PersistentVolumeClaim{}
+	if w.Get(context.Background(), client.ObjectKey{Namespace: shop, Name: name}, c) != nil {
+		return nil
+	}
+	return c
+}
+
+// failedBecause checks why a restore came to nothing.
+func failedBecause(t *testing.T, v *v1alpha1.VolumeRestore, phase v1alpha1.RestorePhase, reason, says string) {
+	t.Helper()
+	failed := meta.FindStatusCondition(v.Status.Conditions, v1alpha1.ConditionFailed)
+	if v.Status.Phase != phase || failed == nil || failed.Reason != reason || !strings.Contains(failed.Message, says) {
+		t.Errorf("want %s because of %s, %q; got %s: %+v", phase, reason, says, v.Status.Phase, failed)
+	}
+}
+
+// Without a volume to point at the new claim nothing would be restored, and the
+// claim that the application still runs on be let go.
+func TestAVolumeIsRenamedMeanwhile(t *testing.T) {
+	for _, step := range []snapshot.RestoreStep{snapshot.StepProveClaims, snapshot.StepAwaitGone} {
+		t.Run(string(step), func(t *testing.T) {
+			w := newWorld(t, v1alpha1.KindDeployment)
+			w.must(w.Create(context.Background(), aRestore(func(v *v1alpha1.VolumeRestore) { v.Spec.PreviousClaims = v1alpha1.PreviousDelete })))
+			w.meanwhile = at(step, func(*v1alpha1.VolumeRestore) {
+				w.changeDeployment(func(d *appsv1.Deployment) { d.Spec.Template.Spec.Volumes[0].Name = "renamed" })
+			})
+			v := w.run()
+			failedBecause(t, v, v1alpha1.RestoreRolledBack, v1alpha1.ReasonClaimNotMounted, "its volume data doesn't mount claim data any more")
+			if stopped := v.Status.ScaledDownAt != nil; stopped != (step == snapshot.StepAwaitGone) {
+				t.Errorf("stopped: %v", stopped)
+			}
+			if claim := w.claim("data"); claim == nil || !claim.DeletionTimestamp.IsZero() || w.mounted() != "pv-old" || *w.deployment().Spec.Replicas != 1 {
+				t.Errorf("it runs on %q; its claim: %+v", w.mounted(), claim)
+			}
+			if made := w.claim(v.Status.Claims[0].RestoredClaim); made != nil {
+				t.Errorf("what was made and not used is left: %+v", made)
+			}
+		})
+	}
+}
+
+// The owner mounts the previous claim by another volume too, once it isn't
+// needed by the restore any more.
+func TestAPreviousClaimThatIsMountedAgainStays(t *testing.T) {
+	w := newWorld(t, v1alpha1.KindDeployment)
+	w.must(w.Create(context.Background(), aRestore(func(v *v1alpha1.VolumeRestore) { v.Spec.PreviousClaims = v1alpha1.PreviousDelete })))
+	w.meanwhile = at(snapshot.StepAwaitStart, func(*v1alpha1.VolumeRestore) {
+		w.changeDeployment(func(d *appsv1.Deployment) {
+			d.Spec.Template.Spec.Volumes = append(d.Spec.Template.Spec.Volumes, corev1.Volume{Name: "old", VolumeSource: corev1.VolumeSource{
+				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"},
+			}})
+		})
+	})
+	v := w.run()
+	if claim := w.claim("data"); v.Status.Phase != v1alpha1.RestoreCompleted || claim == nil || !claim.DeletionTimestamp.IsZero() || w.volume("pv-old") == nil {
+		t.Errorf("%s; the claim: %+v", v.Status.Phase, claim)
+	}
+}
