@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -97,5 +98,70 @@ func TestAPreviousClaimThatIsMountedAgainStays(t *testing.T) {
 	v := w.run()
 	if claim := w.claim("data"); v.Status.Phase != v1alpha1.RestoreCompleted || claim == nil || !claim.DeletionTimestamp.IsZero() || w.volume("pv-old") == nil {
 		t.Errorf("%s; the claim: %+v", v.Status.Phase, claim)
+	}
+}
+
+// A pod that heeds no TERM writes on to a volume that only one may write to.
+func TestUndoneWhileAPodStillStops(t *testing.T) {
+	undo := func(w *world) func(*v1alpha1.VolumeRestore) {
+		return func(v *v1alpha1.VolumeRestore) {
+			v.Spec.RollBack = true
+			v.Generation++
+			w.must(w.Update(context.Background(), v))
+		}
+	}
+	remove := func(w *world) func(*v1alpha1.VolumeRestore) {
+		return func(v *v1alpha1.VolumeRestore) { w.must(w.Delete(context.Background(), v)) }
+	}
+	for name, how := range map[string]struct {
+		strategy v1alpha1.RestoreStrategy
+		goBack   func(*world) func(*v1alpha1.VolumeRestore)
+	}{
+		"asked, repoint":   {v1alpha1.StrategyRepoint, undo},
+		"deleted, replace": {v1alpha1.StrategyReplace, remove},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, v1alpha1.KindDeployment)
+			w.hangs = true
+			w.must(w.Create(context.Background(), aRestore(func(v *v1alpha1.VolumeRestore) { v.Spec.Target.Strategy = how.strategy })))
+			back, looks := at(snapshot.StepAwaitGone, how.goBack(w)), 0
+			w.meanwhile = func(v *v1alpha1.VolumeRestore) {
+				back(v)
+				if v.Status.RollBack != nil {
+					looks++
+				}
+				w.hangs = looks < 5
+			}
+			v := w.run()
+			if w.mounted() != "pv-old" || *w.deployment().Spec.Replicas != 1 {
+				t.Errorf("it isn't as it was: %q", w.mounted())
+			}
+			if v != nil && v.Status.Phase != v1alpha1.RestoreRolledBack {
+				t.Errorf("%s: %s", v.Status.Phase, v.Status.Message)
+			}
+		})
+	}
+}
+
+// On a lost node it would stay down for good.
+func TestAnUndoneApplicationIsntKeptDownByAPodThatHangs(t *testing.T) {
+	w := newWorld(t, v1alpha1.KindDeployment)
+	w.hangs = true
+	w.must(w.Create(context.Background(), aRestore(nil)))
+	told := w.clock.Now()
+	w.meanwhile = at(snapshot.StepAwaitGone, func(v *v1alpha1.VolumeRestore) {
+		v.Spec.RollBack = true
+		v.Generation++
+		w.must(w.Update(context.Background(), v))
+		told = w.clock.Now()
+	})
+	w.startsBeside = true
+	v := w.run()
+	waited := v.Status.RollBack.ScaledUpAt.Sub(told)
+	if limit := 50 * time.Second; v.Status.Phase != v1alpha1.RestoreRolledBack || waited < limit || waited > limit+5*time.Second {
+		t.Errorf("%s after %s: %s", v.Status.Phase, waited, v.Status.Message)
+	}
+	if !strings.Contains(v.Status.Message, "db-0 hang and were not forced") {
+		t.Errorf("it doesn't say so: %s", v.Status.Message)
 	}
 }

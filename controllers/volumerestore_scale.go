@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -34,8 +35,8 @@ func (r *VolumeRestoreReconciler) scaleDown(ctx context.Context, o snapshot.Rest
 // must never write to one volume. A pod that hangs is never forced.
 func (r *VolumeRestoreReconciler) awaitGone(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved) outcome {
 	since := s.Status.ScaledDownAt
-	if s.Status.RollBack != nil && s.Status.RollBack.ScaledDownAt != nil {
-		since = s.Status.RollBack.ScaledDownAt
+	if rb := s.Status.RollBack; rb != nil {
+		since = cmp.Or(rb.ScaledDownAt, &rb.StartedAt)
 	}
 	var names []string
 	grace := time.Duration(0)
@@ -47,12 +48,25 @@ func (r *VolumeRestoreReconciler) awaitGone(ctx context.Context, s *restoreScope
 	left := since.Add(grace + s.Spec.ReadyTimeout.Duration).Sub(r.Clock.Now())
 	message := "waits until these pods are gone: " + strings.Join(names, ", ")
 	if left <= 0 {
-		return r.giveUp(ctx, s, v1alpha1.ReasonPodsRemain, fmt.Sprintf(
-			"pod(s) %s hang and were not forced, since on a lost node that ruins data: kubectl describe pod -n %s %s says what holds them", strings.Join(names, ", "), s.Namespace, names[0]))
+		return r.podsHang(ctx, s, o, names)
 	}
 	s.set(r.Clock, v1alpha1.ConditionScaledDown, false, v1alpha1.ReasonPodsRemain, "%s", message)
 	s.working(r.Clock, string(snapshot.StepAwaitGone), "%s", message)
 	return waitFor(min(left, lookEvery))
+}
+
+// podsHang gives up waiting for pods. An application that has its previous
+// volumes, because nothing was swapped yet, is started again beside them: it
+// would stay down for as long as they hang.
+func (r *VolumeRestoreReconciler) podsHang(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved, names []string) outcome {
+	message := fmt.Sprintf("pod(s) %s hang and were not forced, since on a lost node that ruins data: kubectl describe pod -n %s %s says what holds them",
+		strings.Join(names, ", "), s.Namespace, names[0])
+	if rb := s.Status.RollBack; rb != nil && snapshot.SwappedBack(s.VolumeRestore, o) {
+		rb.ScaledUpAt = microTime(r.Clock.Now())
+		rb.Message += "; it was started again although " + message
+		return goOn() // the next step's intent is written together with this
+	}
+	return r.giveUp(ctx, s, v1alpha1.ReasonPodsRemain, message)
 }
 
 // scaleUp tells the application to start, with what it had.

@@ -50,6 +50,11 @@ type world struct {
 	mu            sync.Mutex
 	// broken is true where no pod of a restored volume becomes ready.
 	broken bool
+	// hangs is true while a pod that is told to stop writes on, stopping while
+	// there is such a pod.
+	hangs, stopping bool
+	// startsBeside is true where another may be started beside such a pod.
+	startsBeside bool
 	// meanwhile is what somebody does between two looks of the manager.
 	meanwhile func(*v1alpha1.VolumeRestore)
 }
@@ -274,9 +279,17 @@ func (w *world) runPods(wanted int32, owner types.UID, volumes []corev1.Volume) 
 	ctx := context.Background()
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: "db-0"}}
 	there := w.Get(ctx, client.ObjectKeyFromObject(pod), pod) == nil
+	if w.stopping = there && (wanted == 0 || w.stopping); w.stopping && wanted > 0 {
+		if !w.startsBeside {
+			w.t.Errorf("it is told to start while a pod that was told to stop still writes")
+		}
+		return wanted
+	}
 	switch {
-	case wanted == 0 && there:
+	case w.stopping && !w.hangs:
 		w.must(w.Delete(ctx, pod))
+		w.stopping = false
+	case w.stopping:
 	case wanted > 0 && !there:
 		pod.UID = types.UID(fmt.Sprintf("uid-pod-%d", w.clock.Now().Unix()))
 		pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "X", Name: "x", UID: owner, Controller: ptr.To(true)}}

@@ -199,7 +199,9 @@ func LedVolumes(c *v1alpha1.RestoredClaim, o RestoreObserved) []string {
 	return led
 }
 
-func swappedBack(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
+// SwappedBack is true where all claims lead the application to its previous
+// volumes.
+func SwappedBack(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
 	return every(r, func(c *v1alpha1.RestoredClaim) bool { return OnPrevious(r, c, o) })
 }
 

@@ -130,11 +130,11 @@ func planRollBack(r *v1alpha1.VolumeRestore, o RestoreObserved) []PlannedStep {
 	s := &r.Status
 	plan := []PlannedStep{{StepEndProof, phase, "ends the pod that proves the claims", len(o.Proofs) == 0}}
 	if s.ScaledDownAt != nil {
-		back, ready := swappedBack(r, o), s.RollBack.ReadyAt != nil
+		back, ready := SwappedBack(r, o), s.RollBack.ReadyAt != nil
 		plan = append(plan,
 			PlannedStep{StepKeepVolumes, phase, "sets the volumes to Retain, so that no deleted claim takes one along", back || keptBack(r, o)},
 			PlannedStep{StepScaleDown, phase, "scales " + applicationName(s.Application) + " to zero; it is down from here", back || s.RollBack.ScaledDownAt != nil && stopped(o)},
-			PlannedStep{StepAwaitGone, phase, "waits until all its pods are gone", back || len(o.Pods) == 0},
+			PlannedStep{StepAwaitGone, phase, "waits until all its pods are gone", len(o.Pods) == 0 || back && mayStart(r, o)},
 			PlannedStep{StepSwapBack, phase, "gives it back its previous volumes", back},
 			PlannedStep{StepScaleUp, phase, "scales it to " + replicas(r) + " again", ready || started(r, o, s.RollBack.ScaledUpAt != nil)},
 			PlannedStep{StepAwaitStart, phase, "waits until it is ready on its previous volumes", ready},
@@ -144,6 +144,14 @@ func planRollBack(r *v1alpha1.VolumeRestore, o RestoreObserved) []PlannedStep {
 		PlannedStep{StepDiscard, phase, "gives the previous volumes their reclaim policy back and removes what was only made for the restore", discarded(r, o)},
 		PlannedStep{StepFinish, v1alpha1.RestoreRolledBack, "the application runs on its previous volumes", false},
 	)
+}
+
+// mayStart is true where an application that has its previous volumes needn't
+// wait for its old pods before it is started: somebody has started it, it was
+// told to start, or pods that never went are why it goes back.
+func mayStart(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
+	rb := r.Status.RollBack
+	return !stopped(o) || rb.ScaledUpAt != nil || rb.ReadyAt != nil || rb.Reason == v1alpha1.ReasonPodsRemain
 }
 
 // RestoreEnded is true for a restore that has nothing more to do by itself.

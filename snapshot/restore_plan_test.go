@@ -117,9 +117,30 @@ func TestNextRestoreStep(t *testing.T) {
 			o.Volumes["pv-new"].Spec.PersistentVolumeReclaimPolicy = "Delete"
 		}, StepFinish},
 
-		"back before anything was stopped": {func(s status, o *RestoreObserved) { ready(o); back(s) }, StepDiscard},
-		"back before the swap":             {func(s status, o *RestoreObserved) { down(s, o); back(s) }, StepScaleUp},
-		"back after the swap":              {func(s status, o *RestoreObserved) { swapped(s, o); back(s); o.Workload.Replicas = 1 }, StepScaleDown},
+		"back before anything was stopped":         {func(s status, o *RestoreObserved) { ready(o); back(s) }, StepDiscard},
+		"back before the swap":                     {func(s status, o *RestoreObserved) { down(s, o); back(s) }, StepScaleUp},
+		"back before the swap, its pods are there": {func(s status, o *RestoreObserved) { down(s, o); back(s); o.Pods = []corev1.Pod{{}} }, StepAwaitGone},
+		"back before the swap because they hang": {func(s status, o *RestoreObserved) {
+			down(s, o)
+			back(s)
+			s.RollBack.Reason, o.Pods = v1alpha1.ReasonPodsRemain, []corev1.Pod{{}}
+		}, StepScaleUp},
+		"back before the swap, waited for long enough": {func(s status, o *RestoreObserved) {
+			down(s, o)
+			back(s)
+			s.RollBack.ScaledUpAt, o.Pods = now, []corev1.Pod{{}}
+		}, StepScaleUp},
+		"back before it was told to stop": {func(s status, o *RestoreObserved) {
+			ready(o)
+			back(s)
+			s.ScaledDownAt, s.Replicas = now, ptr.To[int32](1)
+		}, StepScaleUp},
+		"back after the swap, its pods are there": {func(s status, o *RestoreObserved) {
+			swapped(s, o)
+			back(s)
+			s.RollBack.ScaledDownAt, o.Pods = now, []corev1.Pod{{}}
+		}, StepAwaitGone},
+		"back after the swap": {func(s status, o *RestoreObserved) { swapped(s, o); back(s); o.Workload.Replicas = 1 }, StepScaleDown},
 		"back while it lets volumes go": {func(s status, o *RestoreObserved) {
 			swapped(s, o)
 			back(s)
