@@ -103,6 +103,12 @@ func (in *RestoreInput) checkNewName(res *Resolution, c v1alpha1.RestoredClaim) 
 	if res.Strategy == v1alpha1.StrategyReplace {
 		return nil
 	}
+	for _, other := range res.Claims {
+		if other.ClaimName != c.ClaimName && other.RestoredClaim == c.RestoredClaim {
+			return v1alpha1.Problemf(v1alpha1.ReasonClaimExists,
+				"claims %s and %s of the backup would both be restored to a PersistentVolumeClaim %q: write a name of its own for each into spec.target.claims", c.ClaimName, other.ClaimName, c.RestoredClaim)
+		}
+	}
 	there := in.Claims[c.RestoredClaim]
 	if there != nil && there.Labels[v1alpha1.LabelRestoreUID] != string(in.Restore.UID) {
 		return v1alpha1.Problemf(v1alpha1.ReasonClaimExists,

@@ -169,7 +169,12 @@ func TestResolveRefuses(t *testing.T) {
 		"no class at all":           {func(in *RestoreInput) { in.Claims["data"].Spec.StorageClassName = ptr.To("") }, v1alpha1.ReasonNoStorageClass, "spec.target.storageClassName"},
 		"another volume mode":       {func(in *RestoreInput) { in.Claims["data"].Spec.VolumeMode = ptr.To(corev1.PersistentVolumeBlock) }, v1alpha1.ReasonVolumeModeMismatch, "allow-volume-mode-change"},
 		"a name that is taken":      {target(func(t *v1alpha1.RestoreTarget) { t.Claims = map[string]v1alpha1.ClaimName{"data": "data"} }), v1alpha1.ReasonClaimExists, "another name"},
-		"an autoscaler from zero":   {scaler(func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Spec.MinReplicas = ptr.To[int32](0) }), v1alpha1.ReasonAutoscalerFights, "scaler"},
+		"a name for two claims": {func(in *RestoreInput) {
+			in.Backup.Status.Volumes = append(in.Backup.Status.Volumes, v1alpha1.VolumeStatus{ClaimName: "logs", SnapshotName: "s", Driver: "d"})
+			in.Claims["logs"], in.Workload.Template = aClaim("logs", "pv-logs", "1Gi"), templateOf("data", "logs")
+			in.Restore.Spec.Target.Claims = map[string]v1alpha1.ClaimName{"data": "zz", "logs": "zz"}
+		}, v1alpha1.ReasonClaimExists, "claims data and logs of the backup"},
+		"an autoscaler from zero": {scaler(func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Spec.MinReplicas = ptr.To[int32](0) }), v1alpha1.ReasonAutoscalerFights, "scaler"},
 		"KEDA": {scaler(func(h *autoscalingv2.HorizontalPodAutoscaler) {
 			h.OwnerReferences = []metav1.OwnerReference{{Kind: "ScaledObject", Name: "so", Controller: ptr.To(true)}}
 		}), v1alpha1.ReasonAutoscalerFights, "so"},

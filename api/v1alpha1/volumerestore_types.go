@@ -118,10 +118,12 @@ type RestoreTarget struct {
 	// +optional
 	Strategy RestoreStrategy `json:"strategy,omitempty"`
 
-	// Claims are names for the new claims, by the names in the backup. With
-	// Replace they are the claims of the application that are replaced.
+	// Claims are names for the new claims, by the names in the backup, each
+	// another. With Replace they are the claims of the application that are
+	// replaced.
 	// +kubebuilder:validation:MaxProperties=256
 	// +kubebuilder:validation:XValidation:rule="self.all(c, self[c].matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$') && size(self[c]) <= 253)",message="a claim's name has at most 253 lower-case letters, digits, '-' and '.'"
+	// +kubebuilder:validation:XValidation:rule="size(self) > 64 || self.all(c, self.exists_one(other, self[other] == self[c]))",message="each claim needs a name of its own"
 	// +optional
 	Claims map[string]ClaimName `json:"claims,omitempty"`
 
