@@ -291,5 +291,5 @@ func (r *VolumeRestoreReconciler) take(ctx context.Context, s *restoreScope, ste
 	if s.Status.RollBack != nil {
 		return r.rolledBack(ctx, s)
 	}
-	return r.complete(ctx, s)
+	return r.complete(ctx, s, o)
 }

@@ -9,6 +9,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -98,6 +99,24 @@ func TestAPreviousClaimThatIsMountedAgainStays(t *testing.T) {
 	v := w.run()
 	if claim := w.claim("data"); v.Status.Phase != v1alpha1.RestoreCompleted || claim == nil || !claim.DeletionTimestamp.IsZero() || w.volume("pv-old") == nil {
 		t.Errorf("%s; the claim: %+v", v.Status.Phase, claim)
+	}
+	if !strings.Contains(v.Status.Message, "but data is kept, which Deployment db mounts") {
+		t.Errorf("it doesn't say so: %s", v.Status.Message)
+	}
+}
+
+func TestAPreviousClaimThatAnotherApplicationMountsStays(t *testing.T) {
+	w := newWorld(t, v1alpha1.KindDeployment)
+	w.must(w.Create(context.Background(), aRestore(func(v *v1alpha1.VolumeRestore) { v.Spec.PreviousClaims = v1alpha1.PreviousDelete })))
+	report := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: "report"}, Spec: w.deployment().Spec.Template.Spec}
+	report.Spec.NodeName = "node"
+	w.must(w.Create(context.Background(), report))
+	v := w.run()
+	if claim := w.claim("data"); v.Status.Phase != v1alpha1.RestoreCompleted || claim == nil || !claim.DeletionTimestamp.IsZero() || w.volume("pv-old") == nil {
+		t.Errorf("%s; the claim: %+v", v.Status.Phase, claim)
+	}
+	if !strings.Contains(v.Status.Message, "but data is kept, which pod report mounts") {
+		t.Errorf("it doesn't say so: %s", v.Status.Message)
 	}
 }
 

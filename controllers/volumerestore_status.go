@@ -131,8 +131,8 @@ func (r *VolumeRestoreReconciler) fail(ctx context.Context, s *restoreScope, rea
 }
 
 // complete ends a restore well.
-func (r *VolumeRestoreReconciler) complete(ctx context.Context, s *restoreScope) outcome {
-	message := restoredMessage(s.VolumeRestore)
+func (r *VolumeRestoreReconciler) complete(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved) outcome {
+	message := restoredMessage(s.VolumeRestore, o)
 	s.set(r.Clock, v1alpha1.ConditionComplete, true, v1alpha1.ReasonCompleted, "%s", message)
 	meta.RemoveStatusCondition(&s.Status.Conditions, v1alpha1.ConditionStalled)
 	r.end(s)
@@ -155,7 +155,7 @@ func (r *VolumeRestoreReconciler) end(s *restoreScope) {
 	s.Status.Step = string(snapshot.StepFinish)
 }
 
-func restoredMessage(v *v1alpha1.VolumeRestore) string {
+func restoredMessage(v *v1alpha1.VolumeRestore, o snapshot.RestoreObserved) string {
 	what := fmt.Sprintf("%d claim(s) from VolumeBackup %s by %s (%s)", len(v.Status.Claims), v.Status.Source, v.Status.Strategy, v.Status.StrategyReason)
 	if v.Status.Strategy == v1alpha1.StrategyClaimsOnly {
 		return what
@@ -164,7 +164,19 @@ func restoredMessage(v *v1alpha1.VolumeRestore) string {
 		what += fmt.Sprintf(", down for %s", v.Status.Downtime.Round(time.Millisecond))
 	}
 	if v.Spec.PreviousClaims == v1alpha1.PreviousDelete {
-		return what + "; the previous claims are let go"
+		return what + "; the previous claims are let go" + butMounted(v, o)
 	}
 	return what + fmt.Sprintf("; the previous volumes are kept (kubectl get pv -l %s=%s), and spec.rollBack: true brings them back", v1alpha1.LabelRestoreUID, v.UID)
+}
+
+// butMounted are the previous claims that aren't let go.
+func butMounted(v *v1alpha1.VolumeRestore, o snapshot.RestoreObserved) string {
+	kept := ""
+	for i := range v.Status.Claims {
+		c := &v.Status.Claims[i]
+		if by := snapshot.StillMounted(v, c, o); by != "" {
+			kept += fmt.Sprintf(", but %s is kept, which %s mounts", c.PreviousClaim, by)
+		}
+	}
+	return kept
 }

@@ -256,6 +256,11 @@ func StillMounted(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, o Restor
 	if o.Workload != nil && o.Workload.MayMount(c.PreviousClaim) {
 		return applicationName(r.Status.Application)
 	}
+	for i := range o.Others {
+		if p := &o.Others[i]; !Finished(p) && slices.Contains(mountedBy(&p.Spec), c.PreviousClaim) {
+			return "pod " + p.Name
+		}
+	}
 	return ""
 }
 

@@ -276,6 +276,33 @@ func TestWhatTheTemplateMounts(t *testing.T) {
 	}
 }
 
+func TestAPreviousClaimIsKeptWhileAPodMountsIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		pod  func(*corev1.Pod)
+		kept bool
+	}{
+		"running":           {func(p *corev1.Pod) { p.Spec.NodeName = "n" }, true},
+		"without a node":    {func(*corev1.Pod) {}, true},
+		"finished":          {func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }, false},
+		"of another volume": {func(p *corev1.Pod) { p.Spec = templateOf("files").Spec }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, o := aRepointing(func(r *v1alpha1.VolumeRestore, o *RestoreObserved) {
+				r.Spec.PreviousClaims = v1alpha1.PreviousDelete
+				leads(o, [2]string{"v-data", "new"})
+				setTrue(&r.Status, v1alpha1.ConditionSwapped)
+				setTrue(&r.Status, v1alpha1.ConditionApplicationReady)
+				other := corev1.Pod{Spec: templateOf("data").Spec}
+				c.pod(&other)
+				o.Others = []corev1.Pod{other}
+			})
+			if next := NextRestoreStep(r, o).Step; (next == StepFinish) != c.kept {
+				t.Errorf("got %s", next)
+			}
+		})
+	}
+}
+
 func TestPlanStopsNothingBeforeTheNewVolumesAreThere(t *testing.T) {
 	for _, strategy := range []v1alpha1.RestoreStrategy{v1alpha1.StrategyRepoint, v1alpha1.StrategyReplace} {
 		r, o := aReplacement(nil)

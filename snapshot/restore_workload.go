@@ -125,15 +125,21 @@ func (w *Workload) Owns(p *corev1.Pod) bool {
 
 // Mounted are the claims that its pods mount, or would if they were there.
 func (w *Workload) Mounted() []string {
-	var names []string
-	for _, v := range w.Template.Spec.Volumes {
-		if v.PersistentVolumeClaim != nil {
-			names = append(names, v.PersistentVolumeClaim.ClaimName)
-		}
-	}
+	names := mountedBy(&w.Template.Spec)
 	for _, t := range w.ClaimTemplates {
 		for i := range w.Replicas {
 			names = append(names, fmt.Sprintf("%s-%s-%d", t.Name, w.Ref.Name, w.Start+i))
+		}
+	}
+	return names
+}
+
+// mountedBy are the claims that a pod mounts, whether it has a node or not.
+func mountedBy(p *corev1.PodSpec) []string {
+	var names []string
+	for _, v := range p.Volumes {
+		if v.PersistentVolumeClaim != nil {
+			names = append(names, v.PersistentVolumeClaim.ClaimName)
 		}
 	}
 	return names
