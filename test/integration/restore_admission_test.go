@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
@@ -90,4 +91,55 @@ func TestWhoDeletesClaimsByARestoreMayDeleteThem(t *testing.T) {
 	refusedBecause(t, err, w.namespace+"-maker may not delete persistentvolumeclaims in namespace "+w.namespace+": ask for that right, or write Keep")
 	_, err = w.restoreAs(maker, `{source: {volumeBackupRef: {name: b}}, target: {strategy: ClaimsOnly}, previousClaims: Delete}`)
 	w.must(err) // it deletes none
+}
+
+func TestWhoDeletesARestoreUnderWayMayUpdateItsApplication(t *testing.T) {
+	w := aWorld(t)
+	stranger := w.aUser("stranger", w.mayRestore("create"))
+	owner := w.aUser("owner", w.mayRestore("create"), w.mayUpdate("deployments"))
+	w.eventually("the roles are in force", func() bool {
+		other, err := w.restoreAs(admin, `{`+ontoShop+`}`)
+		w.must(err)
+		claims, err := w.restoreAs(stranger, `{source: {volumeBackupRef: {name: b}}, target: {strategy: ClaimsOnly}}`)
+		return err == nil && stranger.Delete(w.ctx, claims) == nil && owner.Delete(w.ctx, other) == nil
+	})
+	const says = "a restore stops and changes its application, and "
+	named, err := w.restoreAs(admin, `{`+ontoShop+`}`)
+	w.must(err)
+	refusedBecause(t, stranger.Delete(w.ctx, named), says+w.namespace+"-stranger may not update deployments/shop in namespace "+w.namespace+", and a restore that is deleted before its end is undone")
+	any, err := w.restoreAs(admin, `{source: {volumeBackupRef: {name: b}}}`)
+	w.must(err)
+	refusedBecause(t, stranger.Delete(w.ctx, any), says+w.namespace+"-stranger may not update deployments in namespace")
+	refusedBecause(t, owner.Delete(w.ctx, any), "may not update statefulsets")
+
+	for _, condition := range []string{v1alpha1.ConditionComplete, v1alpha1.ConditionFailed} {
+		ended := w.endedRestore(condition)
+		w.must(stranger.Delete(w.ctx, ended)) // nothing is undone by it
+	}
+	for _, name := range []string{"namespace-controller", "generic-garbage-collector"} {
+		config, err := configOf("system:serviceaccount:kube-system:" + name)
+		w.must(err)
+		cleaner, err := client.New(config, client.Options{Scheme: scheme})
+		w.must(err)
+		left, err := w.restoreAs(admin, `{`+ontoShop+`}`)
+		w.must(err)
+		w.create(&rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{GenerateName: name + "-"},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: w.mayRestore("create")},
+			Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: "system:serviceaccount:kube-system:" + name}},
+		})
+		w.eventually("it is cleaned up by "+name, func() bool { return cleaner.Delete(w.ctx, left) == nil })
+	}
+}
+
+// endedRestore is one of Deployment shop that has the condition.
+func (w *world) endedRestore(condition string) *v1alpha1.VolumeRestore {
+	w.Helper()
+	r := &v1alpha1.VolumeRestore{ObjectMeta: metav1.ObjectMeta{GenerateName: "ended-"}}
+	r.Spec.Source.VolumeBackupRef = &v1alpha1.LocalReference{Name: "b"}
+	r.Spec.Target.ApplicationRef = &v1alpha1.ApplicationReference{Kind: v1alpha1.KindDeployment, Name: "shop"}
+	w.create(r)
+	meta.SetStatusCondition(&r.Status.Conditions, metav1.Condition{Type: condition, Status: metav1.ConditionTrue, Reason: "x"})
+	w.must(admin.Status().Update(w.ctx, r))
+	return r
 }
