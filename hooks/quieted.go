@@ -66,10 +66,11 @@ func Begin(ctx, life context.Context, deadline time.Time, executor Executor, c c
 		})
 	}
 	all.Wait()
+	q.note()
 	if err := firstCause(errs); err != nil {
 		return q, err
 	}
-	q.note()
+	q.allHeld = c.Now()
 	q.watch()
 	return q, nil
 }
@@ -93,9 +94,11 @@ func (p *quietPod) begin(ctx, life context.Context, c clock.PassiveClock) error 
 	began := c.Now()
 	if p.target.Method == v1alpha1.MethodHold {
 		p.session = open(life, p.exec, p.container(p.target.Hold), p.target.Mark, p.target.Hold.Args)
-		err := p.session.awaitHeld(ctx)
+		if err := p.session.awaitHeld(ctx); err != nil {
+			return inPod(p.target, err)
+		}
 		p.heldAt = c.Now()
-		return inPod(p.target, err)
+		return nil
 	}
 	p.heldAt = began
 	p.pre = p.runHook(ctx, "pre-hook", p.target.Pre)
@@ -141,14 +144,14 @@ func (p *quietPod) container(c Command) Container {
 	return Container{Namespace: p.target.Namespace, Pod: p.target.Pod, Name: c.Container}
 }
 
-// note keeps the times of the first and the last pod that became quiet.
+// note keeps the time of the first pod that became quiet: there may be one
+// where another could not be quieted.
 func (q *Quieted) note() {
 	for _, p := range q.pods {
-		if q.firstHeld.IsZero() || p.heldAt.Before(q.firstHeld) {
+		if !p.heldAt.IsZero() && (q.firstHeld.IsZero() || p.heldAt.Before(q.firstHeld)) {
 			q.firstHeld = p.heldAt
 		}
 	}
-	q.allHeld = q.clock.Now()
 }
 
 // watch closes lost when a session ends.
@@ -173,7 +176,7 @@ func (q *Quieted) Lost() <-chan struct{} { return q.lost }
 func (q *Quieted) HeldAt() time.Time { return q.allHeld }
 
 // FirstHeldAt is the earliest moment from which a pod may have been quiet: its
-// HELD, or the start of its pre-hook.
+// HELD, or the start of its pre-hook. It is zero where none was.
 func (q *Quieted) FirstHeldAt() time.Time { return q.firstHeld }
 
 // End releases all pods at once, whatever became of their quieting, and says

@@ -189,6 +189,28 @@ func TestOneFailureReleasesAll(t *testing.T) {
 	}
 }
 
+func TestWhatWasQuietBeforeAnotherFailedCounts(t *testing.T) {
+	for name, c := range map[string]struct {
+		targets []hooks.Target
+		some    bool
+	}{
+		"one that held":  {targets: []hooks.Target{holding("good", `echo HELD; cat >/dev/null; echo STILL_HELD`), holding("bad", `cat >/dev/null`)}, some: true},
+		"none that held": {targets: []hooks.Target{holding("bad", `cat >/dev/null`)}},
+		"a pre-hook":     {targets: []hooks.Target{hooked(`exit 1`, `true`)}, some: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q, err := begin(t, &hookstest.Executor{}, 500*time.Millisecond, c.targets...)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			q.End(t.Context())
+			if !q.HeldAt().IsZero() || q.FirstHeldAt().IsZero() == c.some {
+				t.Errorf("the first was quiet at %v, all at %v", q.FirstHeldAt(), q.HeldAt())
+			}
+		})
+	}
+}
+
 func TestASessionThatIgnoresTheEndIsKilled(t *testing.T) {
 	log := aLog(t)
 	script := `trap '' TERM HUP; echo HELD; while :; do date +%N >> "$LOG"; sleep 0.05; done`
