@@ -120,6 +120,30 @@ func TestAPreviousClaimThatAnotherApplicationMountsStays(t *testing.T) {
 	}
 }
 
+// What a paused rollout holds back is its owner's to let go.
+func TestAHeldBackRolloutIsntLetGoByUndoing(t *testing.T) {
+	w := newWorld(t, v1alpha1.KindDeployment)
+	w.must(w.Create(context.Background(), aRestore(nil)))
+	v := w.run()
+	w.check(t, v, v1alpha1.RestoreCompleted)
+	w.changeDeployment(func(d *appsv1.Deployment) {
+		d.Spec.Paused = true
+		d.Spec.Template.Labels = map[string]string{"version": "next"}
+	})
+	before := w.deployment()
+	v.Spec.RollBack = true
+	v.Generation++
+	w.must(w.Update(context.Background(), v))
+	v = w.run()
+	refused := meta.FindStatusCondition(v.Status.Conditions, v1alpha1.ConditionRolledBack)
+	if refused == nil || refused.Reason != v1alpha1.ReasonRolloutPaused || v.Status.Phase != v1alpha1.RestoreCompleted || v.Status.RollBack != nil {
+		t.Errorf("%s: %+v", v.Status.Phase, refused)
+	}
+	if after := w.deployment(); !after.Spec.Paused || after.Spec.Template.Spec.Volumes[0].PersistentVolumeClaim.ClaimName != before.Spec.Template.Spec.Volumes[0].PersistentVolumeClaim.ClaimName {
+		t.Errorf("it was touched: %+v", after.Spec)
+	}
+}
+
 // A pod that heeds no TERM writes on to a volume that only one may write to.
 func TestUndoneWhileAPodStillStops(t *testing.T) {
 	undo := func(w *world) func(*v1alpha1.VolumeRestore) {

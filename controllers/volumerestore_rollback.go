@@ -87,6 +87,10 @@ func (r *VolumeRestoreReconciler) mayRollBack(ctx context.Context, s *restoreSco
 	if err := snapshot.CheckSwap(s.VolumeRestore, o); err != nil {
 		return err
 	}
+	if w := o.Workload; w != nil && w.Pending && s.Status.Strategy == v1alpha1.StrategyRepoint {
+		return v1alpha1.Problemf(v1alpha1.ReasonRolloutPaused,
+			"the rollout of Deployment %s is paused and holds changes back, which a template that is pointed back would let go: resume it first (kubectl rollout resume deployment/%s), or take the changes back, and ask again (spec.rollBack: false, then true). Nothing was touched", w.Ref.Name, w.Ref.Name)
+	}
 	return r.notSuperseded(ctx, s, o)
 }
 
