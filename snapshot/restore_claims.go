@@ -119,8 +119,10 @@ func (in *RestoreInput) group(c v1alpha1.RestoredClaim) string {
 // gone, as the StatefulSet's template would make it.
 func (in *RestoreInput) shape(c v1alpha1.RestoredClaim, v v1alpha1.VolumeStatus, model *corev1.PersistentVolumeClaim) (v1alpha1.ClaimShape, error) {
 	var shape v1alpha1.ClaimShape
+	snap := in.Snapshots[v.SnapshotName]
+	content := in.Contents[ContentName(snap)]
 	if model == nil {
-		model = in.missingModel(cmp.Or(c.PreviousClaim, c.ClaimName), v.Driver)
+		model = in.missingModel(cmp.Or(c.PreviousClaim, c.ClaimName), v.Driver, content.Spec.SourceVolumeMode)
 	} else {
 		shape.PreviousSize = model.Spec.Resources.Requests.Storage()
 		shape.Annotations, shape.OwnerReferences = withoutBinding(model.Annotations), model.OwnerReferences
@@ -133,8 +135,6 @@ func (in *RestoreInput) shape(c v1alpha1.RestoredClaim, v v1alpha1.VolumeStatus,
 	if asked := in.Restore.Spec.Target.StorageClassName; asked != nil {
 		shape.StorageClassName = asked
 	}
-	snap := in.Snapshots[v.SnapshotName]
-	content := in.Contents[ContentName(snap)]
 	shape.Size = largest(Observe(snap, content).RestoreSize, v.RestoreSize, model.Spec.Resources.Requests.Storage(), model.Status.Capacity.Storage())
 	if err := in.checkClass(shape.StorageClassName, v, content); err != nil {
 		return shape, err
@@ -142,8 +142,9 @@ func (in *RestoreInput) shape(c v1alpha1.RestoredClaim, v v1alpha1.VolumeStatus,
 	return shape, checkMode(shape.VolumeMode, content, v)
 }
 
-// missingModel stands for a claim that is gone.
-func (in *RestoreInput) missingModel(name, driver string) *corev1.PersistentVolumeClaim {
+// missingModel stands for a claim that is gone. Where no template says how it
+// was, its volume had the mode that the snapshot was taken of.
+func (in *RestoreInput) missingModel(name, driver string, mode *corev1.PersistentVolumeMode) *corev1.PersistentVolumeClaim {
 	if in.Workload != nil {
 		if t, _ := in.Workload.claimTemplate(name); t != nil {
 			model := t.DeepCopy()
@@ -156,6 +157,7 @@ func (in *RestoreInput) missingModel(name, driver string) *corev1.PersistentVolu
 	return &corev1.PersistentVolumeClaim{Spec: corev1.PersistentVolumeClaimSpec{
 		AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
 		StorageClassName: in.defaultClass(driver),
+		VolumeMode:       mode,
 	}}
 }
 

@@ -282,6 +282,13 @@ func TestResolveWithoutTheClaim(t *testing.T) {
 	if err != nil || ptr.Deref(res.Claims[0].Shape.StorageClassName, "") != "fast" {
 		t.Errorf("or by the only class of the driver: got %+v, %v", res, err)
 	}
+	res, err = Resolve(aRestorable(func(in *RestoreInput) {
+		delete(in.Claims, "data")
+		in.Contents["snapcontent-u"].Spec.SourceVolumeMode = ptr.To(corev1.PersistentVolumeBlock)
+	}))
+	if err != nil || ptr.Deref(res.Claims[0].Shape.VolumeMode, "") != corev1.PersistentVolumeBlock {
+		t.Errorf("and with the volume mode that was backed up: got %+v, %v", res, err)
+	}
 }
 
 func TestNewClaimsArentPruned(t *testing.T) {
