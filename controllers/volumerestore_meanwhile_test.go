@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -141,6 +142,32 @@ func TestAHeldBackRolloutIsntLetGoByUndoing(t *testing.T) {
 	}
 	if after := w.deployment(); !after.Spec.Paused || after.Spec.Template.Spec.Volumes[0].PersistentVolumeClaim.ClaimName != before.Spec.Template.Spec.Volumes[0].PersistentVolumeClaim.ClaimName {
 		t.Errorf("it was touched: %+v", after.Spec)
+	}
+}
+
+func TestARollBackThatWaitsItsTurnSaysSo(t *testing.T) {
+	w, ctx := newWorld(t, v1alpha1.KindDeployment), context.Background()
+	w.must(w.Create(ctx, aRestore(nil)))
+	v := w.run()
+	first := aRestore(func(other *v1alpha1.VolumeRestore) { other.Name, other.UID = "first", "uid-first" })
+	w.must(w.Create(ctx, first))
+	first.Status.Application, first.Status.Strategy = v.Status.Application, v1alpha1.StrategyRepoint
+	w.must(w.Status().Update(ctx, first))
+	look := func(asked bool) {
+		v.Spec.RollBack = asked
+		v.Generation++
+		w.must(w.Update(ctx, v))
+		_, err := w.manager().Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(v)})
+		w.must(err)
+		w.must(w.Get(ctx, client.ObjectKeyFromObject(v), v))
+	}
+	look(true)
+	if c := meta.FindStatusCondition(v.Status.Conditions, v1alpha1.ConditionReconciling); c.Status != metav1.ConditionTrue || v.Status.Message != "waits for VolumeRestore first of the same application" {
+		t.Errorf("%s: %+v", v.Status.Message, c)
+	}
+	look(false)
+	if c := meta.FindStatusCondition(v.Status.Conditions, v1alpha1.ConditionReconciling); c.Status != metav1.ConditionFalse || v.Status.Phase != v1alpha1.RestoreCompleted {
+		t.Errorf("not asked any more: %s: %+v", v.Status.Message, c)
 	}
 }
 

@@ -70,7 +70,7 @@ func (s *restoreScope) working(now clock.PassiveClock, reason, format string, ar
 func (s *restoreScope) summarize(now clock.PassiveClock) {
 	s.Status.ObservedGeneration = s.Generation
 	s.Status.Phase = restorePhase(s)
-	if snapshot.RestoreEnded(s.VolumeRestore) && s.DeletionTimestamp.IsZero() {
+	if snapshot.RestoreEnded(s.VolumeRestore) && !asked(s.VolumeRestore) && s.DeletionTimestamp.IsZero() {
 		s.set(now, v1alpha1.ConditionReconciling, false, string(s.Status.Phase), "")
 	}
 	s.Status.Message = restoreMessage(s)
