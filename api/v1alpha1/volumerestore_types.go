@@ -45,18 +45,20 @@ type VolumeRestoreList struct {
 
 // VolumeRestoreSpec says what to restore, onto what and how.
 //
-// +kubebuilder:validation:XValidation:rule="self.source == oldSelf.source && has(self.target) == has(oldSelf.target) && (!has(self.target) || self.target == oldSelf.target) && has(self.volumes) == has(oldSelf.volumes) && (!has(self.volumes) || self.volumes == oldSelf.volumes) && self.previousClaims == oldSelf.previousClaims && self.readyTimeout == oldSelf.readyTimeout && self.onFailure == oldSelf.onFailure",message="of a restore's spec only rollBack can be changed: create another VolumeRestore"
+// +kubebuilder:validation:XValidation:rule="self.source == oldSelf.source && self.target == oldSelf.target && self.volumes == oldSelf.volumes && self.previousClaims == oldSelf.previousClaims && duration(self.readyTimeout) == duration(oldSelf.readyTimeout) && self.onFailure == oldSelf.onFailure",message="of a restore's spec only rollBack can be changed: create another VolumeRestore"
 type VolumeRestoreSpec struct {
 	// Source is what to restore from.
 	Source RestoreSource `json:"source"`
 
 	// Target is what to restore onto. Default: the application that was backed
 	// up.
+	// +kubebuilder:default={}
 	// +optional
 	Target RestoreTarget `json:"target,omitempty"`
 
 	// Volumes narrows the claims, by the names they had in the backup. Default:
 	// all that it holds.
+	// +kubebuilder:default={}
 	// +optional
 	Volumes VolumeSelection `json:"volumes,omitempty"`
 

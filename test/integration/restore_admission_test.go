@@ -143,3 +143,32 @@ func (w *world) endedRestore(condition string) *v1alpha1.VolumeRestore {
 	w.must(admin.Status().Update(w.ctx, r))
 	return r
 }
+
+// Go writes a struct that is empty as {}.
+func TestATypedClientCanUpdateARestore(t *testing.T) {
+	w := aWorld(t)
+	for _, spec := range []string{
+		`{source: {volumeBackupRef: {name: b}}}`,
+		`{` + ontoShop + `}`,
+		`{source: {volumeBackupRef: {name: b}}, target: {claims: {data: zz}}, volumes: {include: [data]}}`,
+	} {
+		made, err := w.restoreAs(admin, spec)
+		w.must(err)
+		r := &v1alpha1.VolumeRestore{}
+		w.must(admin.Get(w.ctx, client.ObjectKeyFromObject(made), r))
+		r.Labels = map[string]string{"team": "shop"}
+		w.must(admin.Update(w.ctx, r))
+		r.Spec.RollBack = true
+		w.must(admin.Update(w.ctx, r))
+		for what, change := range map[string]func(*v1alpha1.VolumeRestoreSpec){
+			"the target":  func(s *v1alpha1.VolumeRestoreSpec) { s.Target.Strategy = v1alpha1.StrategyClaimsOnly },
+			"the volumes": func(s *v1alpha1.VolumeRestoreSpec) { s.Volumes.Exclude = []string{"other"} },
+		} {
+			other := r.DeepCopy()
+			change(&other.Spec)
+			t.Run(what, func(t *testing.T) {
+				refusedBecause(t, admin.Update(w.ctx, other), "of a restore's spec only rollBack can be changed")
+			})
+		}
+	}
+}
