@@ -171,6 +171,19 @@ func TestARollBackThatWaitsItsTurnSaysSo(t *testing.T) {
 	}
 }
 
+func TestWhereNothingWasReplacedNothingIsPromised(t *testing.T) {
+	w := newWorld(t, v1alpha1.KindStatefulSet)
+	old := w.claim("data-db-0")
+	old.Finalizers = nil
+	w.must(w.Update(context.Background(), old))
+	w.must(w.Delete(context.Background(), old))
+	w.must(w.Create(context.Background(), aRestore(nil)))
+	v := w.run()
+	if v.Status.Phase != v1alpha1.RestoreCompleted || !strings.HasSuffix(v.Status.Message, "; there were no previous volumes, so there is nothing to go back to") {
+		t.Errorf("%s: %s", v.Status.Phase, v.Status.Message)
+	}
+}
+
 // A pod that heeds no TERM writes on to a volume that only one may write to.
 func TestUndoneWhileAPodStillStops(t *testing.T) {
 	undo := func(w *world) func(*v1alpha1.VolumeRestore) {

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -162,6 +163,9 @@ func restoredMessage(v *v1alpha1.VolumeRestore, o snapshot.RestoreObserved) stri
 	}
 	if v.Status.Downtime != nil {
 		what += fmt.Sprintf(", down for %s", v.Status.Downtime.Round(time.Millisecond))
+	}
+	if !slices.ContainsFunc(v.Status.Claims, func(c v1alpha1.RestoredClaim) bool { return c.PreviousVolume != "" }) {
+		return what + "; there were no previous volumes, so there is nothing to go back to"
 	}
 	if v.Spec.PreviousClaims == v1alpha1.PreviousDelete {
 		return what + "; the previous claims are let go" + butMounted(v, o)
