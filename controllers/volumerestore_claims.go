@@ -39,7 +39,7 @@ func (r *VolumeRestoreReconciler) makeClaim(ctx context.Context, s *restoreScope
 	case apierrors.IsAlreadyExists(err):
 		return r.adopt(ctx, s, claim)
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err):
-		return v1alpha1.Problemf(v1alpha1.ReasonClaimRefused, "claim %s can't be made, and nothing was stopped: %v", claim.Name, err)
+		return v1alpha1.Problemf(v1alpha1.ReasonClaimRefused, "claim %s can't be made: %v", claim.Name, err)
 	}
 	return err
 }
@@ -70,7 +70,7 @@ func (r *VolumeRestoreReconciler) prove(ctx context.Context, s *restoreScope, o 
 		switch pod.Status.Phase {
 		case corev1.PodSucceeded:
 		case corev1.PodFailed:
-			return r.giveUp(ctx, s, v1alpha1.ReasonNotProven, fmt.Sprintf("pod %s could not mount the new claims, and nothing was stopped: %s", name, podTrouble(pod)))
+			return r.giveUp(ctx, s, v1alpha1.ReasonNotProven, fmt.Sprintf("pod %s could not mount the new claims: %s", name, podTrouble(pod)))
 		default:
 			waiting = append(waiting, name)
 		}
@@ -98,7 +98,7 @@ func (r *VolumeRestoreReconciler) notProven(ctx context.Context, s *restoreScope
 	}
 	left := since.Add(r.Options.ClaimTimeout).Sub(r.Clock.Now())
 	if left <= 0 {
-		return r.giveUp(ctx, s, v1alpha1.ReasonNotProven, fmt.Sprintf("the new claims were not bound and mounted within %s, and nothing was stopped: %s", r.Options.ClaimTimeout, message))
+		return r.giveUp(ctx, s, v1alpha1.ReasonNotProven, fmt.Sprintf("the new claims were not bound and mounted within %s: %s", r.Options.ClaimTimeout, message))
 	}
 	s.working(r.Clock, string(snapshot.StepProveClaims), "%s", message)
 	return waitFor(min(left, 5*time.Second))
@@ -149,7 +149,7 @@ func (r *VolumeRestoreReconciler) makeProofs(ctx context.Context, s *restoreScop
 		}
 		err := r.Create(ctx, pod)
 		if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) {
-			return v1alpha1.Problemf(v1alpha1.ReasonNotProven, "the pod that proves the new claims can't be made, and nothing was stopped: %v", err)
+			return v1alpha1.Problemf(v1alpha1.ReasonNotProven, "the pod that proves the new claims can't be made: %v", err)
 		}
 		if err != nil && !apierrors.IsAlreadyExists(err) {
 			return err

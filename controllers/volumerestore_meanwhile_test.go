@@ -2,14 +2,17 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -181,6 +184,33 @@ func TestWhereNothingWasReplacedNothingIsPromised(t *testing.T) {
 	v := w.run()
 	if v.Status.Phase != v1alpha1.RestoreCompleted || !strings.HasSuffix(v.Status.Message, "; there were no previous volumes, so there is nothing to go back to") {
 		t.Errorf("%s: %s", v.Status.Phase, v.Status.Message)
+	}
+}
+
+func TestAClaimIsRefused(t *testing.T) {
+	const says = "exceeded quota: one-claim"
+	for strategy, want := range map[v1alpha1.RestoreStrategy]struct {
+		phase  v1alpha1.RestorePhase
+		prefix string
+	}{
+		v1alpha1.StrategyClaimsOnly: {v1alpha1.RestoreFailed, ""},
+		v1alpha1.StrategyRepoint:    {v1alpha1.RestoreRolledBack, "nothing was stopped: "},
+	} {
+		t.Run(string(strategy), func(t *testing.T) {
+			w := newWorld(t, v1alpha1.KindDeployment)
+			w.refuses = apierrors.NewForbidden(schema.GroupResource{Resource: "persistentvolumeclaims"}, "x", errors.New(says))
+			w.must(w.Create(context.Background(), aRestore(func(v *v1alpha1.VolumeRestore) { v.Spec.Target.Strategy = strategy })))
+			v := w.run()
+			failedBecause(t, v, want.phase, v1alpha1.ReasonClaimRefused, says)
+			sentence := want.prefix + "claim " + v.Status.Claims[0].RestoredClaim + ` can't be made: persistentvolumeclaims "x" is forbidden: ` + says
+			if v.Status.Message != sentence {
+				t.Errorf("it says %q and should say %q", v.Status.Message, sentence)
+			}
+			back := v.Status.RollBack != nil || meta.FindStatusCondition(v.Status.Conditions, v1alpha1.ConditionRolledBack) != nil
+			if back != (want.phase == v1alpha1.RestoreRolledBack) {
+				t.Errorf("it was rolled back: %+v", v.Status.RollBack)
+			}
+		})
 	}
 }
 

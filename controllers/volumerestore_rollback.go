@@ -232,29 +232,43 @@ func (r *VolumeRestoreReconciler) rollBack(ctx context.Context, s *restoreScope,
 	s.Status.Step = ""
 	meta.RemoveStatusCondition(&s.Status.Conditions, v1alpha1.ConditionStalled)
 	s.set(r.Clock, v1alpha1.ConditionRolledBack, false, v1alpha1.ReasonRollingBack, "%s", message)
-	s.working(r.Clock, v1alpha1.ReasonRollingBack, "goes back to the previous volumes: %s", message)
+	what := "goes back to the previous volumes: " + message
+	if s.Status.ScaledDownAt == nil {
+		what = "removes what was made, nothing was stopped: " + message
+	}
+	s.working(r.Clock, v1alpha1.ReasonRollingBack, "%s", what)
 	if err := r.save(ctx, s); err != nil {
 		return again(err)
 	}
-	record(r.Events, s.VolumeRestore, eventRollingBack("goes back to the previous volumes: "+message))
+	if s.Status.Strategy != v1alpha1.StrategyClaimsOnly {
+		record(r.Events, s.VolumeRestore, eventRollingBack(what))
+	}
 	return goOn()
 }
 
 // rolledBack ends the undoing of a restore. One that was complete stays so;
-// one that wasn't has failed.
+// one that wasn't has failed. One that only made claims has just failed: there
+// was no application to bring back.
 func (r *VolumeRestoreReconciler) rolledBack(ctx context.Context, s *restoreScope) outcome {
 	rb := s.Status.RollBack
-	message := "the application runs on its previous volumes: " + rb.Message
+	if s.Status.Strategy == v1alpha1.StrategyClaimsOnly {
+		s.Status.RollBack = nil
+		meta.RemoveStatusCondition(&s.Status.Conditions, v1alpha1.ConditionRolledBack)
+		return r.fail(ctx, s, rb.Reason, rb.Message)
+	}
+	why := rb.Message
+	message := "the application runs on its previous volumes: " + why
 	if s.Status.ScaledDownAt == nil {
-		message = "nothing was stopped: " + rb.Message
+		why = "nothing was stopped: " + why
+		message = why
 	}
 	s.set(r.Clock, v1alpha1.ConditionRolledBack, true, v1alpha1.ReasonRolledBack, "%s", message)
 	if s.Status.ScaledDownAt != nil {
 		s.set(r.Clock, v1alpha1.ConditionSwapped, false, v1alpha1.ReasonRolledBack, "the claims lead to their previous volumes")
 	}
 	if !s.is(v1alpha1.ConditionComplete) {
-		s.set(r.Clock, v1alpha1.ConditionFailed, true, rb.Reason, "%s", rb.Message)
-		s.set(r.Clock, v1alpha1.ConditionComplete, false, rb.Reason, "%s", rb.Message)
+		s.set(r.Clock, v1alpha1.ConditionFailed, true, rb.Reason, "%s", why)
+		s.set(r.Clock, v1alpha1.ConditionComplete, false, rb.Reason, "%s", why)
 	}
 	meta.RemoveStatusCondition(&s.Status.Conditions, v1alpha1.ConditionStalled)
 	r.end(s)
@@ -264,7 +278,7 @@ func (r *VolumeRestoreReconciler) rolledBack(ctx context.Context, s *restoreScop
 	restoresTotal.WithLabelValues(string(v1alpha1.RestoreRolledBack), string(s.Status.Strategy)).Inc()
 	record(r.Events, s.VolumeRestore, eventRolledBack(message))
 	if !s.is(v1alpha1.ConditionComplete) {
-		record(r.Events, s.VolumeRestore, eventRestoreFailed(rb.Message))
+		record(r.Events, s.VolumeRestore, eventRestoreFailed(why))
 	}
 	return rest()
 }

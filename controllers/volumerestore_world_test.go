@@ -50,6 +50,8 @@ type world struct {
 	mu            sync.Mutex
 	// broken is true where no pod of a restored volume becomes ready.
 	broken bool
+	// refuses is why no claim can be made, nil where it can.
+	refuses error
 	// hangs is true while a pod that is told to stop writes on, stopping while
 	// there is such a pod.
 	hangs, stopping bool
@@ -147,6 +149,9 @@ func (w *world) manager() *VolumeRestoreReconciler {
 	dying := interceptor.NewClient(w.Client.(client.WithWatch), interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
 			return write(func() error {
+				if _, ok := obj.(*corev1.PersistentVolumeClaim); ok && w.refuses != nil {
+					return w.refuses
+				}
 				if obj.GetUID() == "" {
 					obj.SetUID(types.UID(fmt.Sprintf("uid-%s-%d", obj.GetName(), w.writes)))
 				}
