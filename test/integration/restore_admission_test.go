@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -91,6 +92,9 @@ func TestWhoDeletesClaimsByARestoreMayDeleteThem(t *testing.T) {
 	refusedBecause(t, err, w.namespace+"-maker may not delete persistentvolumeclaims in namespace "+w.namespace+": ask for that right, or write Keep")
 	_, err = w.restoreAs(maker, `{source: {volumeBackupRef: {name: b}}, target: {strategy: ClaimsOnly}, previousClaims: Delete}`)
 	w.must(err) // it deletes none
+	owners, err := w.restoreAs(owner, deletes)
+	w.must(err)
+	w.must(maker.Patch(w.ctx, owners, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"rollBack":true}}`)))) // nor does its undoing
 }
 
 func TestWhoDeletesARestoreUnderWayMayUpdateItsApplication(t *testing.T) {
