@@ -269,9 +269,9 @@ func (r *VolumeBackupReconciler) conclude(s *backupScope, p *plan, t *trial) {
 		verdict = string(c)
 	}
 	if !good {
-		discredit(s.VolumeBackup, t.failure())
+		discredit(s.VolumeBackup, t.failure().Error())
 		if !t.allThawed() {
-			mayBeFrozen(s.VolumeBackup, q.Failure)
+			mayBeFrozen(s.VolumeBackup, t.failure())
 		}
 		return
 	}

@@ -85,7 +85,7 @@ func nextThawAt(q *v1alpha1.QuiesceStatus) time.Time {
 // notThawed says which command thaws by hand, and tries again for a while.
 func (r *VolumeBackupReconciler) notThawed(ctx context.Context, s *backupScope, err error) outcome {
 	q := s.Status.Quiesce
-	message := mayBeFrozen(s.VolumeBackup, err.Error())
+	message := mayBeFrozen(s.VolumeBackup, err)
 	record(r.Events, s.VolumeBackup, eventThawFailed(message))
 	if q.ThawAttempts >= maxThawAttempts {
 		discredit(s.VolumeBackup, message)
@@ -96,16 +96,19 @@ func (r *VolumeBackupReconciler) notThawed(ctx context.Context, s *backupScope, 
 }
 
 // mayBeFrozen says so in the conditions, and what to do.
-func mayBeFrozen(b *v1alpha1.VolumeBackup, why string) (message string) {
-	message = fmt.Sprintf("the application may still be frozen: %s. Thaw it by hand: %s", why, byHand(b))
+func mayBeFrozen(b *v1alpha1.VolumeBackup, why error) (message string) {
+	message = fmt.Sprintf("the application may still be frozen: %v. Thaw it by hand: %s", why, byHand(b, errors.Is(why, hooks.ErrNoShell)))
 	setCondition(b, v1alpha1.ConditionThawed, false, v1alpha1.ReasonThawFailed, "%s", message)
 	setCondition(b, v1alpha1.ConditionStalled, true, v1alpha1.ReasonThawFailed, "%s", message)
 	return message
 }
 
 // byHand is the first command that would thaw, for a person to copy.
-func byHand(b *v1alpha1.VolumeBackup) string {
+func byHand(b *v1alpha1.VolumeBackup, noShell bool) string {
 	for _, p := range b.Status.Quiesce.Pods {
+		if !p.Thawed && len(p.Post) == 0 && noShell {
+			return fmt.Sprintf("kubectl delete pod -n %s %s, or wait for the limit of its hold", b.Namespace, p.Name)
+		}
 		if !p.Thawed && len(p.Post) == 0 {
 			return fmt.Sprintf("kubectl exec -n %s %s -c %s -- pkill -KILL -f lull=%s", b.Namespace, p.Name, p.Container, markOf(b))
 		}
@@ -146,7 +149,7 @@ func (r *VolumeBackupReconciler) thawPods(ctx context.Context, s *backupScope) e
 		all.Go(func() { errs[i] = r.thawPod(ctx, s, &pods[i]) })
 	}
 	all.Wait()
-	return errors.Join(errs...)
+	return hooks.Join(errs...)
 }
 
 func (r *VolumeBackupReconciler) thawPod(ctx context.Context, s *backupScope, p *v1alpha1.QuiescedPod) error {
@@ -154,23 +157,24 @@ func (r *VolumeBackupReconciler) thawPod(ctx context.Context, s *backupScope, p 
 	if err != nil {
 		return err
 	}
+	var failed error
 	for _, container := range []string{p.PreContainer, p.Container} {
 		if pod == nil || !hooks.Runs(pod, container) {
 			continue
 		}
 		in := hooks.Container{Namespace: s.Namespace, Pod: p.Name, Name: container}
-		if err := hooks.EndLeftover(ctx, r.Executor, in, markOf(s.VolumeBackup)); err != nil {
-			return err
-		}
+		failed = hooks.Join(failed, hooks.EndLeftover(ctx, r.Executor, in, markOf(s.VolumeBackup)))
 	}
+	// The post-hook runs all the same: what couldn't be ended may wait for it.
 	if pod != nil && len(p.Post) > 0 {
 		target := hooks.Target{
 			Namespace: s.Namespace, Pod: p.Name, UID: p.UID, Mark: markOf(s.VolumeBackup),
 			Post: hooks.Command{Args: p.Post, Container: p.Container},
 		}
-		if err := hooks.Thaw(ctx, r.Executor, target); err != nil {
-			return err
-		}
+		failed = hooks.Join(failed, hooks.Thaw(ctx, r.Executor, target))
+	}
+	if failed != nil {
+		return failed
 	}
 	p.Thawed = true
 	return nil

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -215,13 +214,13 @@ func (t *trial) frozenFor() time.Duration {
 }
 
 // failure is why the attempt proves nothing, with all that was said on it.
-func (t *trial) failure() string {
+func (t *trial) failure() error {
 	said := map[string]bool{}
-	var parts []string
+	var all []error
 	add := func(err error) {
 		if err != nil && !said[err.Error()] {
 			said[err.Error()] = true
-			parts = append(parts, err.Error())
+			all = append(all, err)
 		}
 	}
 	add(t.err)
@@ -232,8 +231,10 @@ func (t *trial) failure() string {
 			add(release.Err)
 		}
 	}
-	if len(parts) == 0 {
-		parts = append(parts, "another pod began to use the volumes while they were cut")
+	if len(all) == 0 {
+		return errAnotherPod
 	}
-	return strings.Join(parts, "; ")
+	return hooks.Join(all...)
 }
+
+var errAnotherPod = errors.New("another pod began to use the volumes while they were cut")
