@@ -3,10 +3,12 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -183,3 +185,50 @@ func volumesOf(ctx SpecContext, r *v1alpha1.VolumeRestore) ([]corev1.PersistentV
 	err := cluster.List(ctx, &all, client.MatchingLabels{v1alpha1.LabelRestoreUID: string(r.UID)})
 	return all.Items, err
 }
+
+var _ = Describe("a restore that is overtaken", func() {
+	DescribeTable("by its undoing, while its pods stop: starts no other beside them",
+		func(ctx SpecContext, strategy v1alpha1.RestoreStrategy) {
+			app := running(ctx, tools("app", slowToStop, "data"))
+			write(ctx, app, "before", "/data/mark")
+			backup := theBackup(ctx, aBackup(ctx, app))
+			write(ctx, app, "after", "/data/mark")
+
+			restore := aRestore(ctx, backup, strategy)
+			Eventually(ctx, phaseOf(ctx, restore)).WithPolling(20 * time.Millisecond).Should(Equal(v1alpha1.RestoreScalingDown))
+			rollBack(ctx, restore)
+			Eventually(ctx, func(g Gomega) {
+				pods, err := podsInNamespace(ctx)
+				g.Expect(err).NotTo(HaveOccurred())
+				if mounting := slices.DeleteFunc(pods, func(p corev1.Pod) bool { return p.Labels["app"] != app.Name }); len(mounting) > 1 {
+					StopTrying("two pods have the volume").Now()
+				}
+				g.Expect(phaseOf(ctx, restore)()).To(Equal(v1alpha1.RestoreRolledBack))
+			}).WithPolling(20 * time.Millisecond).Should(Succeed())
+			Expect(read(ctx, app, "/data/mark")).To(Equal([]string{"after"}))
+		},
+		Entry("by repointing", v1alpha1.StrategyRepoint),
+		Entry("by replacing", v1alpha1.StrategyReplace),
+	)
+
+	It("by an owner who names the volume anew: touches nothing, and says so", Label("driver"), func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data"))
+		write(ctx, app, "before", "/data/mark")
+		backup := theBackup(ctx, aBackup(ctx, app))
+		snail := aStorageClass(ctx, func(c *storagev1.StorageClass) { c.Parameters = map[string]string{"createDelay": "10s"} })
+
+		restore := aRestore(ctx, backup, v1alpha1.StrategyRepoint, ofStorageClass(snail.Name), lettingGo)
+		Eventually(ctx, phaseOf(ctx, restore)).Should(Equal(v1alpha1.RestorePreparing))
+		deployment := app.Workload().(*appsv1.Deployment)
+		spec := &deployment.Spec.Template.Spec
+		spec.Volumes[0].Name, spec.Containers[0].VolumeMounts[0].Name = "renamed", "renamed"
+		Expect(cluster.Update(ctx, deployment)).To(Succeed())
+		podsOf(ctx, app)
+		before := uidsOf(ctx, app)
+
+		Expect(theRestore(ctx, restore)).To(beRefused(v1alpha1.ReasonClaimNotMounted, "data"))
+		Expect(uidsOf(ctx, app)).To(Equal(before), "nothing was stopped")
+		Expect(read(ctx, app, "/data/mark")).To(Equal([]string{"before"}))
+		Expect(theClaim(ctx, "data").DeletionTimestamp).To(BeNil())
+	})
+})
