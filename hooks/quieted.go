@@ -121,23 +121,28 @@ func (p *quietPod) runHook(ctx context.Context, what string, c Command) error {
 	// that was asked for may begin only then.
 	stream, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	ended := make(chan error, 1)
-	go func() { ended <- run.run(stream, c.Args, nil, &out) }()
-	select {
-	case err := <-ended:
-		if err == nil {
-			return nil
-		}
-		if isExit(err) {
-			return failure(what, err, &run.stderr, &out)
-		}
-		return failure(what, Join(err, run.endBroken(ctx)), &run.stderr, &out)
-	case <-ctx.Done():
+	ended, killed := make(chan struct{}), make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		defer cut()
+		killed <- run.endNow(ctx, ended)
+	})
+	err := run.run(stream, c.Args, nil, &out)
+	close(ended)
+	inTime, doubt := stop(), error(nil)
+	if !inTime {
+		doubt = <-killed // which must be over: the next command has the same mark
 	}
-	if err := run.endNow(ctx, ended); err != nil {
-		return failure(what+" was still at work and may go on", Join(context.Cause(ctx), err), &run.stderr, &out)
+	switch {
+	case err == nil:
+		return nil
+	case doubt != nil:
+		return failure(what+" was still at work and may go on", Join(context.Cause(ctx), doubt), &run.stderr, &out)
+	case !inTime:
+		return failure(what+" was still at work and was killed", context.Cause(ctx), &run.stderr, &out)
+	case isExit(err):
+		return failure(what, err, &run.stderr, &out)
 	}
-	return failure(what+" was still at work and was killed", context.Cause(ctx), &run.stderr, &out)
+	return failure(what, Join(err, run.endBroken(ctx)), &run.stderr, &out)
 }
 
 func (p *quietPod) container(c Command) Container {

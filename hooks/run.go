@@ -97,9 +97,10 @@ func (p *process) kill(ctx context.Context) (bool, error) {
 	return err == nil && out.last() != "", err
 }
 
-// endNow ends the command, whose stream ends with it: it is looked for until
-// then, as it may only be beginning. It is errMayGoOn where neither was seen.
-func (p *process) endNow(ctx context.Context, ended <-chan error) error {
+// endNow ends the command and returns once it, or its stream, has ended: it is
+// looked for until then, as it may only be beginning. It is errMayGoOn where
+// neither was seen.
+func (p *process) endNow(ctx context.Context, ended <-chan struct{}) error {
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), killTimeout)
 	defer cancel()
 	for {
@@ -108,11 +109,12 @@ func (p *process) endNow(ctx context.Context, ended <-chan error) error {
 			return nil
 		}
 		select {
-		case broken := <-ended:
-			if broken == nil || isExit(broken) {
-				return nil
+		case <-ended:
+			// Where the stream broke it may have outlived that.
+			if _, err := p.kill(limit); err != nil {
+				return Join(errMayGoOn, err)
 			}
-			return p.endBroken(ctx)
+			return nil
 		case <-limit.Done():
 			return Join(errMayGoOn, err)
 		case <-time.After(killAgain):
