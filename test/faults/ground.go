@@ -47,9 +47,15 @@ type ground struct {
 const clockScript = `now() { read up rest </proc/uptime; now=${up%.*}${up#*.}; }
 `
 
-// A mutex of a directory, for what takes a moment; nobody dies in it.
-const mutexScript = `lock() { until mkdir /tmp/pen 2>/dev/null; do usleep 5000; done; }
-unlock() { rmdir /tmp/pen; }
+// A mutex of a link to its owner's process, for what takes a moment. That of an
+// owner who was killed in it is taken away.
+const mutexScript = `lock() {
+  until ln -s $$ /tmp/pen 2>/dev/null; do
+    owner=$(readlink /tmp/pen) && { kill -0 "$owner" 2>/dev/null || rm -f /tmp/pen; }
+    usleep 5000
+  done
+}
+unlock() { rm -f /tmp/pen; }
 `
 
 // booksScript writes the same record into two ledgers on two volumes, in turn,
