@@ -171,7 +171,7 @@ func (r *VolumeRestoreReconciler) step(ctx context.Context, s *restoreScope) out
 	next := snapshot.NextRestoreStep(s.VolumeRestore, o)
 	if next.Step == snapshot.StepScaleDown && s.Status.ScaledDownAt == nil {
 		if err := snapshot.CheckSwap(s.VolumeRestore, o); err != nil {
-			return r.stuck(ctx, s, err)
+			return r.notReplaceable(ctx, s, err)
 		}
 	}
 	if out, waits := r.awaitBackup(ctx, s, next.Step); waits {

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -276,5 +277,35 @@ func TestAnUndoneApplicationIsntKeptDownByAPodThatHangs(t *testing.T) {
 	}
 	if !strings.Contains(v.Status.Message, "db-0 hang and were not forced") {
 		t.Errorf("it doesn't say so: %s", v.Status.Message)
+	}
+}
+
+// Another tool's snapshot holds a claim by a finalizer for a moment.
+func TestAClaimThatIsHeldForAMomentIsWaitedForBeforeAnythingIsStopped(t *testing.T) {
+	w := newWorld(t, v1alpha1.KindStatefulSet)
+	const foreign = "example.com/snapshot-under-way"
+	w.must(w.Create(context.Background(), aRestore(nil)))
+	looks := 0
+	w.meanwhile = func(v *v1alpha1.VolumeRestore) {
+		claim := w.claim("data-db-0")
+		if claim == nil || v.Status.ScaledDownAt != nil {
+			return
+		}
+		held := slices.Contains(claim.Finalizers, foreign)
+		switch {
+		case looks == 0 && v.Status.Step == string(snapshot.StepProveClaims):
+			claim.Finalizers = append(claim.Finalizers, foreign)
+			w.must(w.Update(context.Background(), claim))
+			looks++
+		case held && strings.Contains(v.Status.Message, foreign):
+			if looks++; looks > 3 {
+				claim.Finalizers = slices.DeleteFunc(claim.Finalizers, func(f string) bool { return f == foreign })
+				w.must(w.Update(context.Background(), claim))
+			}
+		}
+	}
+	v := w.run()
+	if v.Status.Phase != v1alpha1.RestoreCompleted || looks < 3 {
+		t.Errorf("%s after %d looks: %s", v.Status.Phase, looks, v.Status.Message)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -18,6 +19,18 @@ import (
 
 // lookEvery bounds a wait that a watch should end earlier.
 const lookEvery = 2 * time.Second
+
+// notReplaceable waits for what may pass, such as another tool's snapshot of a
+// claim, as long as claims are waited for. The application runs.
+func (r *VolumeRestoreReconciler) notReplaceable(ctx context.Context, s *restoreScope, err error) outcome {
+	p := problemOf(err)
+	ready := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionClaimsReady)
+	if p == nil || !p.Passing || ready == nil || r.Clock.Since(ready.LastTransitionTime.Time) > r.Options.ClaimTimeout {
+		return r.stuck(ctx, s, err)
+	}
+	s.working(r.Clock, p.Reason, "%s; the application runs", p.Message)
+	return waitFor(lookEvery)
+}
 
 // scaleDown tells the application to stop. How many replicas it had is in the
 // status.
