@@ -1,9 +1,11 @@
 // tiers runs tiers of tests one after the other, each as `make test-<tier>`,
-// and ends with how long each took and one line of counts. The counts come from
-// the JUnit reports that the tiers write: a tier that reports nothing has failed.
+// and ends with what failed, how long each took and one line of counts. These
+// come from the JUnit reports that the tiers write: a tier that reports nothing
+// has failed.
 package main
 
 import (
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -21,6 +23,7 @@ type outcome struct {
 	tier                    string
 	took                    time.Duration
 	passed, failed, skipped int
+	failures                []string
 	err                     error
 }
 
@@ -62,11 +65,31 @@ type junit struct {
 	Suites []struct {
 		Cases []struct {
 			Name    string    `xml:"name,attr"`
-			Failure *struct{} `xml:"failure"`
-			Error   *struct{} `xml:"error"`
+			Failure *reason   `xml:"failure"`
+			Error   *reason   `xml:"error"`
 			Skipped *struct{} `xml:"skipped"`
 		} `xml:"testcase"`
 	} `xml:"testsuite"`
+}
+
+type reason struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
+}
+
+// String is the text, or where there is none the message, which go test's
+// reports fill with a word that is always the same. It is cut to what can be
+// read at a glance: the whole is in the output above, and in the report.
+func (r *reason) String() string {
+	const longest = 800
+	said := strings.TrimSpace(r.Text)
+	if said == "" {
+		said = r.Message
+	}
+	if len(said) > longest {
+		said = strings.ToValidUTF8(said[:longest], "") + " ..."
+	}
+	return "  " + strings.ReplaceAll(said, "\n", "\n  ")
 }
 
 func (o *outcome) count(report string) error {
@@ -80,15 +103,13 @@ func (o *outcome) count(report string) error {
 	}
 	for _, suite := range parsed.Suites {
 		for _, c := range suite.Cases {
-			switch {
+			switch failure := cmp.Or(c.Failure, c.Error); {
+			case failure != nil:
+				o.failed++
+				o.failures = append(o.failures, fmt.Sprintf("%s: %s\n%s", o.tier, c.Name, failure))
 			case strings.HasPrefix(c.Name, "[") && !strings.HasPrefix(c.Name, "[It]"):
 				// Ginkgo reports its set-up and tear-down as cases too; those
 				// count only where they failed.
-				if c.Failure != nil || c.Error != nil {
-					o.failed++
-				}
-			case c.Failure != nil || c.Error != nil:
-				o.failed++
 			case c.Skipped != nil:
 				o.skipped++
 			default:
@@ -102,6 +123,11 @@ func (o *outcome) count(report string) error {
 func summarize(outcomes []outcome) (good bool) {
 	good = true
 	var all outcome
+	for _, o := range outcomes {
+		for _, failure := range o.failures {
+			fmt.Printf("\nFAILED %s\n", failure)
+		}
+	}
 	fmt.Println()
 	for _, o := range outcomes {
 		all.passed, all.failed, all.skipped = all.passed+o.passed, all.failed+o.failed, all.skipped+o.skipped
