@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"slices"
@@ -213,7 +214,9 @@ func (g *ground) aClass(ctx context.Context, faults ...string) (string, error) {
 	}
 	class := &snapshotv1.VolumeSnapshotClass{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: g.namespace + "-"},
-		Driver:     standard.Driver, DeletionPolicy: standard.DeletionPolicy, Parameters: map[string]string{},
+		Driver:     standard.Driver, DeletionPolicy: standard.DeletionPolicy,
+		// The rounds of a ground share its volumes, and each counts its own.
+		Parameters: map[string]string{"counter": rand.Text()},
 	}
 	for i := 0; i+1 < len(faults); i += 2 {
 		class.Parameters[faults[i]] = faults[i+1]

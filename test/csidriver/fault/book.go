@@ -29,7 +29,7 @@ type Book struct {
 type page struct {
 	// Set are the faults of the control socket.
 	Set Params `json:"set"`
-	// Hit lists who met a limited fault, by source, volume and key.
+	// Hit lists who met a limited fault, by source and counter, volume and key.
 	Hit map[string][]string `json:"hit"`
 }
 
@@ -65,7 +65,7 @@ func (b *Book) Replace(params Params) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.Set = params
-	maps.DeleteFunc(b.Hit, func(key string, _ []string) bool { return strings.HasPrefix(key, "running/") })
+	maps.DeleteFunc(b.Hit, func(key string, _ []string) bool { return strings.HasPrefix(key, "running") })
 	return b.save(b.file, b.page)
 }
 
@@ -108,7 +108,7 @@ func (b *Book) due(source string, params Params, subject Subject, key string, ch
 	if limit == 0 {
 		return true
 	}
-	slot := strings.Join([]string{source, subject.VolumeID, key}, "/")
+	slot := strings.Join([]string{source + params[Counter], subject.VolumeID, key}, "/")
 	byName := !slices.Contains([]string{Error, CreateError, CreateDelay, StageError}, key)
 	if byName && slices.Contains(b.Hit[slot], subject.Name) {
 		return true

@@ -31,6 +31,25 @@ func TestASnapshotThatIsAskedForAgainMeetsWhatItMet(t *testing.T) {
 	}
 }
 
+func TestClassesWithCountersOfTheirOwnCountApart(t *testing.T) {
+	g := NewWithT(t)
+	book, err := Open(filepath.Join(t.TempDir(), "faults.json"), disk.WriteJSON)
+	g.Expect(err).NotTo(HaveOccurred())
+	for _, step := range []struct {
+		name, counter string
+		met           Params
+	}{
+		{"first", "a", Params{CutDelay: "1m"}},
+		{"second", "a", Params{}},
+		{"third", "b", Params{CutDelay: "1m"}},
+	} {
+		class := Params{CutDelay: "1m", Times: "1", Counter: step.counter}
+		met, err := book.Meet(Subject{VolumeID: "vol", Name: step.name}, class, CutDelay)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(met).To(Equal(step.met), step.name)
+	}
+}
+
 func TestCheckNamesTheKey(t *testing.T) {
 	for _, c := range []struct {
 		params Params

@@ -26,6 +26,9 @@ const (
 
 	// Times limits the faults beside it to the first so many: see Book.
 	Times = "times"
+	// Counter keeps what Times counts for one class apart from what it counts
+	// for another, on the same volume.
+	Counter = "counter"
 	// Volume limits the faults beside it to the volume of that id or name.
 	Volume = "volume"
 )
@@ -49,7 +52,8 @@ var checks = map[string]func(string) error{
 	CreateError: code,
 	StageError:  code,
 	Times:       count,
-	Volume:      func(string) error { return nil },
+	Counter:     anything,
+	Volume:      anything,
 }
 
 // Check returns an error that names the first key that is unknown, or whose
@@ -114,6 +118,8 @@ func count(value string) error {
 	}
 	return nil
 }
+
+func anything(string) error { return nil }
 
 func oneOf(values ...string) func(string) error {
 	return func(value string) error {
