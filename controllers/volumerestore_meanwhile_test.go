@@ -280,6 +280,22 @@ func TestAnUndoneApplicationIsntKeptDownByAPodThatHangs(t *testing.T) {
 	}
 }
 
+// Its owner wants to know soon whether the new data is good, and has nothing but
+// the previous data then.
+func TestTheWayBackHasTimeToBeReady(t *testing.T) {
+	w := newWorld(t, v1alpha1.KindDeployment)
+	w.broken = true
+	w.must(w.Create(context.Background(), aRestore(func(v *v1alpha1.VolumeRestore) {
+		v.Spec.ReadyTimeout = &metav1.Duration{Duration: 5 * time.Second}
+	})))
+	w.meanwhile = at(snapshot.StepAwaitGone, func(*v1alpha1.VolumeRestore) { w.startup = time.Minute })
+	v := w.run()
+	failedBecause(t, v, v1alpha1.RestoreRolledBack, v1alpha1.ReasonReadyTimeout, "was not ready within 5s")
+	if v.Status.RollBack.ReadyAt == nil {
+		t.Errorf("it wasn't awaited: %s", v.Status.Message)
+	}
+}
+
 // Another tool's snapshot holds a claim by a finalizer for a moment.
 func TestAClaimThatIsHeldForAMomentIsWaitedForBeforeAnythingIsStopped(t *testing.T) {
 	w := newWorld(t, v1alpha1.KindStatefulSet)

@@ -108,7 +108,8 @@ func (r *VolumeRestoreReconciler) awaitReadyAgain(ctx context.Context, s *restor
 	if trouble != "" {
 		message += "; " + trouble
 	}
-	left := began.Add(s.Spec.ReadyTimeout.Duration).Sub(r.Clock.Now())
+	limit := readyLimit(s)
+	left := began.Add(limit).Sub(r.Clock.Now())
 	if left > 0 {
 		s.set(r.Clock, v1alpha1.ConditionApplicationReady, false, v1alpha1.ReasonNotReady, "%s", message)
 		s.working(r.Clock, string(snapshot.StepAwaitStart), "%s", message)
@@ -117,7 +118,19 @@ func (r *VolumeRestoreReconciler) awaitReadyAgain(ctx context.Context, s *restor
 	if s.Status.RollBack != nil && !s.Status.WasReady {
 		return r.readyAgain(ctx, s, o) // it wasn't before either
 	}
-	return r.giveUp(ctx, s, v1alpha1.ReasonReadyTimeout, fmt.Sprintf("the application was not ready within %s: %s", s.Spec.ReadyTimeout.Duration, strings.TrimPrefix(message, "waits until the application is ready: ")))
+	return r.giveUp(ctx, s, v1alpha1.ReasonReadyTimeout, fmt.Sprintf("the application was not ready within %s: %s", limit, strings.TrimPrefix(message, "waits until the application is ready: ")))
+}
+
+// backLimit is how long an application may take at least that is given back
+// what it was ready on: nothing would be tried after that, so an owner's short
+// readyTimeout, which is about the new data, would only raise a false alarm.
+const backLimit = 2 * time.Minute
+
+func readyLimit(s *restoreScope) time.Duration {
+	if s.Status.RollBack != nil && s.Status.WasReady {
+		return max(backLimit, s.Spec.ReadyTimeout.Duration)
+	}
+	return s.Spec.ReadyTimeout.Duration
 }
 
 // troubleOf is what keeps the first pod that isn't ready from being so.

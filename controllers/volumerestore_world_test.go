@@ -50,6 +50,9 @@ type world struct {
 	mu            sync.Mutex
 	// broken is true where no pod of a restored volume becomes ready.
 	broken bool
+	// startup is how long a pod takes to be ready that started then.
+	startup time.Duration
+	started time.Time
 	// refuses is why no claim can be made, nil where it can.
 	refuses error
 	// hangs is true while a pod that is told to stop writes on, stopping while
@@ -300,8 +303,9 @@ func (w *world) runPods(wanted int32, owner types.UID, volumes []corev1.Volume) 
 		pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "X", Name: "x", UID: owner, Controller: ptr.To(true)}}
 		pod.Spec.NodeName, pod.Spec.Volumes = "node", volumes
 		w.must(w.Create(ctx, pod))
+		w.started = w.clock.Now()
 	}
-	if wanted == 0 || w.broken && w.mounted() != "pv-old" {
+	if wanted == 0 || w.clock.Since(w.started) < w.startup || w.broken && w.mounted() != "pv-old" {
 		return 0
 	}
 	return wanted
