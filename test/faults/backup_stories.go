@@ -44,12 +44,16 @@ const (
 	ownLimit  = 8
 )
 
+// tries are more than a story and a fault in it use up: the end of a backup is
+// not to hang on how busy the machine is.
+const tries = 6
+
 type change func(*v1alpha1.VolumeBackupSpec)
 
 func (g *ground) aBackup(ctx context.Context, changes ...change) (*v1alpha1.VolumeBackup, error) {
 	b := &v1alpha1.VolumeBackup{
 		ObjectMeta: metav1.ObjectMeta{Namespace: g.namespace, GenerateName: "backup-"},
-		Spec:       v1alpha1.VolumeBackupSpec{ApplicationRef: g.books.Ref()},
+		Spec:       v1alpha1.VolumeBackupSpec{ApplicationRef: g.books.Ref(), Attempts: tries},
 	}
 	for _, c := range changes {
 		c(&b.Spec)

@@ -131,10 +131,9 @@ func thenDelete(ctx context.Context, r *restoreAct) error {
 		return err
 	}
 	err = poll(ctx, endLimit, "the application is stopped", func(ctx context.Context) (string, error) {
-		if gone, err := r.g.gone(ctx, v); gone || err != nil {
-			return "", err
-		}
-		return unless(v.Status.ScaledDownAt != nil || snapshot.RestoreEnded(v), "%s", v.Status.Phase), nil
+		gone, err := r.g.gone(ctx, v)
+		early := !r.fault.mild && (gone || snapshot.RestoreEnded(v))
+		return unless(v.Status.ScaledDownAt != nil || early, "%s: %s", v.Status.Phase, v.Status.Message), err
 	})
 	if err != nil {
 		return err
