@@ -64,7 +64,7 @@ func (t *report) add(r *round, took time.Duration) {
 		word = "TROUBLE"
 		t.troubles = append(t.troubles, fmt.Sprintf("%s: %s", r, strings.Join(r.trouble, "; ")))
 		c.Failure = &failure{Message: r.trouble[0], Text: strings.Join(r.trouble, "\n")}
-	case r.fault.strike != nil && !r.noted(&r.sprung):
+	case r.fault.strike != nil && !r.noted(&r.sprung) || r.story.prelude != nil && !r.noted(&r.preluded):
 		w.missed++
 		word = "missed"
 	}

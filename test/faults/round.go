@@ -48,7 +48,7 @@ type round struct {
 	mu sync.Mutex
 	// tampered: somebody deleted what belongs to the story.
 	tampered, podGone, namespaceGone bool
-	sprung                           bool
+	preluded, sprung                 bool
 	blind                            time.Duration
 	broken, trouble                  []string
 }
@@ -148,6 +148,7 @@ func (r *round) setUp(ctx context.Context) error {
 		return nil
 	}
 	m.lay(newTrap(first.at.is, 1, func(m *manager, _ moment) string {
+		r.note(&r.preluded)
 		if first.answer != "" {
 			m.lay(own)
 			return first.answer
