@@ -15,25 +15,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// aWriter appends numbered records to the files a and b in turn, each synced
-// before the next. Wherever it is stopped, a is b or one ahead.
+// aWriter appends numbered records to files in turn, each synced before the
+// next. Wherever it is stopped, each file is the next one or one ahead.
 type aWriter struct {
-	acked atomic.Int64 // the last number that is in both files
+	acked atomic.Int64 // the last number that is in all files
 	stop  chan struct{}
 	done  chan error
 }
 
+// startWriter starts one for the files a and b of the folder.
 func startWriter(dir string) *aWriter {
+	return startWriterOf(filepath.Join(dir, "a"), filepath.Join(dir, "b"))
+}
+
+func startWriterOf(paths ...string) *aWriter {
 	w := &aWriter{stop: make(chan struct{}), done: make(chan error, 1)}
-	go func() { w.done <- w.write(dir) }()
+	go func() { w.done <- w.write(paths) }()
 	Eventually(w.acked.Load).WithTimeout(20 * time.Second).Should(BeNumerically(">", 3))
 	return w
 }
 
-func (w *aWriter) write(dir string) error {
+func (w *aWriter) write(paths []string) error {
 	for number := int64(1); ; number++ {
-		for _, name := range []string{"a", "b"} {
-			if err := appendRecord(filepath.Join(dir, name), number); err != nil {
+		for _, path := range paths {
+			if err := appendRecord(path, number); err != nil {
 				return err
 			}
 		}

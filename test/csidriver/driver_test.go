@@ -22,6 +22,7 @@ import (
 type testDriver struct {
 	csi.IdentityClient
 	csi.ControllerClient
+	csi.GroupControllerClient
 	csi.NodeClient
 
 	t    *testing.T
@@ -46,6 +47,7 @@ func aDriver(t *testing.T, args ...string) *testDriver {
 	Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(func() { _ = conn.Close() })
 	d.IdentityClient, d.ControllerClient, d.NodeClient = csi.NewIdentityClient(conn), csi.NewControllerClient(conn), csi.NewNodeClient(conn)
+	d.GroupControllerClient = csi.NewGroupControllerClient(conn)
 	d.start()
 	return d
 }

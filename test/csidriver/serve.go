@@ -53,6 +53,7 @@ func serveCSI(ctx context.Context, group *errgroup.Group, socket string, d *driv
 	server := driver.NewServer(log)
 	csi.RegisterIdentityServer(server, d)
 	csi.RegisterControllerServer(server, d)
+	csi.RegisterGroupControllerServer(server, d)
 	csi.RegisterNodeServer(server, d)
 	return serveGRPC(ctx, group, server, socket)
 }

@@ -13,8 +13,11 @@ import (
 type Pool struct {
 	// Volumes and Snapshots are the folders of their images and records.
 	Volumes, Snapshots string
+	// Groups is the folder of the records of snapshots that were cut together.
+	Groups string
 
 	root string // where btrfs is mounted
+	cuts string // where the whole pool is kept for the moment of a cut
 	work string // where copies mount what they need for a while
 }
 
@@ -31,6 +34,8 @@ func OpenPool(dataDir string, size int64) (*Pool, error) {
 		work:      filepath.Join(dir, "work"),
 		Volumes:   filepath.Join(root, "volumes"),
 		Snapshots: filepath.Join(root, "snapshots"),
+		Groups:    filepath.Join(root, "groups"),
+		cuts:      filepath.Join(root, "cuts"),
 	}
 	if err := p.mount(filepath.Join(dir, "pool.img"), size); err != nil {
 		return nil, fmt.Errorf("pool in %s: %w", dir, err)
@@ -81,16 +86,21 @@ func makePoolImage(image string, size int64) error {
 	return os.Rename(unfinished, image)
 }
 
-// tidy ends what a killed process left under way: copies, and images that have
-// no record, which nobody was told of.
+// tidy ends what a killed process left under way: copies, cuts, and images that
+// have no record, which nobody was told of.
 func (p *Pool) tidy() error {
-	for _, dir := range []string{p.Volumes, p.Snapshots} {
+	for _, dir := range []string{p.Volumes, p.Snapshots, p.Groups, p.cuts} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
+	}
+	for _, dir := range []string{p.Volumes, p.Snapshots} {
 		if err := removeUnrecorded(dir); err != nil {
 			return err
 		}
+	}
+	if err := p.endCuts(); err != nil {
+		return err
 	}
 	if err := p.endCopies(); err != nil {
 		return err

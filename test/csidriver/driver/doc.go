@@ -1,5 +1,5 @@
-// Package driver is a CSI driver for one node: the identity, controller and
-// node services over the disks of package disk, and the registration with the
+// Package driver is a CSI driver for one node: the identity, controller, group
+// controller and node services over the disks of package disk, and the registration with the
 // kubelet.
 //
 // Ids follow from names, so that a call that is made again finds what it made

@@ -24,10 +24,11 @@ type Config struct {
 	PoolSize int64 // bytes, when the pool is made
 }
 
-// Driver serves the three CSI services.
+// Driver serves the four CSI services.
 type Driver struct {
 	csi.UnimplementedIdentityServer
 	csi.UnimplementedControllerServer
+	csi.UnimplementedGroupControllerServer
 	csi.UnimplementedNodeServer
 
 	// Faults are those of the control socket.
@@ -37,6 +38,7 @@ type Driver struct {
 	pool      *disk.Pool
 	volumes   disk.Records[volume]
 	snapshots disk.Records[snapshot]
+	groups    disk.Records[group]
 	busy      locks
 }
 
@@ -54,10 +56,19 @@ type snapshot struct {
 	ID      string    `json:"id"`
 	Name    string    `json:"name"`
 	Volume  string    `json:"volume"`
+	Group   string    `json:"group,omitempty"` // id of the group that it was cut with
 	Block   bool      `json:"block,omitempty"`
 	Stamp   time.Time `json:"stamp"`
 	ReadyAt time.Time `json:"readyAt"`
 	Never   bool      `json:"never,omitempty"` // never ready
+}
+
+// group is the record of snapshots that were cut together. It is written last:
+// snapshots that name a group without a record are of one that isn't whole.
+type group struct {
+	ID      string   `json:"id"`
+	Name    string   `json:"name"`
+	Volumes []string `json:"volumes"` // ids, sorted
 }
 
 // New opens the pool and takes up what is there.
@@ -70,13 +81,15 @@ func New(config Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{
+	d := &Driver{
 		Faults:    book,
 		config:    config,
 		pool:      pool,
 		volumes:   disk.Records[volume]{Dir: pool.Volumes},
 		snapshots: disk.Records[snapshot]{Dir: pool.Snapshots},
-	}, nil
+		groups:    disk.Records[group]{Dir: pool.Groups},
+	}
+	return d, d.endHalfGroups()
 }
 
 // topologyKey is the label of the nodes that reach a volume.
@@ -92,7 +105,7 @@ func idOf(kind, name string) string {
 	return kind + "-" + hex.EncodeToString(sum[:8])
 }
 
-var idPattern = regexp.MustCompile(`^(vol|snap)-[0-9a-f]{16}$`)
+var idPattern = regexp.MustCompile(`^(vol|snap|group)-[0-9a-f]{16}$`)
 
 // get returns the id's record. An id that we can't have made has none: it must
 // not become a path.

@@ -81,5 +81,8 @@ func subjects(req any) []slog.Attr {
 	if r, ok := req.(interface{ GetSnapshotId() string }); ok {
 		add("snapshot", r.GetSnapshotId())
 	}
+	if r, ok := req.(interface{ GetGroupSnapshotId() string }); ok {
+		add("group", r.GetGroupSnapshotId())
+	}
 	return attrs
 }

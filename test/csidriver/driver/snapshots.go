@@ -13,6 +13,9 @@ import (
 	"github.com/lull-dev/lull/test/csidriver/fault"
 )
 
+// cutFaults are what a snapshot meets that is cut.
+var cutFaults = []string{fault.Mode, fault.CopyDelay, fault.CutDelay, fault.ReturnDelay, fault.ReadyAfter, fault.Stamp}
+
 // CreateSnapshot cuts a snapshot. Like a real back end it goes on when the
 // caller has gone: the cut is then late, and a call that is made again finds it.
 func (d *Driver) CreateSnapshot(_ context.Context, req *csi.CreateSnapshotRequest) (*csi.CreateSnapshotResponse, error) {
@@ -58,7 +61,7 @@ func (d *Driver) cut(id, name string, source volume, class fault.Params) (*csi.C
 	if err := d.fail(fault.Error, subject, class); err != nil {
 		return nil, err
 	}
-	met, err := d.Faults.Meet(subject, class, fault.Mode, fault.CopyDelay, fault.CutDelay, fault.ReturnDelay, fault.ReadyAfter, fault.Stamp)
+	met, err := d.Faults.Meet(subject, class, cutFaults...)
 	if err != nil {
 		return nil, err
 	}
@@ -79,13 +82,15 @@ func (d *Driver) cut(id, name string, source volume, class fault.Params) (*csi.C
 func (d *Driver) copyImage(source volume, target string, met fault.Params) error {
 	image, pause := d.volumes.Image(source.ID), met.Duration(fault.CopyDelay)
 	switch {
-	case met[fault.Mode] != "copying":
+	case !copying(met):
 		return disk.Clone(image, target)
 	case source.Block:
 		return disk.CopyBytes(image, target, pause)
 	}
 	return d.pool.CopyFiles(image, target, pause)
 }
+
+func copying(met fault.Params) bool { return met[fault.Mode] == "copying" }
 
 func stamped(s snapshot, before, after time.Time, met fault.Params) snapshot {
 	s.Stamp = after
@@ -110,10 +115,13 @@ func (d *Driver) describeSnapshot(s snapshot) (*csi.Snapshot, error) {
 		SizeBytes:      size,
 		CreationTime:   timestamppb.New(s.Stamp),
 		ReadyToUse:     s.ready(time.Now()),
+
+		GroupSnapshotId: s.Group,
 	}, nil
 }
 
 // DeleteSnapshot removes the copy. Volumes made from it are copies of their own.
+// One that was cut in a group goes with the group only.
 func (d *Driver) DeleteSnapshot(_ context.Context, req *csi.DeleteSnapshotRequest) (*csi.DeleteSnapshotResponse, error) {
 	id := req.GetSnapshotId()
 	if err := required("snapshot_id", id); err != nil {
@@ -124,8 +132,15 @@ func (d *Driver) DeleteSnapshot(_ context.Context, req *csi.DeleteSnapshotReques
 		return nil, err
 	}
 	defer free()
-	if _, err := get(d.snapshots, id); isNotFound(err) {
+	found, err := get(d.snapshots, id)
+	if isNotFound(err) {
 		return &csi.DeleteSnapshotResponse{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if found.Group != "" {
+		return nil, status.Errorf(codes.InvalidArgument, "snapshot %s is part of group %s: delete that", id, found.Group)
 	}
 	return &csi.DeleteSnapshotResponse{}, d.snapshots.Delete(id)
 }

@@ -73,7 +73,7 @@ func (b *Book) Replace(params Params) error {
 type Subject struct {
 	// VolumeID and VolumeName are of the volume that is made, staged or cut.
 	VolumeID, VolumeName string
-	// Name is the snapshot's, empty in calls about volumes.
+	// Name is the snapshot's or the group's, empty in calls about volumes.
 	Name string
 }
 

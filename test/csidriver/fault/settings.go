@@ -19,7 +19,7 @@ const (
 	ReturnDelay = "returnDelay" // duration from the cut to the answer
 	ReadyAfter  = "readyAfter"  // duration from the cut to ready_to_use, or never
 	Stamp       = "stamp"       // cut or before: what creation_time is
-	Error       = "error"       // gRPC code of CreateSnapshot
+	Error       = "error"       // gRPC code of CreateSnapshot and CreateVolumeGroupSnapshot
 	CreateDelay = "createDelay" // duration before the volume is made
 	CreateError = "createError" // gRPC code of CreateVolume
 	StageError  = "stageError"  // gRPC code of NodeStageVolume
