@@ -19,6 +19,10 @@ var eager = []string{
 // told to be slow.
 const driverTimeout = "5m"
 
+// groupSnapshots has the snapshot controllers know VolumeGroupSnapshots, which
+// are beta and off by default.
+const groupSnapshots = "--feature-gates=CSIVolumeGroupSnapshot=true"
+
 func driver() Component {
 	return Component{
 		Name: Driver,
@@ -42,6 +46,7 @@ func snapshotController() Component {
 			// A snapshot that is deleted while a volume is made from it is
 			// looked at again only after this time; the default is 15m.
 			"--resync-period=30s",
+			groupSnapshots,
 			"--http-endpoint=127.0.0.1:10301",
 		}, eager...),
 		Ready: answers("http://127.0.0.1:10301/metrics"),
@@ -61,6 +66,7 @@ func snapshotter() Component {
 			// again only after this time (ShouldEnqueueContentChange in
 			// external-snapshotter); the default is 15m.
 			"--resync-period=10s",
+			groupSnapshots,
 			"--http-endpoint=127.0.0.1:10302",
 		}, eager...),
 		Ready: answers("http://127.0.0.1:10302/metrics"),

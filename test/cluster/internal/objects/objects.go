@@ -63,7 +63,7 @@ func (a *Applier) Storage(ctx context.Context) error { return a.embedded(ctx, "f
 // SnapshotKinds applies the snapshot kinds from the folder of the module that
 // defines them, and waits until the API server serves them.
 func (a *Applier) SnapshotKinds(ctx context.Context, module string) error {
-	paths, err := filepath.Glob(filepath.Join(module, "config", "crd", "snapshot.storage.k8s.io_*.yaml"))
+	paths, err := filepath.Glob(filepath.Join(module, "config", "crd", "*snapshot.storage.k8s.io_*.yaml"))
 	if err != nil {
 		return err
 	}
@@ -84,9 +84,8 @@ func (a *Applier) SnapshotKinds(ctx context.Context, module string) error {
 }
 
 func (a *Applier) awaitKinds(ctx context.Context) error {
-	kind := schema.GroupKind{Group: "snapshot.storage.k8s.io", Kind: "VolumeSnapshotClass"}
-	served := func() bool {
-		mapping, err := a.mapper.RESTMapping(kind, "v1")
+	served := func(kind schema.GroupKind) bool {
+		mapping, err := a.mapper.RESTMapping(kind)
 		if err != nil {
 			a.mapper.Reset()
 			return false
@@ -94,7 +93,10 @@ func (a *Applier) awaitKinds(ctx context.Context) error {
 		_, err = a.client.Resource(mapping.Resource).List(ctx, metav1.ListOptions{Limit: 1})
 		return err == nil
 	}
-	return process.Poll(ctx, 100*time.Millisecond, func() (bool, error) { return served(), nil })
+	return process.Poll(ctx, 100*time.Millisecond, func() (bool, error) {
+		return served(schema.GroupKind{Group: "snapshot.storage.k8s.io", Kind: "VolumeSnapshotClass"}) &&
+			served(schema.GroupKind{Group: "groupsnapshot.storage.k8s.io", Kind: "VolumeGroupSnapshotClass"}), nil
+	})
 }
 
 func (a *Applier) embedded(ctx context.Context, path string) error {
