@@ -228,6 +228,24 @@ func TestAGroupThatTheCallerDidNotWaitForIsCutLate(t *testing.T) {
 	Expect(d.aGroup("group", volumes, class).GetCreationTime().AsTime()).To(BeTemporally(">", gaveUp))
 }
 
+func TestManyGroupsAtOnce(t *testing.T) {
+	d := aDriver(t)
+	volumes := d.someVolumes(3)
+	const many = 8
+	errs := make(chan error, many)
+	for i := range many {
+		go func() {
+			_, err := d.tryGroup(t.Context(), fmt.Sprint("group", i), volumes, nil)
+			errs <- err
+		}()
+	}
+	for range many {
+		Expect(<-errs).To(Succeed())
+	}
+	Expect(d.snapshots(volumes[0])).To(HaveLen(many))
+	Expect(filepath.Glob(filepath.Join(d.dir, "pool/cuts/*"))).To(BeEmpty())
+}
+
 func TestGroupsMeetTheFaultsOfTheirVolumes(t *testing.T) {
 	d := aDriver(t)
 	volumes := d.someVolumes(3)
