@@ -17,7 +17,7 @@ func (p *Pool) CloneTogether(name string, targets map[string]string) (err error)
 	if err := removeCut(cut); err != nil {
 		return err
 	}
-	if err := run("btrfs", "subvolume", "snapshot", "-r", p.root, cut); err != nil {
+	if err := snapshotSubvolume(p.root, cut); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, removeCut(cut)) }()
@@ -38,7 +38,7 @@ func removeCut(cut string) error {
 	if _, err := os.Stat(cut); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	return run("btrfs", "subvolume", "delete", cut)
+	return deleteSubvolume(cut)
 }
 
 // endCuts removes the cuts of a killed process.
