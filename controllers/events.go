@@ -77,8 +77,8 @@ func eventAttemptFailed(attempt, message string) event {
 	return warning(v1alpha1.ReasonQuiesceFailed, "Quiesce", "%s: %s", attempt, message)
 }
 
-func eventLateCutDiscarded(name string) event {
-	return warning("LateCutDiscarded", "Snapshot", "VolumeSnapshot %s is of an attempt that proves nothing: it is deleted", name)
+func eventLateCutDiscarded(kind, name string) event {
+	return warning("LateCutDiscarded", "Snapshot", "%s %s is of an attempt that proves nothing: it is deleted", kind, name)
 }
 
 func eventReady(volumes int) event {

@@ -227,6 +227,9 @@ func (r *VolumeBackupReconciler) intend(s *backupScope, p *plan) {
 		}
 		q.Pods = append(q.Pods, pod)
 	}
+	if p.groupClass != "" {
+		q.GroupSnapshotName = snapshot.Name(s.Name, s.UID, "group", q.Attempt)
+	}
 	s.Status.Quiesce = q
 	for i := range p.targets {
 		p.targets[i].Mark = markOf(s.VolumeBackup)
@@ -234,8 +237,9 @@ func (r *VolumeBackupReconciler) intend(s *backupScope, p *plan) {
 	s.Status.ApplicationUID = p.application
 	s.Status.Volumes = p.volumes
 	for i := range s.Status.Volumes {
-		v := &s.Status.Volumes[i]
-		v.SnapshotName = snapshot.Name(s.Name, s.UID, v.ClaimName, q.Attempt)
+		if v := &s.Status.Volumes[i]; !s.grouped() {
+			v.SnapshotName = snapshot.Name(s.Name, s.UID, v.ClaimName, q.Attempt)
+		}
 	}
 	setCondition(s.VolumeBackup, v1alpha1.ConditionFrozen, false, v1alpha1.ReasonQuiescing, "%s", attemptOf(s.VolumeBackup))
 	setCondition(s.VolumeBackup, v1alpha1.ConditionSnapshotsCut, false, v1alpha1.ReasonNotCut, "%s", attemptOf(s.VolumeBackup))

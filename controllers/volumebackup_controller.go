@@ -89,6 +89,9 @@ type VolumeBackupReconciler struct {
 
 	room     *room
 	attempts sync.WaitGroup
+	// groups is the version of snapshots of groups, empty where the cluster
+	// served none when this manager started.
+	groups string
 }
 
 // CacheOptions are what the reconcilers need of a manager's cache: of all
@@ -106,14 +109,22 @@ func CacheOptions() cache.Options {
 // SetupWithManager registers the reconciler.
 func (r *VolumeBackupReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.room = newRoom(int64(r.Options.MaxSnapshotsInFlight))
-	return ctrl.NewControllerManagedBy(mgr).
+	var err error
+	if r.groups, err = groupsIn(mgr.GetRESTMapper()); err != nil {
+		return err
+	}
+	building := ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.VolumeBackup{}).
 		Watches(&snapshotv1.VolumeSnapshot{}, handler.EnqueueRequestsFromMapFunc(r.backupOf)).
 		// Nothing follows from a content but in an attempt, whose deadline runs
 		// already: the cache has them all before the first one begins.
-		Watches(&snapshotv1.VolumeSnapshotContent{}, handler.Funcs{}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: r.Options.Workers}).
-		Complete(r)
+		Watches(&snapshotv1.VolumeSnapshotContent{}, handler.Funcs{})
+	if r.groups != "" {
+		building = building.
+			Watches(r.groupObject(kindGroup), handler.EnqueueRequestsFromMapFunc(r.backupOf)).
+			Watches(r.groupObject(kindGroupContent), handler.Funcs{})
+	}
+	return building.WithOptions(controller.Options{MaxConcurrentReconciles: r.Options.Workers}).Complete(r)
 }
 
 // Drain waits until no application is being quieted, or ctx ends. A manager
@@ -167,6 +178,9 @@ func (r *VolumeBackupReconciler) Reconcile(ctx context.Context, req ctrl.Request
 		}
 		if err := ignoreConflict(out.err, &out.result); err != nil {
 			return ctrl.Result{}, errors.Join(err, r.tellError(ctx, s, err))
+		}
+		if s.lookAgain > 0 && (out.result.RequeueAfter == 0 || out.result.RequeueAfter > s.lookAgain) {
+			out.result.RequeueAfter = s.lookAgain
 		}
 		return out.result, nil
 	}

@@ -10,6 +10,7 @@ import (
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
 	ctrlcache "sigs.k8s.io/controller-runtime/pkg/cache"
@@ -29,16 +30,16 @@ var errHoldLost = errors.New("the application did not hold still until its volum
 // cut creates all snapshots at once and waits until all are cut. It gives up
 // at the end of ctx, when the quiet is lost, and when the driver complains:
 // the application isn't kept frozen for a driver that has to try again.
-func (r *VolumeBackupReconciler) cut(ctx context.Context, s *backupScope, watch *cutWatch, lost <-chan struct{}, t *trial) error {
-	if err := r.createSnapshots(ctx, s); err != nil {
+func (r *VolumeBackupReconciler) cut(ctx context.Context, s *backupScope, p *plan, watch *cutWatch, lost <-chan struct{}, t *trial) error {
+	if err := r.create(ctx, s, p); err != nil {
 		return err
 	}
 	doubt := time.NewTicker(doubtAfter)
 	defer doubt.Stop()
-	from, doubted := client.Reader(r.Client), false
+	from, doubted := client.Reader(r.Cache), false
 	for {
 		before := t.observed
-		observed, err := r.observe(ctx, from, s)
+		observed, err := r.observeCut(ctx, from, s, p)
 		if err == nil {
 			t.observed = observed
 		} else if !doubted {
@@ -80,6 +81,21 @@ func claimNames(b *v1alpha1.VolumeBackup) []string {
 	return names
 }
 
+// create creates all that makes the driver cut.
+func (r *VolumeBackupReconciler) create(ctx context.Context, s *backupScope, p *plan) error {
+	if s.grouped() {
+		return r.createGroup(ctx, s, p.groupClass)
+	}
+	return r.createSnapshots(ctx, s)
+}
+
+func (r *VolumeBackupReconciler) observeCut(ctx context.Context, from client.Reader, s *backupScope, p *plan) (map[string]snapshot.Observed, error) {
+	if s.grouped() {
+		return r.observeGroup(ctx, from, s, p)
+	}
+	return r.observe(ctx, from, s)
+}
+
 func (r *VolumeBackupReconciler) createSnapshots(ctx context.Context, s *backupScope) error {
 	all, ctx := errgroup.WithContext(ctx)
 	for _, v := range s.Status.Volumes {
@@ -118,18 +134,13 @@ const finalizerAsSource = "snapshot.storage.kubernetes.io/volumesnapshot-as-sour
 // must never delete a backup by cascade. Nor has it the claim's own labels:
 // GitOps tools prune what carries them.
 func newSnapshot(b *v1alpha1.VolumeBackup, v v1alpha1.VolumeStatus) *snapshotv1.VolumeSnapshot {
-	ref := b.Spec.ApplicationRef
+	marks := labelsOf(b)
+	marks[v1alpha1.LabelClaim] = snapshot.LabelValue(v.ClaimName)
 	return &snapshotv1.VolumeSnapshot{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:      v.SnapshotName,
-			Namespace: b.Namespace,
-			Labels: map[string]string{
-				v1alpha1.LabelBackup:      snapshot.LabelValue(b.Name),
-				v1alpha1.LabelBackupUID:   string(b.UID),
-				v1alpha1.LabelApplication: snapshot.LabelValue(ref.Name),
-				v1alpha1.LabelClaim:       snapshot.LabelValue(v.ClaimName),
-				v1alpha1.LabelManagedBy:   v1alpha1.ManagedBy,
-			},
+			Name:        v.SnapshotName,
+			Namespace:   b.Namespace,
+			Labels:      marks,
 			Annotations: map[string]string{annotationBackup: b.Name},
 			Finalizers:  []string{finalizerAsSource},
 		},
@@ -140,10 +151,23 @@ func newSnapshot(b *v1alpha1.VolumeBackup, v v1alpha1.VolumeStatus) *snapshotv1.
 	}
 }
 
+// labelsOf are on all that is made for a backup.
+func labelsOf(b *v1alpha1.VolumeBackup) map[string]string {
+	return map[string]string{
+		v1alpha1.LabelBackup:      snapshot.LabelValue(b.Name),
+		v1alpha1.LabelBackupUID:   string(b.UID),
+		v1alpha1.LabelApplication: snapshot.LabelValue(b.Spec.ApplicationRef.Name),
+		v1alpha1.LabelManagedBy:   v1alpha1.ManagedBy,
+	}
+}
+
 // observe reads the backup's snapshots, by their claims.
 func (r *VolumeBackupReconciler) observe(ctx context.Context, from client.Reader, s *backupScope) (map[string]snapshot.Observed, error) {
 	observed := make(map[string]snapshot.Observed, len(s.Status.Volumes))
 	for _, v := range s.Status.Volumes {
+		if v.SnapshotName == "" {
+			continue // one of a group that isn't made yet
+		}
 		var snap snapshotv1.VolumeSnapshot
 		err := from.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: v.SnapshotName}, &snap)
 		if apierrors.IsNotFound(err) {
@@ -178,18 +202,18 @@ func (r *VolumeBackupReconciler) watchCuts(ctx context.Context, s *backupScope) 
 	for _, v := range s.Status.Volumes {
 		names[v.SnapshotName] = true
 	}
+	kinds := []client.Object{&snapshotv1.VolumeSnapshot{}, &snapshotv1.VolumeSnapshotContent{}}
+	if s.grouped() {
+		names = map[string]bool{s.Status.Quiesce.GroupSnapshotName: true}
+		kinds = []client.Object{r.groupObject(kindGroup), r.groupObject(kindGroupContent)}
+	}
 	namespace := s.Namespace // the object is written while events come
 	ours := func(obj any) bool {
-		switch o := obj.(type) {
-		case *snapshotv1.VolumeSnapshot:
-			return o.Namespace == namespace && names[o.Name]
-		case *snapshotv1.VolumeSnapshotContent:
-			return o.Spec.VolumeSnapshotRef.Namespace == namespace && names[o.Spec.VolumeSnapshotRef.Name]
-		}
-		return false
+		in, name := snapshotIn(obj)
+		return in == namespace && names[name]
 	}
 	w := &cutWatch{changed: make(chan struct{}, 1)}
-	for _, kind := range []client.Object{&snapshotv1.VolumeSnapshot{}, &snapshotv1.VolumeSnapshotContent{}} {
+	for _, kind := range kinds {
 		stop, err := follow(ctx, r.Cache, kind, ours, w.ping)
 		if err != nil {
 			w.stop()
@@ -198,6 +222,24 @@ func (r *VolumeBackupReconciler) watchCuts(ctx context.Context, s *backupScope) 
 		w.stops = append(w.stops, stop)
 	}
 	return w, nil
+}
+
+// snapshotIn is the namespace and the name of the snapshot, or the group, that
+// an object is or is the content of.
+func snapshotIn(obj any) (namespace, name string) {
+	switch o := obj.(type) {
+	case *snapshotv1.VolumeSnapshot:
+		return o.Namespace, o.Name
+	case *snapshotv1.VolumeSnapshotContent:
+		return o.Spec.VolumeSnapshotRef.Namespace, o.Spec.VolumeSnapshotRef.Name
+	case *unstructured.Unstructured:
+		if o.GetKind() == kindGroup {
+			return o.GetNamespace(), o.GetName()
+		}
+		namespace, _, _ = unstructured.NestedString(o.Object, "spec", "volumeGroupSnapshotRef", "namespace")
+		name, _, _ = unstructured.NestedString(o.Object, "spec", "volumeGroupSnapshotRef", "name")
+	}
+	return namespace, name
 }
 
 // follow calls do whenever an object of a kind that is one of ours is added,

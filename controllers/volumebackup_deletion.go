@@ -43,8 +43,15 @@ func (r *VolumeBackupReconciler) delete(ctx context.Context, s *backupScope) out
 			waiting = append(waiting, made[i].Name)
 		}
 	}
+	groups, err := r.letGroupsGo(ctx, s)
+	if err != nil {
+		return again(err)
+	}
 	if len(waiting) > 0 {
-		return r.awaitGone(s, waiting)
+		return r.awaitGone(s, "VolumeSnapshot", waiting)
+	}
+	if len(groups) > 0 {
+		return r.awaitGone(s, kindGroup, groups)
 	}
 	base := s.DeepCopy()
 	controllerutil.RemoveFinalizer(s.VolumeBackup, v1alpha1.FinalizerVolumeBackup)
@@ -80,15 +87,23 @@ func (r *VolumeBackupReconciler) liveSnapshotsOf(ctx context.Context, s *backupS
 func (r *VolumeBackupReconciler) letGo(ctx context.Context, s *backupScope, snap *snapshotv1.VolumeSnapshot) (gone bool, err error) {
 	if s.Spec.DeletionPolicy == v1alpha1.DeletionRetain && s.names(snap.Name) {
 		base := snap.DeepCopy()
-		delete(snap.Labels, v1alpha1.LabelBackup)
-		delete(snap.Labels, v1alpha1.LabelBackupUID)
-		delete(snap.Annotations, annotationBackup)
+		unbind(snap)
 		return true, client.IgnoreNotFound(r.Patch(ctx, snap, client.MergeFrom(base)))
 	}
-	if !snap.DeletionTimestamp.IsZero() {
+	if !snap.DeletionTimestamp.IsZero() || groupOf(snap) != nil {
 		return false, nil
 	}
 	return false, client.IgnoreNotFound(r.Delete(ctx, snap, client.Preconditions{UID: &snap.UID}))
+}
+
+// unbind takes from an object all that makes it the backup's.
+func unbind(obj client.Object) {
+	marks, notes := obj.GetLabels(), obj.GetAnnotations()
+	delete(marks, v1alpha1.LabelBackup)
+	delete(marks, v1alpha1.LabelBackupUID)
+	delete(notes, annotationBackup)
+	obj.SetLabels(marks)
+	obj.SetAnnotations(notes)
 }
 
 func (s *backupScope) names(snap string) bool {
@@ -102,15 +117,15 @@ func (s *backupScope) names(snap string) bool {
 
 // awaitGone says what the deletion waits for. The end of a snapshot brings the
 // backup here again.
-func (r *VolumeBackupReconciler) awaitGone(s *backupScope, waiting []string) outcome {
-	message := "waits until these VolumeSnapshots are deleted: " + strings.Join(waiting, ", ")
+func (r *VolumeBackupReconciler) awaitGone(s *backupScope, kind string, waiting []string) outcome {
+	message := fmt.Sprintf("waits until these %ss are deleted: %s", kind, strings.Join(waiting, ", "))
 	working(s.VolumeBackup, v1alpha1.ReasonDeleting, "%s", message)
 	left := s.DeletionTimestamp.Add(stuckAfter).Sub(r.Clock.Now())
 	if left > 0 {
 		meta.RemoveStatusCondition(&s.Status.Conditions, v1alpha1.ConditionStalled)
 		return waitFor(left)
 	}
-	mend := fmt.Sprintf("kubectl describe volumesnapshot -n %s %s says what holds them", s.Namespace, waiting[0])
+	mend := fmt.Sprintf("kubectl describe %s -n %s %s says what holds them", strings.ToLower(kind), s.Namespace, waiting[0])
 	setCondition(s.VolumeBackup, v1alpha1.ConditionStalled, true, v1alpha1.ReasonDeletionStuck, "%s: %s", message, mend)
 	return waitFor(stuckAfter)
 }

@@ -27,9 +27,14 @@ type plan struct {
 	method      v1alpha1.QuiesceMethod
 	targets     []hooks.Target
 	volumes     []v1alpha1.VolumeStatus
-	timeout     time.Duration
-	onFailure   v1alpha1.OnFailure
-	warnings    []hooks.Warning
+	// handles are what the drivers call the volumes, by their claims.
+	handles map[string]string
+	// groupClass is the class of the group that the volumes are cut in, empty
+	// where each is cut alone.
+	groupClass string
+	timeout    time.Duration
+	onFailure  v1alpha1.OnFailure
+	warnings   []hooks.Warning
 	// containers that the hooks run in, by their pods: what the runtime calls
 	// them, which changes when they are started anew.
 	containers map[types.UID]string
@@ -57,7 +62,7 @@ func (r *VolumeBackupReconciler) prepare(ctx context.Context, b *v1alpha1.Volume
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{application: app.uid, onFailure: v1alpha1.OnFailureFail, containers: map[types.UID]string{}}
+	p := &plan{application: app.uid, onFailure: v1alpha1.OnFailureFail, containers: map[types.UID]string{}, handles: map[string]string{}}
 	if b.Spec.Quiesce != nil && b.Spec.Quiesce.OnFailure != "" {
 		p.onFailure = b.Spec.Quiesce.OnFailure
 	}
@@ -65,7 +70,10 @@ func (r *VolumeBackupReconciler) prepare(ctx context.Context, b *v1alpha1.Volume
 	if err != nil {
 		return nil, err
 	}
-	if p.volumes, err = r.findVolumes(ctx, b, claims); err != nil {
+	if err := r.findVolumes(ctx, b, claims, p); err != nil {
+		return nil, err
+	}
+	if err := r.planGroup(ctx, b, p); err != nil {
 		return nil, err
 	}
 	p.mounters = mounters(app.all, claims)
@@ -226,26 +234,26 @@ func standsFor(app *application, one, other *corev1.Pod) bool {
 
 // findVolumes checks each claim: it is bound, to a CSI volume, whose driver
 // has a snapshot class.
-func (r *VolumeBackupReconciler) findVolumes(ctx context.Context, b *v1alpha1.VolumeBackup, claims []string) ([]v1alpha1.VolumeStatus, error) {
+func (r *VolumeBackupReconciler) findVolumes(ctx context.Context, b *v1alpha1.VolumeBackup, claims []string, p *plan) error {
 	var classes snapshotv1.VolumeSnapshotClassList
 	if err := r.Live.List(ctx, &classes); err != nil {
-		return nil, err
+		return err
 	}
-	volumes := make([]v1alpha1.VolumeStatus, 0, len(claims))
 	for _, claim := range claims {
 		pv, err := r.boundVolume(ctx, b, claim)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		class, err := snapshot.ChooseClass(classes.Items, pv.Spec.CSI.Driver, ptr.Deref(b.Spec.VolumeSnapshotClassName, ""))
-		if err != nil {
-			return nil, err
+		if err != nil && b.Spec.VolumeGroupSnapshotClassName == nil {
+			return err
 		}
-		volumes = append(volumes, v1alpha1.VolumeStatus{
+		p.handles[claim] = pv.Spec.CSI.VolumeHandle
+		p.volumes = append(p.volumes, v1alpha1.VolumeStatus{
 			ClaimName: claim, VolumeName: pv.Name, Driver: pv.Spec.CSI.Driver, VolumeSnapshotClassName: class,
 		})
 	}
-	return volumes, nil
+	return nil
 }
 
 func (r *VolumeBackupReconciler) boundVolume(ctx context.Context, b *v1alpha1.VolumeBackup, claim string) (*corev1.PersistentVolume, error) {

@@ -21,6 +21,11 @@ func (r *VolumeBackupReconciler) awaitReady(ctx context.Context, s *backupScope)
 	if left <= 0 {
 		from = r.Live // what is given up is known for sure: the cache may be late
 	}
+	if s.grouped() {
+		if out, waits := r.awaitMembers(ctx, s, left); waits {
+			return out
+		}
+	}
 	observed, err := r.observe(ctx, from, s)
 	if err != nil {
 		return again(err)
@@ -36,11 +41,30 @@ func (r *VolumeBackupReconciler) awaitReady(ctx context.Context, s *backupScope)
 	if lost, err := r.lost(ctx, s, progress.Missing); err != nil {
 		return again(err)
 	} else if len(lost) > 0 {
-		message := fmt.Sprintf("the snapshot(s) of %s were deleted before they were ready; those of the other volumes are kept", strings.Join(lost, ", "))
-		setCondition(s.VolumeBackup, v1alpha1.ConditionSnapshotsReady, false, v1alpha1.ReasonSnapshotLost, "%s", message)
-		return r.fail(ctx, s, v1alpha1.ReasonSnapshotLost, message)
+		return r.snapshotsLost(ctx, s, fmt.Sprintf("the snapshot(s) of %s were deleted before they were ready; those of the other volumes are kept", strings.Join(lost, ", ")))
 	}
 	return r.notReady(ctx, s, progress, left)
+}
+
+// awaitMembers waits until the snapshots of a group are there. waits is false
+// once they are.
+func (r *VolumeBackupReconciler) awaitMembers(ctx context.Context, s *backupScope, left time.Duration) (out outcome, waits bool) {
+	all, lost, err := r.adopt(ctx, s)
+	switch {
+	case err != nil:
+		return again(err), true
+	case lost:
+		return r.snapshotsLost(ctx, s, fmt.Sprintf("%s %s was deleted before its snapshots were ready", kindGroup, s.group())), true
+	case !all && left > 0:
+		working(s.VolumeBackup, v1alpha1.ReasonNotReady, "waits until the snapshot controller has made the snapshots of %s %s; the application runs", kindGroup, s.group())
+		return waitFor(min(left, membersDelay)), true
+	}
+	return outcome{}, false
+}
+
+func (r *VolumeBackupReconciler) snapshotsLost(ctx context.Context, s *backupScope, message string) outcome {
+	setCondition(s.VolumeBackup, v1alpha1.ConditionSnapshotsReady, false, v1alpha1.ReasonSnapshotLost, "%s", message)
+	return r.fail(ctx, s, v1alpha1.ReasonSnapshotLost, message)
 }
 
 func (r *VolumeBackupReconciler) notReady(ctx context.Context, s *backupScope, progress snapshot.Progress, left time.Duration) outcome {
@@ -64,8 +88,8 @@ func (r *VolumeBackupReconciler) lost(ctx context.Context, s *backupScope, missi
 	var lost []string
 	for _, v := range s.Status.Volumes {
 		for _, claim := range missing {
-			if v.ClaimName != claim {
-				continue
+			if v.ClaimName != claim || v.SnapshotName == "" {
+				continue // one of a group that isn't made yet can't be lost
 			}
 			var snap snapshotv1.VolumeSnapshot
 			err := r.Live.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: v.SnapshotName}, &snap)

@@ -211,13 +211,31 @@ func (r *VolumeBackupReconciler) discardStrays(ctx context.Context, s *backupSco
 	}
 	for i := range made {
 		snap := &made[i]
-		if wanted[snap.Name] || !snap.DeletionTimestamp.IsZero() {
-			continue
+		if wanted[snap.Name] || !snap.DeletionTimestamp.IsZero() || groupOf(snap) != nil {
+			continue // a group's snapshots go with it
 		}
 		if err := r.Delete(ctx, snap, client.Preconditions{UID: &snap.UID}); client.IgnoreNotFound(err) != nil {
 			return err
 		}
-		record(r.Events, s.VolumeBackup, eventLateCutDiscarded(snap.Name))
+		record(r.Events, s.VolumeBackup, eventLateCutDiscarded("VolumeSnapshot", snap.Name))
+	}
+	return r.discardGroups(ctx, s)
+}
+
+func (r *VolumeBackupReconciler) discardGroups(ctx context.Context, s *backupScope) error {
+	groups, err := r.groupsOf(ctx, r.Cache, s)
+	if err != nil {
+		return err
+	}
+	for i := range groups {
+		if groups[i].GetName() == s.group() {
+			continue
+		}
+		if deleted, err := r.deleteGroup(ctx, s, &groups[i]); err != nil {
+			return err
+		} else if deleted {
+			record(r.Events, s.VolumeBackup, eventLateCutDiscarded(kindGroup, groups[i].GetName()))
+		}
 	}
 	return nil
 }

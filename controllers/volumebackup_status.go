@@ -19,6 +19,9 @@ import (
 type backupScope struct {
 	*v1alpha1.VolumeBackup
 	written *v1alpha1.VolumeBackup
+	// lookAgain is when this reconcile wants to be followed by another at the
+	// latest, 0 where that depends on the step alone.
+	lookAgain time.Duration
 }
 
 func newBackupScope(b *v1alpha1.VolumeBackup) *backupScope {

@@ -51,6 +51,12 @@ func (r *VolumeBackupReconciler) run(ctx context.Context, s *backupScope, p *pla
 		return t
 	}
 	defer watch.stop()
+	if s.grouped() {
+		if err := r.labelClaims(ctx, s); err != nil {
+			t.err, t.releases = err, nothingFrozen(p)
+			return t
+		}
+	}
 	left := r.timeLeft(s, p)
 	if left <= reserve(p.timeout) {
 		t.err, t.releases = errHeldUp, nothingFrozen(p)
@@ -72,7 +78,7 @@ func (r *VolumeBackupReconciler) run(ctx context.Context, s *backupScope, p *pla
 	t.firstHeldAt = quiet.FirstHeldAt() // some of the pods may have been frozen all the same
 	if t.err = err; err == nil {
 		t.heldAt = quiet.HeldAt()
-		t.err = r.cut(budget, s, watch, quiet.Lost(), t)
+		t.err = r.cut(budget, s, p, watch, quiet.Lost(), t)
 	}
 	r.thaw(ctx, quiet, t)
 	if t.err == nil {

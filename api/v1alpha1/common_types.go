@@ -72,8 +72,11 @@ const (
 	LabelApplication = "lull.dev/application"
 	LabelClaim       = "lull.dev/claim"
 	LabelManagedBy   = "app.kubernetes.io/managed-by"
-	LabelRestore     = "lull.dev/restore"
-	LabelRestoreUID  = "lull.dev/restore-uid"
+	// LabelGroup is on claims that are, or were, cut as a group: the name of
+	// its newest VolumeGroupSnapshot.
+	LabelGroup      = "lull.dev/group"
+	LabelRestore    = "lull.dev/restore"
+	LabelRestoreUID = "lull.dev/restore-uid"
 	// LabelPrevious marks the claims and volumes that a restore replaced and
 	// keeps.
 	LabelPrevious = "lull.dev/previous"

@@ -42,6 +42,8 @@ type VolumeBackupList struct {
 }
 
 // VolumeBackupSpec says what to back up and how.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.volumeSnapshotClassName) || !has(self.volumeGroupSnapshotClassName)",message="write one of volumeSnapshotClassName and volumeGroupSnapshotClassName: volumes are cut one by one, or as a group"
 type VolumeBackupSpec struct {
 	// ApplicationRef names what to back up, in the backup's own namespace.
 	ApplicationRef ApplicationReference `json:"applicationRef"`
@@ -63,6 +65,16 @@ type VolumeBackupSpec struct {
 	// +kubebuilder:validation:MaxLength=253
 	// +optional
 	VolumeSnapshotClassName *string `json:"volumeSnapshotClassName,omitempty"`
+
+	// VolumeGroupSnapshotClassName is the class of a group of snapshots, that
+	// all volumes are cut in at once: all have to be of its driver. Default:
+	// the driver's default class, where several volumes of one driver are
+	// backed up and no VolumeSnapshotClassName is written; else none, and each
+	// volume is cut by a snapshot of its own.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	VolumeGroupSnapshotClassName *string `json:"volumeGroupSnapshotClassName,omitempty"`
 
 	// Attempts is how often a quiesce that was not proven is tried, 1 to 10.
 	// +kubebuilder:default=3
@@ -295,6 +307,10 @@ type QuiesceStatus struct {
 	// ThawTriedAt is when the last of those rounds began.
 	// +optional
 	ThawTriedAt *metav1.MicroTime `json:"thawTriedAt,omitempty"`
+	// GroupSnapshotName is the VolumeGroupSnapshot that cuts the volumes, where
+	// they are cut as a group.
+	// +optional
+	GroupSnapshotName string `json:"groupSnapshotName,omitempty"`
 	// Failure is why this attempt was given up.
 	// +optional
 	Failure string `json:"failure,omitempty"`
@@ -330,10 +346,12 @@ type VolumeStatus struct {
 	// Driver is the CSI driver of the volume.
 	// +optional
 	Driver string `json:"driver,omitempty"`
-	// VolumeSnapshotClassName is the class of the snapshot.
+	// VolumeSnapshotClassName is the class of the snapshot, empty for one of a
+	// group.
 	// +optional
 	VolumeSnapshotClassName string `json:"volumeSnapshotClassName,omitempty"`
-	// SnapshotName is the VolumeSnapshot.
+	// SnapshotName is the VolumeSnapshot. Of a group it is known a moment after
+	// the cut.
 	// +optional
 	SnapshotName string `json:"snapshotName,omitempty"`
 	// ContentName is the VolumeSnapshotContent.

@@ -31,6 +31,8 @@ type bench struct {
 	app       fixture.Application
 	// class of the snapshots, nil for the default.
 	class *string
+	// grouped: several volumes are to be cut as a group.
+	grouped bool
 }
 
 // slowStorage makes a class of the test driver that takes its time to cut.
@@ -48,6 +50,22 @@ func (b *bench) slowStorage(ctx context.Context, delay time.Duration) (forget fu
 			fmt.Fprintln(os.Stderr, "bench:", err)
 		}
 		b.class = nil
+	}, nil
+}
+
+// groups makes a class by which several volumes are cut as a group.
+func (b *bench) groups(ctx context.Context) (forget func(), err error) {
+	class := fixture.GroupClass("disk.csi.lull.dev", nil)
+	class.SetAnnotations(map[string]string{"groupsnapshot.storage.kubernetes.io/is-default-class": "true"})
+	if err := b.Create(ctx, class); err != nil {
+		return nil, err
+	}
+	b.grouped = true
+	return func() {
+		if err := b.Delete(context.WithoutCancel(ctx), class); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+		}
+		b.grouped = false
 	}, nil
 }
 
@@ -142,6 +160,9 @@ func (b *bench) backup(ctx context.Context, n int) (freeze, error) {
 		return freeze{}, fmt.Errorf("backup %s: %s", vb.Name, vb.Status.Message)
 	}
 	q := vb.Status.Quiesce
+	if group := q.GroupSnapshotName != ""; group != (b.grouped && n > 1) {
+		return freeze{}, fmt.Errorf("backup %s was cut as a group: %t", vb.Name, group)
+	}
 	return freeze{
 		frozen:  q.FrozenFor.Duration,
 		hold:    q.FrozenAt.Sub(q.StartedAt.Time),

@@ -88,31 +88,46 @@ func (b *bench) measure(ctx context.Context, o options) (lines []line, err error
 }
 
 // measureFreezes measures with storage that cuts at once, where all that counts
-// is the work around it, and with storage that takes its time, as disks in a
+// is the work around it: of several volumes as a group, and one by one as where
+// the driver has no groups. Then with storage that takes its time, as disks in a
 // cloud do.
-func (b *bench) measureFreezes(ctx context.Context, o options) ([]line, error) {
+func (b *bench) measureFreezes(ctx context.Context, o options) (lines []line, err error) {
 	if err := b.start(ctx, slices.Max(sizes)); err != nil {
 		return nil, err
 	}
-	figures, err := b.freezes(ctx, o.rounds)
+	for _, storage := range []struct {
+		name, title string
+		set         func(context.Context) (forget func(), err error)
+	}{
+		{"freeze", "storage that cuts at once, several volumes as a group", b.groups},
+		{"freeze-no-group", "storage that cuts at once, each volume by itself", nil},
+		{"freeze-slow-cut", fmt.Sprintf("storage that takes %s to cut, each volume by itself", o.cutDelay),
+			func(ctx context.Context) (func(), error) { return b.slowStorage(ctx, o.cutDelay) }},
+	} {
+		if storage.name == "freeze-slow-cut" && o.cutDelay == 0 {
+			continue
+		}
+		figures, err := b.freezesOn(ctx, storage.set, o.rounds)
+		if err != nil {
+			return lines, fmt.Errorf("%s: %w", storage.title, err)
+		}
+		printFreezes(os.Stdout, storage.title, figures, o.rounds)
+		lines = append(lines, freezeLines(storage.name, figures, o.rounds)...)
+	}
+	return lines, nil
+}
+
+// freezesOn takes the figures on storage that is set up for them.
+func (b *bench) freezesOn(ctx context.Context, set func(context.Context) (forget func(), err error), rounds int) ([]figures, error) {
+	if set == nil {
+		return b.freezes(ctx, rounds)
+	}
+	forget, err := set(ctx)
 	if err != nil {
 		return nil, err
 	}
-	printFreezes(os.Stdout, "storage that cuts at once", figures, o.rounds)
-	lines := freezeLines("freeze", figures, o.rounds)
-	if o.cutDelay == 0 {
-		return lines, nil
-	}
-	forget, err := b.slowStorage(ctx, o.cutDelay)
-	if err != nil {
-		return lines, err
-	}
 	defer forget()
-	if figures, err = b.freezes(ctx, o.rounds); err != nil {
-		return lines, err
-	}
-	printFreezes(os.Stdout, fmt.Sprintf("storage that takes %s to cut", o.cutDelay), figures, o.rounds)
-	return append(lines, freezeLines("freeze-slow-cut", figures, o.rounds)...), nil
+	return b.freezes(ctx, rounds)
 }
 
 func (b *bench) measureIdle(ctx context.Context, _ options) ([]line, error) {

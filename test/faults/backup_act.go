@@ -106,8 +106,12 @@ func (r *backupAct) refresh(ctx context.Context) {
 func (r *backupAct) leave(ctx context.Context) {
 	retains := map[string]bool{}
 	for _, b := range r.backups() {
+		kept := b.Spec.DeletionPolicy == v1alpha1.DeletionRetain && ended(b)
 		for _, v := range b.Status.Volumes {
-			retains[v.SnapshotName] = b.Spec.DeletionPolicy == v1alpha1.DeletionRetain && ended(b)
+			retains[v.SnapshotName] = kept
+		}
+		if q := b.Status.Quiesce; q != nil {
+			retains[q.GroupSnapshotName] = kept
 		}
 		if err := r.g.Delete(ctx, b); client.IgnoreNotFound(err) != nil {
 			r.broke("%v", err)
@@ -137,11 +141,11 @@ func (r *backupAct) leave(ctx context.Context) {
 func (r *backupAct) awaitNothingLeft(ctx context.Context, retains map[string]bool) {
 	err := poll(ctx, goneLimit, "nothing is left of it", func(ctx context.Context) (string, error) {
 		snapshots, contents, err := r.g.left(ctx)
-		err = errors.Join(err, r.unstick(ctx))
-		var left []string
+		left, groupErr := r.groupsLeft(ctx, retains)
+		err = errors.Join(err, groupErr, r.unstick(ctx))
 		for i := range snapshots {
 			s := &snapshots[i]
-			if retains[s.Name] && s.Labels[v1alpha1.LabelBackup] == "" {
+			if retains[s.Name] && s.Labels[v1alpha1.LabelBackup] == "" && len(s.OwnerReferences) == 0 {
 				err = errors.Join(err, client.IgnoreNotFound(r.g.Delete(ctx, s)))
 			}
 			left = append(left, "snapshot "+s.Name)
@@ -369,7 +373,8 @@ func (r *backupAct) checkStrays(ctx context.Context, b *v1alpha1.VolumeBackup) {
 				return s.Name, err
 			}
 		}
-		return "", err
+		group, groupErr := r.strayGroup(ctx, b)
+		return group, errors.Join(err, groupErr)
 	})
 	if err != nil {
 		r.violates("%s: %v", b.Name, err)

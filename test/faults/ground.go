@@ -215,11 +215,7 @@ func (g *ground) aClass(ctx context.Context, faults ...string) (string, error) {
 	class := &snapshotv1.VolumeSnapshotClass{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: g.namespace + "-"},
 		Driver:     standard.Driver, DeletionPolicy: standard.DeletionPolicy,
-		// The rounds of a ground share its volumes, and each counts its own.
-		Parameters: map[string]string{"counter": rand.Text()},
-	}
-	for i := 0; i+1 < len(faults); i += 2 {
-		class.Parameters[faults[i]] = faults[i+1]
+		Parameters: parameters(faults),
 	}
 	if err := g.Create(ctx, class); err != nil {
 		return "", err
@@ -228,6 +224,16 @@ func (g *ground) aClass(ctx context.Context, faults ...string) (string, error) {
 	defer g.mu.Unlock()
 	g.made = append(g.made, class)
 	return class.Name, nil
+}
+
+// parameters are those of a class with faults. The rounds of a ground share its
+// volumes, and each counts its own.
+func parameters(faults []string) map[string]string {
+	set := map[string]string{"counter": rand.Text()}
+	for i := 0; i+1 < len(faults); i += 2 {
+		set[faults[i]] = faults[i+1]
+	}
+	return set
 }
 
 // clear ends a round: what it made beside its story goes.

@@ -27,6 +27,7 @@ var refused = []struct{ name, spec, says string }{
 	{"a claim in include and exclude", `{applicationRef: {name: mysql}, volumes: {include: [a, b], exclude: [b]}}`, "a claim stands in both include and exclude: remove it from one of them"},
 	{"a claim twice", `{applicationRef: {name: mysql}, volumes: {include: [a, a]}}`, "Duplicate value"},
 	{"an empty claim", `{applicationRef: {name: mysql}, volumes: {include: [""]}}`, "spec.volumes.include[0]"},
+	{"a class of snapshots and one of groups", `{applicationRef: {name: mysql}, volumeSnapshotClassName: one, volumeGroupSnapshotClassName: together}`, "write one of volumeSnapshotClassName and volumeGroupSnapshotClassName"},
 	{"a recipe and a hold", `{applicationRef: {name: mysql}, quiesce: {recipe: mariadb, hold: {command: [x]}}}`, "write one of recipe, hold, or the pair pre and post"},
 	{"a recipe and hooks", `{applicationRef: {name: mysql}, quiesce: {recipe: mariadb, pre: {command: [x]}, post: {command: [x]}}}`, "write one of recipe, hold, or the pair pre and post"},
 	{"a hold and hooks", `{applicationRef: {name: mysql}, quiesce: {hold: {command: [x]}, pre: {command: [x]}, post: {command: [x]}}}`, "write one of recipe, hold, or the pair pre and post"},

@@ -70,6 +70,10 @@ func TestWhatCantBeBackedUpFailsBeforeAnythingIsFrozen(t *testing.T) {
 			w.anApplication("data")
 			return w.aBackup(w.held, func(s *v1alpha1.VolumeBackupSpec) { s.VolumeSnapshotClassName = ptr.To("fast") })
 		}, v1alpha1.ReasonNoSnapshotClass, []string{`there is no VolumeSnapshotClass "fast"`}},
+		{"a cluster without groups", func(w *world) *v1alpha1.VolumeBackup {
+			w.anApplication("data")
+			return w.aBackup(w.held, func(s *v1alpha1.VolumeBackupSpec) { s.VolumeGroupSnapshotClassName = ptr.To("together") })
+		}, v1alpha1.ReasonNoSnapshotClass, []string{"this cluster doesn't serve VolumeGroupSnapshot", "leave out spec.volumeGroupSnapshotClassName"}},
 		{"a class of another driver", func(w *world) *v1alpha1.VolumeBackup {
 			w.anApplication("data")
 			w.class(w.namespace+"-other", "other."+w.driver, false)

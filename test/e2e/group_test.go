@@ -1,0 +1,162 @@
+package e2e
+
+import (
+	"context"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/test/fixture"
+)
+
+var _ = Describe("a group of volumes", Label("driver"), func() {
+	It("is cut at one instant, restored volume by volume, and goes with its backup", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data", "log", "index"))
+		write(ctx, app, "before", "/data/mark", "/log/mark", "/index/mark")
+		backup := theBackup(ctx, aBackup(ctx, app, hold(holdStill), ofGroupClass(aGroupClass(ctx))))
+		Expect(backup).To(be(v1alpha1.Proven, v1alpha1.MethodHold))
+		group := backup.Status.Quiesce.GroupSnapshotName
+		Expect(groupsIn(ctx)).To(ConsistOf(group))
+		for _, v := range backup.Status.Volumes {
+			Expect(v).To(And(HaveField("ReadyToUse", true), HaveField("SnapshotName", Not(BeEmpty())), HaveField("ContentName", Not(BeEmpty()))))
+			Expect(v.CreationTime).To(Equal(backup.Status.Volumes[0].CreationTime))
+			Expect(theClaim(ctx, v.ClaimName).Labels).To(HaveKeyWithValue(v1alpha1.LabelGroup, group))
+		}
+
+		By("a restore")
+		write(ctx, app, "after", "/data/mark", "/log/mark", "/index/mark")
+		Expect(theRestore(ctx, aRestore(ctx, backup, v1alpha1.StrategyRepoint))).To(beRestoredBy(v1alpha1.StrategyRepoint))
+		for _, file := range []string{"/data/mark", "/log/mark", "/index/mark"} {
+			Expect(read(ctx, app, file)).To(Equal([]string{"before"}))
+		}
+
+		By("another backup, of the volumes that it has now")
+		again := theBackup(ctx, aBackup(ctx, app, hold(holdStill), ofGroupClass(aGroupClass(ctx))))
+		Expect(again).To(be(v1alpha1.Proven, v1alpha1.MethodHold))
+		Expect(again.Status.Quiesce.Attempt).To(BeEquivalentTo(1))
+
+		By("their deletion")
+		Expect(cluster.Delete(ctx, backup)).To(Succeed())
+		Expect(cluster.Delete(ctx, again)).To(Succeed())
+		nothingIsLeft(ctx)
+	})
+
+	It("is kept without its backup, where that is asked for", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data", "log"))
+		backup := theBackup(ctx, aBackup(ctx, app, retained, ofGroupClass(aGroupClass(ctx))))
+		Expect(cluster.Delete(ctx, backup)).To(Succeed())
+		gone(ctx, backup)
+		groups, _, err := cluster.Groups(ctx, namespace)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(groups).To(HaveLen(1))
+		group := &groups[0]
+		Expect(group.GetName()).To(Equal(backup.Status.Quiesce.GroupSnapshotName))
+		Expect(group.GetDeletionTimestamp()).To(BeNil())
+		Expect(group.GetLabels()).NotTo(HaveKey(v1alpha1.LabelBackupUID))
+		Expect(snapshotsIn(ctx)).To(HaveEach(HaveField("Labels", Not(HaveKey(v1alpha1.LabelBackupUID)))))
+		Expect(snapshotsIn(ctx)).To(HaveLen(2))
+		Expect(cluster.Delete(ctx, group)).To(Succeed())
+		nothingIsLeft(ctx)
+	})
+
+	It("is cut too late: the application is thawed in time, the late cut is discarded", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data", "log"))
+		b := aBackup(ctx, app, hold(holdStill), timeout(4*time.Second), ofGroupClass(aGroupClass(ctx, "cutDelay", "8s", "times", "1")))
+		Eventually(ctx, func() *v1alpha1.QuiesceStatus { return now(ctx, b).Status.Quiesce }).Should(HaveField("Failure", Not(BeEmpty())))
+		q := now(ctx, b).Status.Quiesce
+		Expect(q.ThawedAt.Time).To(BeTemporally("<=", q.Deadline.Time))
+
+		backup := theBackup(ctx, b)
+		Expect(backup).To(be(v1alpha1.Proven, v1alpha1.MethodHold))
+		Expect(backup.Status.Quiesce.Attempt).To(BeEquivalentTo(2))
+		Eventually(ctx, groupsIn).Should(ConsistOf(backup.Status.Quiesce.GroupSnapshotName))
+		Eventually(ctx, contentsOf).Should(HaveLen(2))
+		Expect(cluster.Delete(ctx, backup)).To(Succeed())
+		nothingIsLeft(ctx)
+	})
+
+	It("can't be cut: the backup fails with the driver's words", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data", "log"))
+		backup := theBackup(ctx, aBackup(ctx, app, attempts(2), hold(holdStill), ofGroupClass(aGroupClass(ctx, "error", "Internal"))))
+		Expect(backup).To(haveFailed("QuiesceFailed", "after 2 attempt(s)", "code = Internal"))
+		nothingIsLeft(ctx)
+	})
+
+	It("is asked for by a class that can't be", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data", "log"))
+		Expect(theBackup(ctx, aBackup(ctx, app, ofGroupClass("nothing")))).To(haveFailed("NoSnapshotClass", `there is no VolumeGroupSnapshotClass "nothing"`, "leave out spec.volumeGroupSnapshotClassName"))
+		other := aGroupClassOf(ctx, "other.csi.example.com")
+		Expect(theBackup(ctx, aBackup(ctx, app, ofGroupClass(other)))).To(haveFailed("SnapshotClassMismatch", "other.csi.example.com", testDriver))
+		nothingIsLeft(ctx)
+	})
+
+	It("is what several volumes are cut as by default, where the driver has a default class, and one by one after that failed", Serial, func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data", "log"))
+		class := fixture.GroupClass(testDriver, map[string]string{"error": "Internal", "times": "1"})
+		class.SetAnnotations(map[string]string{"groupsnapshot.storage.kubernetes.io/is-default-class": "true"})
+		created(ctx, class)
+
+		backup := theBackup(ctx, aBackup(ctx, app, hold(holdStill)))
+		Expect(backup).To(be(v1alpha1.Proven, v1alpha1.MethodHold))
+		Expect(backup.Status.Quiesce).To(And(HaveField("Attempt", BeEquivalentTo(2)), HaveField("GroupSnapshotName", BeEmpty())))
+
+		next := theBackup(ctx, aBackup(ctx, app, hold(holdStill)))
+		Expect(next).To(be(v1alpha1.Proven, v1alpha1.MethodHold))
+		Expect(next.Status.Quiesce).To(And(HaveField("Attempt", BeEquivalentTo(1)), HaveField("GroupSnapshotName", Not(BeEmpty()))))
+	})
+})
+
+func ofGroupClass(name string) func(*v1alpha1.VolumeBackupSpec) {
+	return func(s *v1alpha1.VolumeBackupSpec) { s.VolumeGroupSnapshotClassName = &name }
+}
+
+// aGroupClass is a class of groups of the test driver with these parameters.
+func aGroupClass(ctx context.Context, parameters ...string) string {
+	GinkgoHelper()
+	return aGroupClassOf(ctx, testDriver, parameters...)
+}
+
+func aGroupClassOf(ctx context.Context, driver string, parameters ...string) string {
+	GinkgoHelper()
+	set := map[string]string{}
+	for i := 0; i < len(parameters); i += 2 {
+		set[parameters[i]] = parameters[i+1]
+	}
+	return created(ctx, fixture.GroupClass(driver, set))
+}
+
+// created is the name of a class that is deleted when nothing needs it any more.
+func created(ctx context.Context, class *unstructured.Unstructured) string {
+	GinkgoHelper()
+	Expect(cluster.Create(ctx, class)).To(Succeed())
+	DeferCleanup(func(ctx SpecContext) {
+		Expect(cluster.DeleteAllOf(ctx, &v1alpha1.VolumeBackup{}, client.InNamespace(namespace))).To(Succeed())
+		nothingIsLeft(ctx)
+		Expect(cluster.Delete(ctx, class)).To(Succeed())
+	})
+	return class.GetName()
+}
+
+// groupsIn are the names of the groups in the spec's namespace.
+func groupsIn(ctx context.Context) (names []string, err error) {
+	groups, _, err := cluster.Groups(ctx, namespace)
+	for i := range groups {
+		names = append(names, groups[i].GetName())
+	}
+	return names, err
+}
+
+// nothingIsLeft waits until there is neither a snapshot nor a group.
+func nothingIsLeft(ctx context.Context) {
+	GinkgoHelper()
+	Eventually(ctx, func() ([]unstructured.Unstructured, error) {
+		groups, contents, err := cluster.Groups(ctx, namespace)
+		return append(groups, contents...), err
+	}).Should(BeEmpty())
+	Eventually(ctx, snapshotsIn).Should(BeEmpty())
+	Eventually(ctx, contentsOf).Should(BeEmpty())
+}
