@@ -34,15 +34,27 @@ const (
 )
 
 // groupsIn is the version of snapshots of groups that the cluster serves, empty
-// where it serves none that is understood.
+// where it serves none that is understood, or only some of its kinds.
 func groupsIn(mapper meta.RESTMapper) (version string, err error) {
-	mapping, err := mapper.RESTMapping(schema.GroupKind{Group: snapshot.GroupAPI, Kind: kindGroup}, snapshot.GroupVersions...)
-	if meta.IsNoMatchError(err) {
-		return "", nil
-	} else if err != nil {
-		return "", err
+	for _, version := range snapshot.GroupVersions {
+		served, err := servesGroups(mapper, version)
+		if served || err != nil {
+			return version, err
+		}
 	}
-	return mapping.GroupVersionKind.Version, nil
+	return "", nil
+}
+
+func servesGroups(mapper meta.RESTMapper, version string) (bool, error) {
+	for _, kind := range []string{kindGroup, kindGroupContent, kindGroupClass} {
+		_, err := mapper.RESTMapping(schema.GroupKind{Group: snapshot.GroupAPI, Kind: kind}, version)
+		if meta.IsNoMatchError(err) {
+			return false, nil
+		} else if err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // groupObject is an object of that API. It is read as what the cluster serves:
