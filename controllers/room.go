@@ -28,21 +28,21 @@ func newRoom(perDriver int64) *room {
 	return &room{perDriver: perDriver, drivers: map[string]*semaphore.Weighted{}, busy: map[types.UID]bool{}}
 }
 
-// occupy marks pods as being quieted. It is false, and marks none, where one
-// is already.
-func (r *room) occupy(pods []types.UID) (leave func(), ok bool) {
+// occupy marks pods, or claims, as being an attempt's. It is false, and marks
+// none, where one is another's already.
+func (r *room) occupy(uids []types.UID) (leave func(), ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if slices.ContainsFunc(pods, func(uid types.UID) bool { return r.busy[uid] }) {
+	if slices.ContainsFunc(uids, func(uid types.UID) bool { return r.busy[uid] }) {
 		return nil, false
 	}
-	for _, uid := range pods {
+	for _, uid := range uids {
 		r.busy[uid] = true
 	}
 	return func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		for _, uid := range pods {
+		for _, uid := range uids {
 			delete(r.busy, uid)
 		}
 	}, true

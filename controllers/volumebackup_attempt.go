@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -58,7 +59,7 @@ func (r *VolumeBackupReconciler) attempt(ctx context.Context, s *backupScope, un
 		return again(err)
 	}
 	if !free {
-		working(s.VolumeBackup, v1alpha1.ReasonApplicationBusy, "waits for another backup that quiets the same pods")
+		working(s.VolumeBackup, v1alpha1.ReasonApplicationBusy, "waits for another backup that quiets the same pods, or cuts the same volumes")
 		return waitFor(busyDelay)
 	}
 	defer leavePods()
@@ -104,7 +105,8 @@ func (r *VolumeBackupReconciler) notPrepared(ctx context.Context, s *backupScope
 }
 
 // occupy takes the pods that are to be quieted for this attempt alone: hooks
-// of one backup would thaw the freeze of another. It is not free where an
+// of one backup would thaw the freeze of another. So it does the claims of a
+// group: one label says which group each is of. It is not free where an
 // attempt in this process has them, or one of an earlier manager that isn't
 // thawed yet.
 func (r *VolumeBackupReconciler) occupy(ctx context.Context, s *backupScope, p *plan) (leave func(), free bool, err error) {
@@ -112,7 +114,11 @@ func (r *VolumeBackupReconciler) occupy(ctx context.Context, s *backupScope, p *
 	for _, t := range p.targets {
 		pods = append(pods, t.UID)
 	}
-	leave, free = r.room.occupy(pods)
+	taken := pods
+	if p.groupClass != "" {
+		taken = slices.Concat(pods, p.claimUIDs)
+	}
+	leave, free = r.room.occupy(taken)
 	if !free || len(pods) == 0 {
 		return leave, free, nil
 	}

@@ -109,8 +109,7 @@ func CacheOptions() cache.Options {
 // SetupWithManager registers the reconciler.
 func (r *VolumeBackupReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.room = newRoom(int64(r.Options.MaxSnapshotsInFlight))
-	var err error
-	if r.groups, err = groupsIn(mgr.GetRESTMapper()); err != nil {
+	if err := r.findGroups(context.Background(), mgr.GetRESTMapper()); err != nil {
 		return err
 	}
 	building := ctrl.NewControllerManagedBy(mgr).

@@ -63,7 +63,7 @@ func (r *VolumeBackupReconciler) cut(ctx context.Context, s *backupScope, p *pla
 		case <-lost:
 			return errHoldLost
 		case <-ctx.Done():
-			return fmt.Errorf("the volumes of %s were not cut: %w", strings.Join(progress.Uncut, ", "), context.Cause(ctx))
+			return fmt.Errorf("the volumes of %s were not cut: %w%s", strings.Join(progress.Uncut, ", "), context.Cause(ctx), r.notTakenUp(context.WithoutCancel(ctx), s))
 		}
 	}
 }
@@ -108,20 +108,25 @@ func (r *VolumeBackupReconciler) createSnapshots(ctx context.Context, s *backupS
 // this object alone.
 func (r *VolumeBackupReconciler) createSnapshot(ctx context.Context, s *backupScope, v v1alpha1.VolumeStatus) error {
 	snap := newSnapshot(s.VolumeBackup, v)
-	err := r.Create(ctx, snap)
-	if apierrors.IsAlreadyExists(err) {
-		var there snapshotv1.VolumeSnapshot
-		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(snap), &there); err != nil {
-			return err
-		}
-		if there.Labels[v1alpha1.LabelBackupUID] == string(s.UID) {
-			return nil
-		}
-	}
-	if err != nil {
+	if err := r.foundMade(ctx, s, snap, &snapshotv1.VolumeSnapshot{}, r.Create(ctx, snap)); err != nil {
 		return fmt.Errorf("VolumeSnapshot %s could not be created: %w", snap.Name, err)
 	}
 	return nil
+}
+
+// foundMade is nil where an object could not be created because the backup has
+// it already. It is read into there.
+func (r *VolumeBackupReconciler) foundMade(ctx context.Context, s *backupScope, obj, there client.Object, created error) error {
+	if !apierrors.IsAlreadyExists(created) {
+		return created
+	}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(obj), there); err != nil {
+		return err
+	}
+	if there.GetLabels()[v1alpha1.LabelBackupUID] == string(s.UID) {
+		return nil
+	}
+	return created
 }
 
 // finalizerAsSource is the first thing that the snapshot controller adds to a

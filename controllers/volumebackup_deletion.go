@@ -47,11 +47,15 @@ func (r *VolumeBackupReconciler) delete(ctx context.Context, s *backupScope) out
 	if err != nil {
 		return again(err)
 	}
+	if len(groups) > 0 { // first: it is they that hold their snapshots
+		return r.awaitGone(s, kindGroup, groups)
+	}
+	if len(waiting) > 0 && r.groups == "" && s.grouped() {
+		setCondition(s.VolumeBackup, v1alpha1.ConditionStalled, true, v1alpha1.ReasonDeletionStuck, "%s, and these VolumeSnapshots only go with their group: %s", noGroups, strings.Join(waiting, ", "))
+		return waitFor(stuckAfter)
+	}
 	if len(waiting) > 0 {
 		return r.awaitGone(s, "VolumeSnapshot", waiting)
-	}
-	if len(groups) > 0 {
-		return r.awaitGone(s, kindGroup, groups)
 	}
 	base := s.DeepCopy()
 	controllerutil.RemoveFinalizer(s.VolumeBackup, v1alpha1.FinalizerVolumeBackup)

@@ -15,11 +15,11 @@ func TestGroupsIn(t *testing.T) {
 		want   string
 	}{
 		"nothing":                  {},
-		"the newest":               {served: map[string][]string{"v1": {kindGroup, kindGroupContent, kindGroupClass}, "v1beta2": {kindGroup, kindGroupContent, kindGroupClass}}, want: "v1"},
-		"one that is older":        {served: map[string][]string{"v1beta2": {kindGroup, kindGroupContent, kindGroupClass}}, want: "v1beta2"},
+		"both":                     {served: map[string][]string{"v1": {kindGroup, kindGroupContent, kindGroupClass}, "v1beta2": {kindGroup, kindGroupContent, kindGroupClass}}, want: "v1beta2"},
+		"one":                      {served: map[string][]string{"v1": {kindGroup, kindGroupContent, kindGroupClass}}, want: "v1"},
 		"one that isn't known":     {served: map[string][]string{"v1beta1": {kindGroup, kindGroupContent, kindGroupClass}}},
 		"some of the kinds":        {served: map[string][]string{"v1beta2": {kindGroup, kindGroupClass}}},
-		"some of the newest kinds": {served: map[string][]string{"v1": {kindGroup}, "v1beta2": {kindGroup, kindGroupContent, kindGroupClass}}, want: "v1beta2"},
+		"some of the kinds of one": {served: map[string][]string{"v1beta2": {kindGroup}, "v1": {kindGroup, kindGroupContent, kindGroupClass}}, want: "v1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			mapper := meta.NewDefaultRESTMapper(nil)

@@ -29,6 +29,8 @@ type plan struct {
 	volumes     []v1alpha1.VolumeStatus
 	// handles are what the drivers call the volumes, by their claims.
 	handles map[string]string
+	// claimUIDs are of the claims.
+	claimUIDs []types.UID
 	// groupClass is the class of the group that the volumes are cut in, empty
 	// where each is cut alone.
 	groupClass string
@@ -249,6 +251,9 @@ func (r *VolumeBackupReconciler) findVolumes(ctx context.Context, b *v1alpha1.Vo
 			return err
 		}
 		p.handles[claim] = pv.Spec.CSI.VolumeHandle
+		if pv.Spec.ClaimRef != nil {
+			p.claimUIDs = append(p.claimUIDs, pv.Spec.ClaimRef.UID)
+		}
 		p.volumes = append(p.volumes, v1alpha1.VolumeStatus{
 			ClaimName: claim, VolumeName: pv.Name, Driver: pv.Spec.CSI.Driver, VolumeSnapshotClassName: class,
 		})

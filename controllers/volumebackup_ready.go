@@ -46,22 +46,6 @@ func (r *VolumeBackupReconciler) awaitReady(ctx context.Context, s *backupScope)
 	return r.notReady(ctx, s, progress, left)
 }
 
-// awaitMembers waits until the snapshots of a group are there. waits is false
-// once they are.
-func (r *VolumeBackupReconciler) awaitMembers(ctx context.Context, s *backupScope, left time.Duration) (out outcome, waits bool) {
-	all, lost, err := r.adopt(ctx, s)
-	switch {
-	case err != nil:
-		return again(err), true
-	case lost:
-		return r.snapshotsLost(ctx, s, fmt.Sprintf("%s %s was deleted before its snapshots were ready", kindGroup, s.group())), true
-	case !all && left > 0:
-		working(s.VolumeBackup, v1alpha1.ReasonNotReady, "waits until the snapshot controller has made the snapshots of %s %s; the application runs", kindGroup, s.group())
-		return waitFor(min(left, membersDelay)), true
-	}
-	return outcome{}, false
-}
-
 func (r *VolumeBackupReconciler) snapshotsLost(ctx context.Context, s *backupScope, message string) outcome {
 	setCondition(s.VolumeBackup, v1alpha1.ConditionSnapshotsReady, false, v1alpha1.ReasonSnapshotLost, "%s", message)
 	return r.fail(ctx, s, v1alpha1.ReasonSnapshotLost, message)
@@ -73,13 +57,17 @@ func (r *VolumeBackupReconciler) notReady(ctx context.Context, s *backupScope, p
 		message += ": " + said
 	}
 	if left <= 0 {
-		message = fmt.Sprintf("not all snapshots were ready within %s: %s", r.Options.ReadyTimeout, message)
-		setCondition(s.VolumeBackup, v1alpha1.ConditionSnapshotsReady, false, v1alpha1.ReasonReadyTimeout, "%s", message)
-		return r.fail(ctx, s, v1alpha1.ReasonReadyTimeout, message)
+		return r.neverReady(ctx, s, message)
 	}
 	setCondition(s.VolumeBackup, v1alpha1.ConditionSnapshotsReady, false, v1alpha1.ReasonNotReady, "%s", message)
 	working(s.VolumeBackup, v1alpha1.ReasonNotReady, "%s", message)
 	return waitFor(left)
+}
+
+func (r *VolumeBackupReconciler) neverReady(ctx context.Context, s *backupScope, message string) outcome {
+	message = fmt.Sprintf("not all snapshots were ready within %s: %s", r.Options.ReadyTimeout, message)
+	setCondition(s.VolumeBackup, v1alpha1.ConditionSnapshotsReady, false, v1alpha1.ReasonReadyTimeout, "%s", message)
+	return r.fail(ctx, s, v1alpha1.ReasonReadyTimeout, message)
 }
 
 // lost are those of the claims whose snapshot is not in the API either: the

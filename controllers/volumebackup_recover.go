@@ -222,24 +222,6 @@ func (r *VolumeBackupReconciler) discardStrays(ctx context.Context, s *backupSco
 	return r.discardGroups(ctx, s)
 }
 
-func (r *VolumeBackupReconciler) discardGroups(ctx context.Context, s *backupScope) error {
-	groups, err := r.groupsOf(ctx, r.Cache, s)
-	if err != nil {
-		return err
-	}
-	for i := range groups {
-		if groups[i].GetName() == s.group() {
-			continue
-		}
-		if deleted, err := r.deleteGroup(ctx, s, &groups[i]); err != nil {
-			return err
-		} else if deleted {
-			record(r.Events, s.VolumeBackup, eventLateCutDiscarded(kindGroup, groups[i].GetName()))
-		}
-	}
-	return nil
-}
-
 // snapshotsOf are the snapshots that were made for a backup, by the cache. One
 // that isn't in it yet brings the backup here again when it comes.
 func (r *VolumeBackupReconciler) snapshotsOf(ctx context.Context, s *backupScope) ([]snapshotv1.VolumeSnapshot, error) {

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -16,10 +17,10 @@ import (
 // one instant by one call to the driver.
 const GroupAPI = "groupsnapshot.storage.k8s.io"
 
-// GroupVersions are the versions of it that are understood, the best first.
-// Before v1beta2 a content says nothing of the single cuts
+// GroupVersions are the versions of it that are understood, the one first that
+// is tried most. Before v1beta2 a content says nothing of the single cuts
 // (https://github.com/kubernetes-csi/external-snapshotter, CHANGELOG of 8.3).
-var GroupVersions = []string{"v1", "v1beta2"}
+var GroupVersions = []string{"v1beta2", "v1"}
 
 // GroupClass is what matters of a VolumeGroupSnapshotClass.
 type GroupClass struct {
@@ -35,8 +36,11 @@ type Group struct {
 
 // GroupStatus is that of a VolumeGroupSnapshot.
 type GroupStatus struct {
-	BoundVolumeGroupSnapshotContentName string                          `json:"boundVolumeGroupSnapshotContentName"`
-	Error                               *snapshotv1.VolumeSnapshotError `json:"error"`
+	BoundVolumeGroupSnapshotContentName string `json:"boundVolumeGroupSnapshotContentName"`
+	// CreationTime is there once all single snapshots are made.
+	CreationTime *metav1.Time                    `json:"creationTime"`
+	ReadyToUse   bool                            `json:"readyToUse"`
+	Error        *snapshotv1.VolumeSnapshotError `json:"error"`
 }
 
 // GroupContent is what matters of a VolumeGroupSnapshotContent.
@@ -72,11 +76,27 @@ type GroupMember struct {
 // the group's status says so.
 func GroupContentName(group types.UID) string { return "groupsnapcontent-" + string(group) }
 
-// Settled is true for a group that the snapshot controller has taken up. One
-// that is deleted before leaves its content and its cut behind for ever
-// (external-snapshotter 8.5, processGroupSnapshotWithDeletionTimestamp).
-func (g *Group) Settled() bool {
-	return g.Status.BoundVolumeGroupSnapshotContentName != "" || g.Status.Error != nil
+// finalizerGroup is what the snapshot controller keeps a bound group by
+// (external-snapshotter, VolumeGroupSnapshotBoundFinalizer).
+const finalizerGroup = "groupsnapshot.storage.kubernetes.io/volumegroupsnapshot-bound-protection"
+
+// settleLimit is how long a group is left to the snapshot controller, which may
+// not even work on groups.
+const settleLimit = time.Minute
+
+// CanGo is true for a group that can be deleted without leaving anything behind.
+// content is its content, nil where there is none. Of one that is deleted
+// earlier the snapshot controller forgets the content, with the cut, or the
+// single snapshots that it is about to make of it (external-snapshotter 8.5,
+// processGroupSnapshotWithDeletionTimestamp).
+func (g *Group) CanGo(content *GroupContent, age time.Duration) bool {
+	switch {
+	case g.Status.BoundVolumeGroupSnapshotContentName == "" || !slices.Contains(g.Finalizers, finalizerGroup):
+		return content == nil && age >= settleLimit
+	case content != nil && content.Status.VolumeGroupSnapshotHandle != "" && g.Status.CreationTime == nil:
+		return age >= settleLimit
+	}
+	return true
 }
 
 // ObserveGroup reads a group and its content, either of which may be nil, into
@@ -106,7 +126,7 @@ func (o *Observed) observeMember(content *GroupContent, handle string, members i
 		o.Error = message(content.Status.Error)
 	}
 	if all := content.Spec.Source.VolumeHandles; len(all) != members || !slices.Contains(all, handle) {
-		o.Error = fmt.Sprintf("the group is of %d other volume(s) than the %d that it was made for: the label %s of their claims was changed meanwhile", len(all), members, v1alpha1.LabelGroup)
+		o.Error = fmt.Sprintf("the group isn't of the %d volume(s) that it was made for, but of %d: the label %s of their claims was changed meanwhile", members, len(all), v1alpha1.LabelGroup)
 		return
 	}
 	for _, m := range content.Status.VolumeSnapshotInfoList {

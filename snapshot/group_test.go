@@ -52,6 +52,38 @@ func TestChooseGroupClass(t *testing.T) {
 	}
 }
 
+func TestAGroupCanGo(t *testing.T) {
+	bound := GroupStatus{BoundVolumeGroupSnapshotContentName: "c"}
+	made := bound
+	made.CreationTime = &metav1.Time{}
+	cut := &GroupContent{}
+	cut.Status.VolumeGroupSnapshotHandle = "h"
+	for name, c := range map[string]struct {
+		status   GroupStatus
+		held     bool
+		content  *GroupContent
+		now, old bool
+	}{
+		"just created":                      {old: true},
+		"its content isn't known to it":     {content: &GroupContent{}},
+		"bound, and not held yet":           {status: bound, content: &GroupContent{}},
+		"held, not cut":                     {status: bound, held: true, content: &GroupContent{}, now: true, old: true},
+		"cut, and snapshots are made of it": {status: bound, held: true, content: cut, old: true},
+		"they are made":                     {status: made, held: true, content: cut, now: true, old: true},
+		"its content was taken away":        {status: made, held: true, now: true, old: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := &Group{Status: c.status}
+			if c.held {
+				g.Finalizers = []string{finalizerGroup}
+			}
+			if now, old := g.CanGo(c.content, 0), g.CanGo(c.content, settleLimit); now != c.now || old != c.old {
+				t.Errorf("got %t now and %t later", now, old)
+			}
+		})
+	}
+}
+
 func TestObserveGroup(t *testing.T) {
 	now := metav1.Now()
 	group := func(change func(*Group)) *Group {

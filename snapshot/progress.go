@@ -13,7 +13,7 @@ type Progress struct {
 	Expected int
 	// Missing, Uncut and Unready name claims, in the order expected.
 	Missing, Uncut, Unready []string
-	// Errors are the driver's complaints, each with its claim's name.
+	// Errors are the driver's complaints, each with the names of its claims.
 	Errors []string
 }
 
@@ -21,6 +21,7 @@ type Progress struct {
 // doesn't hold is missing.
 func Compare(expected []string, observed map[string]Observed) Progress {
 	p := Progress{Expected: len(expected)}
+	said := map[string][]string{}
 	for _, claim := range expected {
 		o := observed[claim]
 		if !o.Exists {
@@ -33,8 +34,11 @@ func Compare(expected []string, observed map[string]Observed) Progress {
 			p.Unready = append(p.Unready, claim)
 		}
 		if o.Error != "" {
-			p.Errors = append(p.Errors, fmt.Sprintf("%s: %s", claim, o.Error))
+			said[o.Error] = append(said[o.Error], claim)
 		}
+	}
+	for _, text := range slices.Sorted(maps.Keys(said)) {
+		p.Errors = append(p.Errors, strings.Join(said[text], ", ")+": "+text)
 	}
 	return p
 }

@@ -127,7 +127,8 @@ func (in *RestoreInput) shape(c v1alpha1.RestoredClaim, v v1alpha1.VolumeStatus,
 		shape.PreviousSize = model.Spec.Resources.Requests.Storage()
 		shape.Annotations, shape.OwnerReferences = withoutBinding(model.Annotations), model.OwnerReferences
 	}
-	shape.Labels = model.Labels
+	shape.Labels = maps.Clone(model.Labels)
+	delete(shape.Labels, v1alpha1.LabelGroup) // a group selects the claim itself, not a copy of it
 	shape.AccessModes, shape.VolumeMode = model.Spec.AccessModes, model.Spec.VolumeMode
 	shape.VolumeAttributesClassName = model.Spec.VolumeAttributesClassName
 	shape.PreviousStorageClassName = model.Spec.StorageClassName

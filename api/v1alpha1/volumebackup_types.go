@@ -311,6 +311,10 @@ type QuiesceStatus struct {
 	// they are cut as a group.
 	// +optional
 	GroupSnapshotName string `json:"groupSnapshotName,omitempty"`
+	// GroupSnapshotUID is the UID of the one that was seen cut. A group of the
+	// same name with another UID isn't it.
+	// +optional
+	GroupSnapshotUID types.UID `json:"groupSnapshotUID,omitempty"`
 	// Failure is why this attempt was given up.
 	// +optional
 	Failure string `json:"failure,omitempty"`

@@ -79,6 +79,43 @@ var _ = Describe("a group of volumes", Label("driver"), func() {
 		nothingIsLeft(ctx)
 	})
 
+	It("is ready much later: the backup waits for that, and a restore finds it so", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data", "log"))
+		b := aBackup(ctx, app, hold(holdStill), ofGroupClass(aGroupClass(ctx, "readyAfter", "6s")))
+		Eventually(ctx, func() v1alpha1.Consistency { return now(ctx, b).Status.Consistency }).Should(Equal(v1alpha1.Proven))
+		Expect(isTrue(now(ctx, b), v1alpha1.ConditionComplete)).To(BeFalse())
+		backup := theBackup(ctx, b)
+		Expect(backup).To(be(v1alpha1.Proven, v1alpha1.MethodHold))
+		theRestore(ctx, aRestore(ctx, backup, v1alpha1.StrategyClaimsOnly))
+	})
+
+	It("is deleted by somebody before it is ready: the backup says so", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data", "log"))
+		b := aBackup(ctx, app, ofGroupClass(aGroupClass(ctx, "readyAfter", "never")))
+		Eventually(ctx, func() string { return now(ctx, b).Status.Message }).Should(ContainSubstring("waits until VolumeGroupSnapshot"))
+		groups, _, err := cluster.Groups(ctx, namespace)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(groups).To(HaveLen(1))
+		Expect(cluster.Delete(ctx, &groups[0])).To(Succeed())
+		Expect(theBackup(ctx, b)).To(haveFailed("SnapshotLost", "VolumeGroupSnapshot "+groups[0].GetName(), "was deleted"))
+		nothingIsLeft(ctx)
+	})
+
+	It("is one at a time: backups of the same volumes wait for each other", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data", "log"))
+		scaleToZero(ctx, app)
+		class := aGroupClass(ctx)
+		var backups []*v1alpha1.VolumeBackup
+		for range 3 {
+			backups = append(backups, aBackup(ctx, app, ofGroupClass(class)))
+		}
+		for _, b := range backups {
+			backup := theBackup(ctx, b)
+			Expect(backup).To(be(v1alpha1.Proven, v1alpha1.MethodIdle))
+			Expect(backup.Status.Quiesce.Attempt).To(BeEquivalentTo(1))
+		}
+	})
+
 	It("can't be cut: the backup fails with the driver's words", func(ctx SpecContext) {
 		app := running(ctx, tools("app", "", "data", "log"))
 		backup := theBackup(ctx, aBackup(ctx, app, attempts(2), hold(holdStill), ofGroupClass(aGroupClass(ctx, "error", "Internal"))))

@@ -40,8 +40,8 @@ type backupStory struct {
 // frozenFor is how long backups may keep the application quiet, and its own
 // limit in the container a little more.
 const (
-	frozenFor = 6 * time.Second
-	ownLimit  = 8
+	frozenFor = 10 * time.Second
+	ownLimit  = 13
 )
 
 // tries are more than a story and a fault in it use up: the end of a backup is
@@ -128,9 +128,10 @@ var backupStories = []backupStory{
 	{name: "retained", begin: one(held, retained), wants: complete(v1alpha1.Proven)},
 	{name: "group", begin: asGroup(nil, held), wants: complete(v1alpha1.Proven)},
 	{name: "group, retained", begin: asGroup(nil, held, retained), wants: complete(v1alpha1.Proven)},
-	{name: "group, late cut", begin: asGroup([]string{"cutDelay", "3s", "times", "1"}, held, within(2*time.Second)), wants: complete(v1alpha1.Proven)},
-	{name: "late cut, hold", begin: onStorage([]string{"cutDelay", "3s", "times", "1"}, held, within(2*time.Second)), wants: complete(v1alpha1.Proven)},
-	{name: "late cut, hooks", begin: onStorage([]string{"cutDelay", "3s", "times", "1"}, hooked, within(2*time.Second)), wants: complete(v1alpha1.Declared), slow: true},
+	{name: "group, late cut", begin: asGroup([]string{"cutDelay", "5s", "times", "1"}, held, within(4*time.Second)), wants: complete(v1alpha1.Proven)},
+	{name: "group, deleted while frozen", begin: asGroup([]string{"cutDelay", "2s", "times", "1"}, hooked), meanwhile: deleteFrozen, wants: anything},
+	{name: "late cut, hold", begin: onStorage([]string{"cutDelay", "5s", "times", "1"}, held, within(4*time.Second)), wants: complete(v1alpha1.Proven)},
+	{name: "late cut, hooks", begin: onStorage([]string{"cutDelay", "5s", "times", "1"}, hooked, within(4*time.Second)), wants: complete(v1alpha1.Declared), slow: true},
 	{name: "hold that never holds", begin: one(heldBy("echo no >&2; exit 1"), attempts(1)), wants: failed(v1alpha1.ReasonQuiesceFailed)},
 	{name: "hold that never holds, and on without", begin: one(heldBy("echo no >&2; exit 1"), attempts(1), orContinue), wants: completeOrFailed(v1alpha1.Crash)},
 	{name: "hold that doesn't end", begin: one(heldBy("echo HELD; sleep 60; echo STILL_HELD"), attempts(1)), wants: failed(v1alpha1.ReasonQuiesceFailed)},
@@ -166,7 +167,7 @@ func oneAfterAnother(ctx context.Context, g *ground) ([]*v1alpha1.VolumeBackup, 
 	if err != nil {
 		return nil, err
 	}
-	err = poll(ctx, time.Minute, "the first is frozen", func(ctx context.Context) (string, error) {
+	err = poll(ctx, endLimit, "the first is frozen", func(ctx context.Context) (string, error) {
 		err := g.Get(ctx, client.ObjectKeyFromObject(first[0]), first[0])
 		return unless(frozenOrOver(first[0]), "it is %s", first[0].Status.Phase), err
 	})
@@ -183,7 +184,7 @@ func frozenOrOver(b *v1alpha1.VolumeBackup) bool {
 
 func deleteFrozen(ctx context.Context, g *ground, all []*v1alpha1.VolumeBackup) error {
 	b := all[0].DeepCopy()
-	err := poll(ctx, time.Minute, "it is frozen", func(ctx context.Context) (string, error) {
+	err := poll(ctx, endLimit, "it is frozen", func(ctx context.Context) (string, error) {
 		err := g.Get(ctx, client.ObjectKeyFromObject(b), b)
 		return unless(frozenOrOver(b), "it is %s", b.Status.Phase), err
 	})
@@ -196,7 +197,7 @@ func deleteFrozen(ctx context.Context, g *ground, all []*v1alpha1.VolumeBackup) 
 // deleteSnapshot deletes a snapshot of a backup that waits for it.
 func deleteSnapshot(ctx context.Context, g *ground, all []*v1alpha1.VolumeBackup) error {
 	b := all[0].DeepCopy()
-	return poll(ctx, time.Minute, "a snapshot is deleted", func(ctx context.Context) (string, error) {
+	return poll(ctx, endLimit, "a snapshot is deleted", func(ctx context.Context) (string, error) {
 		if err := g.Get(ctx, client.ObjectKeyFromObject(b), b); err != nil {
 			return "", err
 		}
@@ -219,7 +220,7 @@ func deleteSnapshot(ctx context.Context, g *ground, all []*v1alpha1.VolumeBackup
 // inBooks runs a line in the books' pod.
 func inBooks(line string) func(context.Context, *ground) error {
 	return func(ctx context.Context, g *ground) error {
-		return poll(ctx, time.Minute, "the books are mended", func(ctx context.Context) (string, error) {
+		return poll(ctx, endLimit, "the books are mended", func(ctx context.Context) (string, error) {
 			pods, err := g.ReadyPods(ctx, g.books)
 			if err != nil {
 				return "", err

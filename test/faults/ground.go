@@ -150,7 +150,7 @@ func (s *suite) newGround(ctx context.Context) (*ground, error) {
 }
 
 func (g *ground) awaitReady(ctx context.Context, all ...fixture.Application) error {
-	return poll(ctx, 2*time.Minute, "the applications run", func(ctx context.Context) (string, error) {
+	return poll(ctx, endLimit, "the applications run", func(ctx context.Context) (string, error) {
 		for _, a := range all {
 			if _, err := g.ReadyPods(ctx, a); err != nil {
 				return "", err

@@ -88,7 +88,7 @@ type manager struct {
 // a backup wait for another's.
 var managerFlags = []string{
 	"--metrics-bind-address=0", "--health-probe-bind-address=0",
-	"--not-found-timeout=3s", "--prepare-timeout=30s", "--ready-timeout=12s", "--max-snapshots-in-flight=2", "--claim-timeout=20s",
+	"--not-found-timeout=3s", "--prepare-timeout=90s", "--ready-timeout=20s", "--max-snapshots-in-flight=2", "--claim-timeout=45s",
 }
 
 // startManager starts one that looks into a namespace.

@@ -79,7 +79,7 @@ func (r *restoreAct) takeBackup(ctx context.Context) error {
 	if r.backup, err = r.g.aBackup(ctx, held, of(r.app.Ref().Kind, r.app.Name)); err != nil {
 		return err
 	}
-	err = poll(ctx, time.Minute, "there is a backup", func(ctx context.Context) (string, error) {
+	err = poll(ctx, endLimit, "there is a backup", func(ctx context.Context) (string, error) {
 		err := r.g.Get(ctx, client.ObjectKeyFromObject(r.backup), r.backup)
 		return unless(ended(r.backup), "%s %s", r.backup.Status.Phase, r.backup.Status.Message), err
 	})
@@ -250,7 +250,7 @@ func (r *restoreAct) newer() (isNew, known bool) {
 func (r *restoreAct) checkApplication(ctx context.Context) {
 	var seen []*sight
 	asked := time.Now()
-	err := poll(ctx, time.Minute+r.blind, "the application runs", func(ctx context.Context) (string, error) {
+	err := poll(ctx, endLimit+r.blind, "the application runs", func(ctx context.Context) (string, error) {
 		looked, err := r.g.lookAt(ctx, r.app)
 		if err != nil {
 			return "", err

@@ -37,7 +37,7 @@ type restoreStory struct {
 }
 
 // restoreReady is how long the application may take to be ready.
-const restoreReady = 40 * time.Second
+const restoreReady = 2 * time.Minute
 
 var restoreStories = []restoreStory{
 	{name: "repoint", wants: completed},
@@ -118,7 +118,7 @@ func thenUndo(ctx context.Context, r *restoreAct) error {
 		return err
 	}
 	r.awaitEnd(ctx, v)
-	return poll(ctx, time.Minute, "it is told to go back", func(ctx context.Context) (string, error) {
+	return poll(ctx, endLimit, "it is told to go back", func(ctx context.Context) (string, error) {
 		undo := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"rollBack":true}}`))
 		return "", client.IgnoreNotFound(r.g.Patch(ctx, v, undo))
 	})
@@ -213,7 +213,7 @@ func withFinishedPod(ctx context.Context, r *restoreAct) error {
 	if err := r.g.Create(ctx, pod); client.IgnoreAlreadyExists(err) != nil {
 		return err
 	}
-	err = poll(ctx, time.Minute, "the pod has done its work", func(ctx context.Context) (string, error) {
+	err = poll(ctx, endLimit, "the pod has done its work", func(ctx context.Context) (string, error) {
 		err := r.g.Get(ctx, client.ObjectKeyFromObject(pod), pod)
 		return unless(pod.Status.Phase == corev1.PodSucceeded, "%s", pod.Status.Phase), err
 	})
