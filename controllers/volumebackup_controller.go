@@ -107,9 +107,9 @@ func CacheOptions() cache.Options {
 }
 
 // SetupWithManager registers the reconciler.
-func (r *VolumeBackupReconciler) SetupWithManager(mgr ctrl.Manager) error {
+func (r *VolumeBackupReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
 	r.room = newRoom(int64(r.Options.MaxSnapshotsInFlight))
-	if err := r.findGroups(context.Background(), mgr.GetRESTMapper()); err != nil {
+	if err := r.findGroups(ctx, mgr.GetRESTMapper()); err != nil {
 		return err
 	}
 	building := ctrl.NewControllerManagedBy(mgr).

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
@@ -112,7 +113,7 @@ func ObserveGroup(group *Group, content *GroupContent, handles map[string]string
 	}
 	observed := make(map[string]Observed, len(handles))
 	for claim, handle := range handles {
-		o := Observed{Exists: true, Error: message(group.Status.Error)}
+		o := Observed{Exists: true, Error: complaint(group.Status.Error)}
 		if content != nil {
 			o.observeMember(content, handle, len(handles))
 		}
@@ -121,9 +122,23 @@ func ObserveGroup(group *Group, content *GroupContent, handles map[string]string
 	return observed
 }
 
+// conflict is how the API server ends a write of an object that another has
+// written meanwhile (k8s.io/apiserver, OptimisticLockErrorMsg).
+const conflict = "the object has been modified; please apply your changes to the latest version"
+
+// complaint is what stands in the way of a group. That its controllers got in
+// each other's way doesn't: the later one tries again at once.
+func complaint(err *snapshotv1.VolumeSnapshotError) string {
+	said := message(err)
+	if strings.Contains(said, conflict) {
+		return ""
+	}
+	return said
+}
+
 func (o *Observed) observeMember(content *GroupContent, handle string, members int) {
 	if o.Error == "" {
-		o.Error = message(content.Status.Error)
+		o.Error = complaint(content.Status.Error)
 	}
 	if all := content.Spec.Source.VolumeHandles; len(all) != members || !slices.Contains(all, handle) {
 		o.Error = fmt.Sprintf("the group isn't of the %d volume(s) that it was made for, but of %d: the label %s of their claims was changed meanwhile", members, len(all), v1alpha1.LabelGroup)

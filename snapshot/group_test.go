@@ -116,16 +116,19 @@ func TestObserveGroup(t *testing.T) {
 		says    bool
 		missing bool
 	}{
-		"nothing there":             {missing: true},
-		"just created":              {group: group(nil), uncut: []string{"a", "b"}},
-		"its content isn't a cut":   {group: group(nil), content: content(nil), uncut: []string{"a", "b"}},
-		"cut":                       {group: group(nil), content: content(func(c *GroupContent) { members(c, "v", "w") })},
-		"one volume isn't":          {group: group(nil), content: content(func(c *GroupContent) { members(c, "v") }), uncut: []string{"b"}},
-		"without a handle":          {group: group(nil), content: content(func(c *GroupContent) { members(c, "v", "w"); c.Status.VolumeGroupSnapshotHandle = "" }), uncut: []string{"a", "b"}},
-		"somebody else's content":   {group: group(nil), content: content(func(c *GroupContent) { members(c, "v", "w"); c.Spec.VolumeGroupSnapshotRef.UID = "x" }), uncut: []string{"a", "b"}},
-		"of a volume too few":       {group: group(nil), content: content(func(c *GroupContent) { members(c, "v", "w"); c.Spec.Source.VolumeHandles = []string{"v"} }), uncut: []string{"a", "b"}, says: true},
-		"of a volume too many":      {group: group(nil), content: content(func(c *GroupContent) { members(c, "v", "w"); c.Spec.Source.VolumeHandles = []string{"v", "w", "x"} }), uncut: []string{"a", "b"}, says: true},
-		"the driver complains":      {group: group(nil), content: content(func(c *GroupContent) { c.Status.Error = &snapshotv1.VolumeSnapshotError{} }), uncut: []string{"a", "b"}, says: true},
+		"nothing there":           {missing: true},
+		"just created":            {group: group(nil), uncut: []string{"a", "b"}},
+		"its content isn't a cut": {group: group(nil), content: content(nil), uncut: []string{"a", "b"}},
+		"cut":                     {group: group(nil), content: content(func(c *GroupContent) { members(c, "v", "w") })},
+		"one volume isn't":        {group: group(nil), content: content(func(c *GroupContent) { members(c, "v") }), uncut: []string{"b"}},
+		"without a handle":        {group: group(nil), content: content(func(c *GroupContent) { members(c, "v", "w"); c.Status.VolumeGroupSnapshotHandle = "" }), uncut: []string{"a", "b"}},
+		"somebody else's content": {group: group(nil), content: content(func(c *GroupContent) { members(c, "v", "w"); c.Spec.VolumeGroupSnapshotRef.UID = "x" }), uncut: []string{"a", "b"}},
+		"of a volume too few":     {group: group(nil), content: content(func(c *GroupContent) { members(c, "v", "w"); c.Spec.Source.VolumeHandles = []string{"v"} }), uncut: []string{"a", "b"}, says: true},
+		"of a volume too many":    {group: group(nil), content: content(func(c *GroupContent) { members(c, "v", "w"); c.Spec.Source.VolumeHandles = []string{"v", "w", "x"} }), uncut: []string{"a", "b"}, says: true},
+		"the driver complains":    {group: group(nil), content: content(func(c *GroupContent) { c.Status.Error = &snapshotv1.VolumeSnapshotError{} }), uncut: []string{"a", "b"}, says: true},
+		"its controllers meet": {group: group(nil), content: content(func(c *GroupContent) {
+			c.Status.Error = &snapshotv1.VolumeSnapshotError{Message: ptr.To("failed to update c: " + conflict + " and try again")}
+		}), uncut: []string{"a", "b"}},
 		"the controller complains":  {group: group(func(g *Group) { g.Status.Error = &snapshotv1.VolumeSnapshotError{} }), uncut: []string{"a", "b"}, says: true},
 		"being deleted is no group": {group: group(func(g *Group) { g.DeletionTimestamp = &now }), content: content(func(c *GroupContent) { members(c, "v", "w") }), missing: true},
 	} {

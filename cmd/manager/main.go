@@ -101,7 +101,7 @@ func run(ctx context.Context, f flags) error {
 		Clock:    clock.RealClock{},
 		Options:  f.options,
 	}
-	if err := backups.SetupWithManager(mgr); err != nil {
+	if err := backups.SetupWithManager(ctx, mgr); err != nil {
 		return err
 	}
 	if err := setUpRestores(ctx, mgr, f.restore); err != nil {

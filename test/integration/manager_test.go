@@ -99,7 +99,7 @@ func (w *world) aManager(change ...func(*manager, *controllers.Options)) *manage
 		Clock:    clock.RealClock{},
 		Options:  options,
 	}
-	w.must(backups.SetupWithManager(mgr))
+	w.must(backups.SetupWithManager(ctx, mgr))
 	w.managers = append(w.managers, m)
 	go func() {
 		defer close(m.done)
