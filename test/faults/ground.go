@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"os"
 	"slices"
@@ -204,36 +203,6 @@ func (g *ground) aManager(set *trap) error {
 	g.manager = m
 	g.past = append(g.past, m)
 	return nil
-}
-
-// aClass makes a class of snapshots with faults, for this round.
-func (g *ground) aClass(ctx context.Context, faults ...string) (string, error) {
-	var standard snapshotv1.VolumeSnapshotClass
-	if err := g.Get(ctx, client.ObjectKey{Name: "standard"}, &standard); err != nil {
-		return "", err
-	}
-	class := &snapshotv1.VolumeSnapshotClass{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: g.namespace + "-"},
-		Driver:     standard.Driver, DeletionPolicy: standard.DeletionPolicy,
-		Parameters: parameters(faults),
-	}
-	if err := g.Create(ctx, class); err != nil {
-		return "", err
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.made = append(g.made, class)
-	return class.Name, nil
-}
-
-// parameters are those of a class with faults. The rounds of a ground share its
-// volumes, and each counts its own.
-func parameters(faults []string) map[string]string {
-	set := map[string]string{"counter": rand.Text()}
-	for i := 0; i+1 < len(faults); i += 2 {
-		set[faults[i]] = faults[i+1]
-	}
-	return set
 }
 
 // clear ends a round: what it made beside its story goes.

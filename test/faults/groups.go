@@ -4,11 +4,9 @@ import (
 	"context"
 	"slices"
 
-	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/test/fixture"
 )
 
 // asGroup begins a story with one backup whose volumes are cut as a group.
@@ -24,22 +22,6 @@ func asGroup(faults []string, changes ...change) func(context.Context, *ground) 
 
 func ofGroupClass(name string) change {
 	return func(s *v1alpha1.VolumeBackupSpec) { s.VolumeGroupSnapshotClassName = &name }
-}
-
-// aGroupClass makes a class of groups with faults, for this round.
-func (g *ground) aGroupClass(ctx context.Context, faults ...string) (string, error) {
-	var standard snapshotv1.VolumeSnapshotClass
-	if err := g.Get(ctx, client.ObjectKey{Name: "standard"}, &standard); err != nil {
-		return "", err
-	}
-	class := fixture.GroupClass(standard.Driver, parameters(faults))
-	if err := g.Create(ctx, class); err != nil {
-		return "", err
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.made = append(g.made, class)
-	return class.GetName(), nil
 }
 
 // groupsLeft are the names of the groups of the ground, and of the contents that

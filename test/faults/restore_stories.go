@@ -7,7 +7,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -157,28 +156,6 @@ func onBadStorage(ctx context.Context, r *restoreAct) error {
 	}
 	_, err = r.aRestore(ctx, func(s *v1alpha1.VolumeRestoreSpec) { s.Target.StorageClassName = &class })
 	return err
-}
-
-// aStorageClass makes a storage class with faults, for this round.
-func (g *ground) aStorageClass(ctx context.Context, faults ...string) (string, error) {
-	var standard storagev1.StorageClass
-	if err := g.Get(ctx, client.ObjectKey{Name: "standard"}, &standard); err != nil {
-		return "", err
-	}
-	class := &storagev1.StorageClass{
-		ObjectMeta:  metav1.ObjectMeta{GenerateName: g.namespace + "-"},
-		Provisioner: standard.Provisioner, VolumeBindingMode: standard.VolumeBindingMode, Parameters: map[string]string{},
-	}
-	for i := 0; i+1 < len(faults); i += 2 {
-		class.Parameters[faults[i]] = faults[i+1]
-	}
-	err := g.Create(ctx, class)
-	if err == nil {
-		g.mu.Lock()
-		g.made = append(g.made, class)
-		g.mu.Unlock()
-	}
-	return class.Name, err
 }
 
 // paused pauses the rollout of the books.
