@@ -208,12 +208,12 @@ func (r *backupAct) allowedPause() time.Duration {
 		if q := b.Spec.Quiesce; q == nil || q.Hold == nil {
 			limit += r.blind + r.story.frozen
 			if r.noted(&r.sprung) || r.story.prelude != nil {
-				limit += 20 * time.Second // until another manager is there
+				limit += 10 * time.Second // until another manager is there
 			}
 		}
 	}
 	if r.noted(&r.podGone) {
-		limit += 90 * time.Second // until another pod is there
+		limit += 30 * time.Second // until another pod is there
 	}
 	return limit
 }

@@ -250,7 +250,7 @@ func (r *restoreAct) newer() (isNew, known bool) {
 func (r *restoreAct) checkApplication(ctx context.Context) {
 	var seen []*sight
 	asked := time.Now()
-	err := poll(ctx, endLimit+r.blind, "the application runs", func(ctx context.Context) (string, error) {
+	err := poll(ctx, time.Minute+r.blind, "the application runs", func(ctx context.Context) (string, error) {
 		looked, err := r.g.lookAt(ctx, r.app)
 		if err != nil {
 			return "", err

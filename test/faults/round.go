@@ -17,18 +17,16 @@ import (
 	"github.com/lull-dev/lull/api/v1alpha1"
 )
 
-// The limits are for machines that are many times as slow as usual for a while,
-// as shared ones are. On any other they cost nothing but where nothing comes.
 const (
 	// endLimit is how long something may take to its end, with a fault in it.
-	endLimit = 4 * time.Minute
+	endLimit = 2 * time.Minute
 	// goneLimit is how long its deletion may take.
-	goneLimit = 3 * time.Minute
+	goneLimit = 90 * time.Second
 	// clings is how long the snapshot controller may wait for what is gone
 	// before it is taken to do so for ever: far more than any of its retries.
 	clings = 30 * time.Second
 	// slack is what a loaded machine adds to a time.
-	slack = 10 * time.Second
+	slack = 4 * time.Second
 )
 
 // round is one story with one fault in it.
