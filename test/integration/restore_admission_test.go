@@ -121,9 +121,7 @@ func TestWhoDeletesARestoreUnderWayMayUpdateItsApplication(t *testing.T) {
 		w.must(stranger.Delete(w.ctx, ended)) // nothing is undone by it
 	}
 	for _, name := range []string{"namespace-controller", "generic-garbage-collector"} {
-		config, err := configOf("system:serviceaccount:kube-system:" + name)
-		w.must(err)
-		cleaner, err := client.New(config, client.Options{Scheme: scheme})
+		cleaner, err := client.New(configOf("system:serviceaccount:kube-system:"+name), client.Options{Scheme: scheme})
 		w.must(err)
 		left, err := w.restoreAs(admin, `{`+ontoShop+`}`)
 		w.must(err)

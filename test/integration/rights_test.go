@@ -38,8 +38,6 @@ func samples(t *testing.T) []*unstructured.Unstructured {
 func (w *world) aUser(name string, roles ...string) client.Client {
 	w.Helper()
 	name = w.namespace + "-" + name
-	config, err := configOf(name)
-	w.must(err)
 	for _, role := range roles {
 		w.create(&rbacv1.RoleBinding{
 			ObjectMeta: metav1.ObjectMeta{GenerateName: name + "-"},
@@ -47,7 +45,7 @@ func (w *world) aUser(name string, roles ...string) client.Client {
 			Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: name}},
 		})
 	}
-	c, err := client.New(config, client.Options{Scheme: scheme})
+	c, err := client.New(configOf(name), client.Options{Scheme: scheme})
 	w.must(err)
 	return c
 }
