@@ -20,9 +20,6 @@ import (
 	"github.com/lull-dev/lull/snapshot"
 )
 
-// busyDelay is how long to wait for another backup of the same pods.
-const busyDelay = time.Second
-
 // attempt prepares, takes its place, and makes one attempt.
 func (r *VolumeBackupReconciler) attempt(ctx context.Context, s *backupScope, unquieted bool) outcome {
 	if q := s.Status.Quiesce; q != nil {
@@ -33,17 +30,19 @@ func (r *VolumeBackupReconciler) attempt(ctx context.Context, s *backupScope, un
 	if restore, err := r.restoring(ctx, s.VolumeBackup); err != nil {
 		return again(err)
 	} else if restore != "" {
-		working(s.VolumeBackup, v1alpha1.ReasonApplicationBusy, "waits until VolumeRestore %s has started the application again", restore)
-		return waitFor(busyDelay)
+		return r.awaitTurn(ctx, s, v1alpha1.ReasonApplicationBusy, fmt.Sprintf("waits until VolumeRestore %s has started the application again", restore))
 	}
 	p, err := r.planAttempt(ctx, s, unquieted)
 	if err != nil {
 		return r.notPrepared(ctx, s, err)
 	}
 	leaveDrivers, waited, err := r.enter(ctx, s, p)
-	if errors.Is(err, errDeleted) {
+	switch {
+	case errors.Is(err, errDeleted):
 		return rest() // the deletion brings it here again
-	} else if err != nil {
+	case errors.Is(err, errNoTurn):
+		return r.awaitTurn(ctx, s, v1alpha1.ReasonWaitingForRoom, waitsForRoom(p))
+	case err != nil:
 		return again(err)
 	}
 	defer leaveDrivers()
@@ -57,8 +56,7 @@ func (r *VolumeBackupReconciler) attempt(ctx context.Context, s *backupScope, un
 		return again(err)
 	}
 	if !free {
-		working(s.VolumeBackup, v1alpha1.ReasonApplicationBusy, "waits for another backup that quiets the same pods, or cuts the same volumes")
-		return waitFor(busyDelay)
+		return r.awaitTurn(ctx, s, v1alpha1.ReasonApplicationBusy, "waits for another backup that quiets the same pods, or cuts the same volumes")
 	}
 	defer leavePods()
 	meta.RemoveStatusCondition(&s.Status.Conditions, v1alpha1.ConditionStalled)
@@ -87,11 +85,7 @@ func (r *VolumeBackupReconciler) notPrepared(ctx context.Context, s *backupScope
 	if p.Reason == v1alpha1.ReasonClaimNotBound || p.Reason == v1alpha1.ReasonPodNotRunning {
 		limit = r.Options.PrepareTimeout
 	}
-	began := s.Status.StartTime.Time
-	if s.Status.Quiesce != nil {
-		began = snapshot.NextAttemptAt(s.Status.Quiesce)
-	}
-	giveUp := began.Add(limit)
+	giveUp := mayBegin(s).Add(limit)
 	left := giveUp.Sub(r.Clock.Now())
 	if left <= 0 {
 		return r.fail(ctx, s, p.Reason, p.Message)
@@ -100,6 +94,14 @@ func (r *VolumeBackupReconciler) notPrepared(ctx context.Context, s *backupScope
 	working(s.VolumeBackup, p.Reason, "%s", message)
 	setCondition(s.VolumeBackup, v1alpha1.ConditionStalled, true, p.Reason, "%s", message)
 	return waitFor(min(left, time.Second))
+}
+
+// mayBegin is from when on an attempt could have been made.
+func mayBegin(s *backupScope) time.Time {
+	if s.Status.Quiesce != nil {
+		return snapshot.NextAttemptAt(s.Status.Quiesce)
+	}
+	return s.Status.StartTime.Time
 }
 
 // quiesceAndCut is the attempt itself: steps that hold live sessions and so

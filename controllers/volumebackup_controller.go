@@ -51,6 +51,9 @@ type Options struct {
 	// PrepareTimeout is how long a backup waits for what exists and isn't
 	// ready: a claim that binds, a pod that starts.
 	PrepareTimeout time.Duration
+	// TurnTimeout is how long a backup waits for room at its driver, or for
+	// another backup or a restore of the same application.
+	TurnTimeout time.Duration
 	// CutTimeout is how long an application that isn't frozen may take to be
 	// cut.
 	CutTimeout time.Duration
@@ -69,6 +72,7 @@ func DefaultOptions() Options {
 	return Options{
 		NotFoundTimeout:      15 * time.Second,
 		PrepareTimeout:       time.Minute,
+		TurnTimeout:          2 * time.Hour,
 		CutTimeout:           10 * time.Minute,
 		ReadyTimeout:         24 * time.Hour,
 		MaxSnapshotsInFlight: 10,

@@ -2,7 +2,10 @@ package controllers
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,17 +30,44 @@ func (r *VolumeBackupReconciler) restoring(ctx context.Context, b *v1alpha1.Volu
 	return "", nil
 }
 
+// busyDelay is how often a backup looks whether its turn has come.
+const busyDelay = time.Second
+
+// awaitTurn says what a backup waits for, nothing of which is a problem, until
+// it has waited for too long. Nothing is frozen.
+func (r *VolumeBackupReconciler) awaitTurn(ctx context.Context, s *backupScope, reason, waits string) outcome {
+	left := r.turnEnds(s).Sub(r.Clock.Now())
+	if left <= 0 {
+		return r.fail(ctx, s, reason, fmt.Sprintf("gave up after %s: it %s", r.Options.TurnTimeout, waits))
+	}
+	working(s.VolumeBackup, reason, "%s", waits)
+	return waitFor(min(left, busyDelay))
+}
+
+func (r *VolumeBackupReconciler) turnEnds(s *backupScope) time.Time {
+	return mayBegin(s).Add(r.Options.TurnTimeout)
+}
+
+// errNoTurn: it has waited for as long as it may.
+var errNoTurn = errors.New("its turn did not come")
+
+func waitsForRoom(p *plan) string {
+	return fmt.Sprintf("waits until the storage driver has room for %d snapshot(s); nothing is frozen", len(p.volumes))
+}
+
 // enter waits for room at the drivers, and says so where it has to wait.
 func (r *VolumeBackupReconciler) enter(ctx context.Context, s *backupScope, p *plan) (leave func(), waited bool, err error) {
 	if leave, ok := r.room.tryEnter(p.volumes); ok {
 		return leave, false, nil
 	}
-	working(s.VolumeBackup, v1alpha1.ReasonWaitingForRoom, "waits until the storage driver has room for %d snapshot(s); nothing is frozen", len(p.volumes))
+	working(s.VolumeBackup, v1alpha1.ReasonWaitingForRoom, "%s", waitsForRoom(p))
 	if err := r.save(ctx, s); err != nil {
 		return nil, true, err
 	}
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
+	ctx, cancel := context.WithTimeoutCause(ctx, r.turnEnds(s).Sub(r.Clock.Now()), errNoTurn)
+	defer cancel()
 	stop, err := r.whenDeleted(ctx, s, func() { giveUp(errDeleted) })
 	if err != nil {
 		return nil, true, err

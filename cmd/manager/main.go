@@ -61,6 +61,7 @@ func parseFlags() flags {
 	flag.IntVar(&o.Workers, "workers", o.Workers, "How many backups are worked on at once.")
 	flag.DurationVar(&o.NotFoundTimeout, "not-found-timeout", o.NotFoundTimeout, "How long a backup waits for an object that isn't there.")
 	flag.DurationVar(&o.PrepareTimeout, "prepare-timeout", o.PrepareTimeout, "How long a backup waits for claims that bind and pods that start.")
+	flag.DurationVar(&o.TurnTimeout, "turn-timeout", o.TurnTimeout, "How long a backup or a restore waits for another of the same application, or for room at its driver.")
 	flag.DurationVar(&o.CutTimeout, "cut-timeout", o.CutTimeout, "How long the volumes of an application that isn't frozen may take to be cut.")
 	flag.DurationVar(&o.ReadyTimeout, "ready-timeout", o.ReadyTimeout, "How long snapshots may take from cut to ready.")
 	flag.StringVar(&f.restore.Image, "image", "", "Image of the pods that prove restored claims, this one's. Default: that of the pod POD_NAME.")
@@ -68,6 +69,7 @@ func parseFlags() flags {
 	logging := zap.Options{}
 	logging.BindFlags(flag.CommandLine)
 	flag.Parse()
+	f.restore.TurnTimeout = o.TurnTimeout
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
 	return f
 }

@@ -1,7 +1,9 @@
 package integration
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/controllers"
@@ -66,4 +68,33 @@ func TestABackupWaitsForRoomBeforeItFreezesAnything(t *testing.T) {
 	w.awaitComplete(first, v1alpha1.Proven)
 	w.awaitComplete(second, v1alpha1.Proven)
 	w.isAllBefore("released first", "run hold in second")
+}
+
+func TestABackupWaitsForItsTurnOnlySoLong(t *testing.T) {
+	for reason, waiting := range map[string]struct {
+		pod  string
+		room int
+	}{
+		v1alpha1.ReasonWaitingForRoom:  {pod: "second", room: 1},
+		v1alpha1.ReasonApplicationBusy: {pod: "first", room: 2},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			w := aWorld(t)
+			w.claims("one", "two")
+			w.runs("first", template("one"), nil)
+			w.runs("second", template("two"), nil)
+			cut := make(chan struct{})
+			w.storage.decide(func(string, int) fate { return fate{cut: cut} })
+			w.aManager(withOptions(func(o *controllers.Options) { o.MaxSnapshotsInFlight, o.TurnTimeout = waiting.room, time.Second }))
+			first := w.aBackupOf(v1alpha1.KindPod, "first", w.held)
+			w.eventually("the first is being cut", func() bool { return len(w.storage.made()) == 1 })
+			late := w.await(w.aBackupOf(v1alpha1.KindPod, waiting.pod, w.held), "at its end", ended)
+			failed := condition(late, v1alpha1.ConditionFailed)
+			if failed.Reason != reason || !strings.HasPrefix(failed.Message, "gave up after 1s: it waits ") {
+				t.Errorf("should say what it waited for:\n%s", describe(late))
+			}
+			close(cut)
+			w.awaitComplete(first, v1alpha1.Proven)
+		})
+	}
 }
