@@ -186,7 +186,8 @@ func (r *VolumeRestoreReconciler) recordVolumes(s *restoreScope, o snapshot.Rest
 }
 
 // endProof deletes the pods that proved the claims, and waits until they are
-// gone: a volume may be one that only one pod can have.
+// gone: a volume may be one that only one pod can have. Where the restore is
+// undone it is enough that they go.
 func (r *VolumeRestoreReconciler) endProof(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved) outcome {
 	var names []string
 	for name, pod := range o.Proofs {
@@ -197,9 +198,16 @@ func (r *VolumeRestoreReconciler) endProof(ctx context.Context, s *restoreScope,
 			}
 		}
 	}
+	if s.Status.RollBack != nil {
+		return goOn()
+	}
 	slices.Sort(names)
-	s.working(r.Clock, string(snapshot.StepEndProof), "waits until the pod(s) that proved the claims are gone: %s", strings.Join(names, ", "))
-	return waitFor(2 * time.Second)
+	left, all := r.provenLeft(s), strings.Join(names, ", ")
+	if left <= 0 {
+		return r.giveUp(ctx, s, v1alpha1.ReasonPodsRemain, fmt.Sprintf("the pod(s) that proved the claims hang: %s: kubectl describe pod -n %s %s says what holds them", all, s.Namespace, names[0]))
+	}
+	s.working(r.Clock, string(snapshot.StepEndProof), "waits until the pod(s) that proved the claims are gone: %s; the application runs", all)
+	return waitFor(min(left, lookEvery))
 }
 
 // podTrouble is what keeps a pod from running, in the words of the cluster.

@@ -24,12 +24,21 @@ const lookEvery = 2 * time.Second
 // claim, as long as claims are waited for. The application runs.
 func (r *VolumeRestoreReconciler) notReplaceable(ctx context.Context, s *restoreScope, err error) outcome {
 	p := problemOf(err)
-	ready := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionClaimsReady)
-	if p == nil || !p.Passing || ready == nil || r.Clock.Since(ready.LastTransitionTime.Time) > r.Options.ClaimTimeout {
+	if p == nil || !p.Passing || r.provenLeft(s) <= 0 {
 		return r.stuck(ctx, s, err)
 	}
 	s.working(r.Clock, p.Reason, "%s; the application runs", p.Message)
 	return waitFor(lookEvery)
+}
+
+// provenLeft is how long a restore whose claims are proven may still wait
+// before it stops the application.
+func (r *VolumeRestoreReconciler) provenLeft(s *restoreScope) time.Duration {
+	proven := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionClaimsReady)
+	if proven == nil {
+		return 0
+	}
+	return proven.LastTransitionTime.Add(r.Options.ClaimTimeout).Sub(r.Clock.Now())
 }
 
 // scaleDown tells the application to stop. How many replicas it had is in the

@@ -127,11 +127,15 @@ func (r *VolumeRestoreReconciler) reserve(ctx context.Context, s *restoreScope, 
 			return r.stuck(ctx, s, err)
 		}
 	}
-	if len(waiting) > 0 {
-		s.working(r.Clock, s.Status.Step, "waits until these temporary claims are gone: %s; the application runs", strings.Join(waiting, ", "))
-		return waitFor(2 * time.Second)
+	if len(waiting) == 0 {
+		return goOn()
 	}
-	return goOn()
+	left, all := r.provenLeft(s), strings.Join(waiting, ", ")
+	if left <= 0 {
+		return r.giveUp(ctx, s, v1alpha1.ReasonClaimHeld, "temporary claims don't go: "+all)
+	}
+	s.working(r.Clock, s.Status.Step, "waits until these temporary claims are gone: %s; the application runs", all)
+	return waitFor(min(left, lookEvery))
 }
 
 // reserveFor keeps a volume of the restore for whichever claim of the

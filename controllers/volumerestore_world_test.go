@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,6 +61,8 @@ type world struct {
 	hangs, stopping bool
 	// startsBeside is true where another may be started beside such a pod.
 	startsBeside bool
+	// claimTimeout stands over that of the options, where it isn't 0.
+	claimTimeout time.Duration
 	// meanwhile is what somebody does between two looks of the manager.
 	meanwhile func(*v1alpha1.VolumeRestore)
 }
@@ -174,6 +177,7 @@ func (w *world) manager() *VolumeRestoreReconciler {
 	})
 	options := DefaultRestoreOptions()
 	options.Image = "image"
+	options.ClaimTimeout = cmp.Or(w.claimTimeout, options.ClaimTimeout)
 	return &VolumeRestoreReconciler{Client: dying, Live: w.Client, Events: events.NewFakeRecorder(1000), Clock: w.clock, Options: options}
 }
 

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,7 +14,7 @@ import (
 func claimsMade(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
 	return every(r, func(c *v1alpha1.RestoredClaim) bool {
 		claim := o.Claims[NewClaimName(c)]
-		return claim != nil && claim.DeletionTimestamp.IsZero() && claim.Labels[v1alpha1.LabelRestoreUID] == string(r.UID)
+		return claim != nil && claim.DeletionTimestamp.IsZero() && madeBy(r, claim)
 	})
 }
 
@@ -267,7 +268,7 @@ func StillMounted(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, o Restor
 // discarded is true where the previous volumes are as they were, and nothing
 // is left that was only made for the restore.
 func discarded(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
-	if o.Workload != nil && r.Status.ScaledDownAt != nil && o.Workload.Paused != r.Status.Paused {
+	if len(o.Proofs) > 0 || o.Workload != nil && r.Status.ScaledDownAt != nil && o.Workload.Paused != r.Status.Paused {
 		return false
 	}
 	return every(r, func(c *v1alpha1.RestoredClaim) bool {
@@ -276,6 +277,36 @@ func discarded(r *v1alpha1.VolumeRestore, o RestoreObserved) bool {
 		}
 		return letGo(o.Volumes[c.PreviousVolume], c.PreviousPolicy) && restoredDiscarded(r, c, o)
 	})
+}
+
+// proofsGo is true where no pod that proves claims is left that isn't being
+// deleted.
+func proofsGo(o RestoreObserved) bool {
+	for _, p := range o.Proofs {
+		if p.DeletionTimestamp.IsZero() {
+			return false
+		}
+	}
+	return true
+}
+
+// Going is what was only made for the restore and is being deleted.
+func Going(r *v1alpha1.VolumeRestore, o RestoreObserved) []string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(o.Proofs)) {
+		all = append(all, "pod "+name)
+	}
+	for i := range r.Status.Claims {
+		claim := o.Claims[NewClaimName(&r.Status.Claims[i])]
+		if claim != nil && !claim.DeletionTimestamp.IsZero() && madeBy(r, claim) {
+			all = append(all, "PersistentVolumeClaim "+claim.Name)
+		}
+	}
+	return all
+}
+
+func madeBy(r *v1alpha1.VolumeRestore, claim *corev1.PersistentVolumeClaim) bool {
+	return claim.Labels[v1alpha1.LabelRestoreUID] == string(r.UID)
 }
 
 // restoredDiscarded is true where the new volume is kept and marked, because
@@ -290,7 +321,7 @@ func restoredDiscarded(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, o R
 		claimMarked := c.TemporaryClaim != "" || claim == nil || claim.Labels[v1alpha1.LabelPrevious] != ""
 		return claimMarked && (v == nil || retained(v) && v.Labels[v1alpha1.LabelPrevious] != "")
 	}
-	if mine := o.Claims[NewClaimName(c)]; mine != nil && mine.Labels[v1alpha1.LabelRestoreUID] == string(r.UID) {
+	if mine := o.Claims[NewClaimName(c)]; mine != nil && madeBy(r, mine) {
 		return false
 	}
 	return v == nil || letGo(v, c.RestoredPolicy) && (c.TemporaryClaim == "" || v.Spec.ClaimRef == nil || v.Spec.ClaimRef.Name != c.RestoredClaim)

@@ -128,7 +128,7 @@ func NextRestoreStep(r *v1alpha1.VolumeRestore, o RestoreObserved) PlannedStep {
 func planRollBack(r *v1alpha1.VolumeRestore, o RestoreObserved) []PlannedStep {
 	const phase = v1alpha1.RestoreRollingBack
 	s := &r.Status
-	plan := []PlannedStep{{StepEndProof, phase, "ends the pod that proves the claims", len(o.Proofs) == 0}}
+	plan := []PlannedStep{{StepEndProof, phase, "ends the pod that proves the claims", proofsGo(o)}}
 	if s.ScaledDownAt != nil {
 		back, ready := SwappedBack(r, o), s.RollBack.ReadyAt != nil
 		plan = append(plan,
