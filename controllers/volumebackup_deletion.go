@@ -91,7 +91,7 @@ func (r *VolumeBackupReconciler) liveSnapshotsOf(ctx context.Context, s *backupS
 func (r *VolumeBackupReconciler) letGo(ctx context.Context, s *backupScope, snap *snapshotv1.VolumeSnapshot) (gone bool, err error) {
 	if s.Spec.DeletionPolicy == v1alpha1.DeletionRetain && s.names(snap.Name) {
 		base := snap.DeepCopy()
-		unbind(snap)
+		s.retain(snap)
 		return true, client.IgnoreNotFound(r.Patch(ctx, snap, client.MergeFrom(base)))
 	}
 	if !snap.DeletionTimestamp.IsZero() || groupOf(snap) != nil {
@@ -100,12 +100,18 @@ func (r *VolumeBackupReconciler) letGo(ctx context.Context, s *backupScope, snap
 	return false, client.IgnoreNotFound(r.Delete(ctx, snap, client.Preconditions{UID: &snap.UID}))
 }
 
-// unbind takes from an object all that makes it the backup's.
-func unbind(obj client.Object) {
+// retain takes from an object all that makes it the backup's, and leaves on it
+// what nobody else could tell any more.
+func (s *backupScope) retain(obj client.Object) {
 	marks, notes := obj.GetLabels(), obj.GetAnnotations()
 	delete(marks, v1alpha1.LabelBackup)
 	delete(marks, v1alpha1.LabelBackupUID)
+	if notes == nil {
+		notes = map[string]string{}
+	}
 	delete(notes, annotationBackup)
+	notes[v1alpha1.AnnotationRetainedFrom] = s.Name
+	notes[v1alpha1.AnnotationConsistency] = string(s.Status.Consistency)
 	obj.SetLabels(marks)
 	obj.SetAnnotations(notes)
 }

@@ -92,6 +92,6 @@ func (r *VolumeBackupReconciler) letGroupGo(ctx context.Context, s *backupScope,
 		return false, err
 	}
 	base := u.DeepCopy()
-	unbind(u)
+	s.retain(u)
 	return true, client.IgnoreNotFound(r.Patch(ctx, u, client.MergeFrom(base)))
 }

@@ -51,6 +51,14 @@ type VolumeSelection struct {
 	Exclude []string `json:"exclude,omitempty"`
 }
 
+// Annotations on what is retained of a backup that is deleted.
+const (
+	// AnnotationRetainedFrom is the name of that backup.
+	AnnotationRetainedFrom = "lull.dev/retained-from"
+	// AnnotationConsistency is its verdict.
+	AnnotationConsistency = "lull.dev/consistency"
+)
+
 // Annotations that are read from a workload's pod template, or from the pod
 // itself where there is no template that we know.
 const (

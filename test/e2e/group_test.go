@@ -57,6 +57,7 @@ var _ = Describe("a group of volumes", Label("driver"), func() {
 		Expect(group.GetName()).To(Equal(backup.Status.Quiesce.GroupSnapshotName))
 		Expect(group.GetDeletionTimestamp()).To(BeNil())
 		Expect(group.GetLabels()).NotTo(HaveKey(v1alpha1.LabelBackupUID))
+		Expect(group.GetAnnotations()).To(HaveKeyWithValue(v1alpha1.AnnotationRetainedFrom, backup.Name))
 		Expect(snapshotsIn(ctx)).To(HaveEach(HaveField("Labels", Not(HaveKey(v1alpha1.LabelBackupUID)))))
 		Expect(snapshotsIn(ctx)).To(HaveLen(2))
 		Expect(cluster.Delete(ctx, group)).To(Succeed())

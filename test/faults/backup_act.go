@@ -104,15 +104,7 @@ func (r *backupAct) refresh(ctx context.Context) {
 }
 
 func (r *backupAct) leave(ctx context.Context) {
-	retains := map[string]bool{}
 	for _, b := range r.backups() {
-		kept := b.Spec.DeletionPolicy == v1alpha1.DeletionRetain && ended(b)
-		for _, v := range b.Status.Volumes {
-			retains[v.SnapshotName] = kept
-		}
-		if q := b.Status.Quiesce; q != nil {
-			retains[q.GroupSnapshotName] = kept
-		}
 		if err := r.g.Delete(ctx, b); client.IgnoreNotFound(err) != nil {
 			r.broke("%v", err)
 		}
@@ -133,19 +125,19 @@ func (r *backupAct) leave(ctx context.Context) {
 			r.broke("%v", err)
 		}
 	}
-	r.awaitNothingLeft(ctx, retains)
+	r.awaitNothingLeft(ctx)
 }
 
 // awaitNothingLeft waits until no snapshot is left but those that are retained,
 // which belong to nobody, and removes these.
-func (r *backupAct) awaitNothingLeft(ctx context.Context, retains map[string]bool) {
+func (r *backupAct) awaitNothingLeft(ctx context.Context) {
 	err := poll(ctx, goneLimit, "nothing is left of it", func(ctx context.Context) (string, error) {
 		snapshots, contents, err := r.g.left(ctx)
-		left, groupErr := r.groupsLeft(ctx, retains)
+		left, groupErr := r.groupsLeft(ctx)
 		err = errors.Join(err, groupErr, r.unstick(ctx))
 		for i := range snapshots {
 			s := &snapshots[i]
-			if retains[s.Name] && s.Labels[v1alpha1.LabelBackup] == "" && len(s.OwnerReferences) == 0 {
+			if r.retained(s) && len(s.OwnerReferences) == 0 {
 				err = errors.Join(err, client.IgnoreNotFound(r.g.Delete(ctx, s)))
 			}
 			left = append(left, "snapshot "+s.Name)
@@ -167,6 +159,19 @@ func (r *backupAct) awaitNothingLeft(ctx context.Context, retains map[string]boo
 			r.violates("orphan: pod %s", p.Name)
 		}
 	}
+}
+
+// retained is true for what a backup has left behind as its owner asked: it is
+// nobody's, and says of which backup it is and what verdict that had. One that
+// is deleted under way has a verdict too, once an attempt was good.
+func (r *backupAct) retained(obj client.Object) bool {
+	labels, notes := obj.GetLabels(), obj.GetAnnotations()
+	if labels[v1alpha1.LabelBackup] != "" || labels[v1alpha1.LabelBackupUID] != "" || notes[v1alpha1.AnnotationConsistency] == "" {
+		return false
+	}
+	return slices.ContainsFunc(r.backups(), func(b *v1alpha1.VolumeBackup) bool {
+		return b.Name == notes[v1alpha1.AnnotationRetainedFrom] && b.Spec.DeletionPolicy == v1alpha1.DeletionRetain
+	})
 }
 
 // awaitWriting waits until the application writes, and no session is left in

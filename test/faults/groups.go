@@ -26,12 +26,12 @@ func ofGroupClass(name string) change {
 
 // groupsLeft are the names of the groups of the ground, and of the contents that
 // belong to it. Groups that are retained and belong to nobody are deleted.
-func (r *backupAct) groupsLeft(ctx context.Context, retains map[string]bool) (left []string, err error) {
+func (r *backupAct) groupsLeft(ctx context.Context) (left []string, err error) {
 	groups, contents, err := r.g.Groups(ctx, r.g.namespace)
 	for i := range groups {
 		u := &groups[i]
 		left = append(left, "group "+u.GetName())
-		if retains[u.GetName()] && u.GetLabels()[v1alpha1.LabelBackupUID] == "" && u.GetDeletionTimestamp() == nil {
+		if r.retained(u) && u.GetDeletionTimestamp() == nil {
 			if err := r.g.Delete(ctx, u); client.IgnoreNotFound(err) != nil {
 				return left, err
 			}

@@ -50,6 +50,9 @@ func TestRetainLeavesTheSnapshotsUnboundFromTheBackup(t *testing.T) {
 		if snap.Labels[v1alpha1.LabelBackup] != "" || snap.Labels[v1alpha1.LabelBackupUID] != "" || !snap.DeletionTimestamp.IsZero() {
 			t.Errorf("%s should be bound to no backup: %v", snap.Name, snap.Labels)
 		}
+		if notes := snap.Annotations; notes[v1alpha1.AnnotationRetainedFrom] != b.Name || notes[v1alpha1.AnnotationConsistency] != string(v1alpha1.Proven) {
+			t.Errorf("%s should say what it is of: %v", snap.Name, notes)
+		}
 	}
 }
 
