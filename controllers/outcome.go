@@ -3,8 +3,15 @@ package controllers
 import (
 	"time"
 
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 )
+
+// retries is how soon a reconcile that failed is tried again: never much later
+// than what stood in its way is gone, since an application may wait for it.
+func retries() workqueue.TypedRateLimiter[ctrl.Request] {
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[ctrl.Request](5*time.Millisecond, 5*time.Second)
+}
 
 // outcome is what a step of a reconcile comes to.
 type outcome struct {

@@ -127,7 +127,7 @@ func (r *VolumeBackupReconciler) SetupWithManager(ctx context.Context, mgr ctrl.
 			Watches(r.groupObject(kindGroup), handler.EnqueueRequestsFromMapFunc(r.backupOf)).
 			Watches(r.groupObject(kindGroupContent), handler.Funcs{})
 	}
-	return building.WithOptions(controller.Options{MaxConcurrentReconciles: r.Options.Workers}).Complete(r)
+	return building.WithOptions(controller.Options{MaxConcurrentReconciles: r.Options.Workers, RateLimiter: retries()}).Complete(r)
 }
 
 // Drain waits until no application is being quieted, or ctx ends. A manager

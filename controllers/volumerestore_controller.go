@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -87,7 +88,7 @@ func (r *VolumeRestoreReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	b := ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.VolumeRestore{}).
 		Watches(&v1alpha1.VolumeRestore{}, wake).
-		WithOptions(controller.Options{MaxConcurrentReconciles: r.Options.Workers})
+		WithOptions(controller.Options{MaxConcurrentReconciles: r.Options.Workers, RateLimiter: retries()})
 	for _, kind := range []client.Object{&corev1.Pod{}, &corev1.PersistentVolumeClaim{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}, &appsv1.ReplicaSet{}} {
 		b = b.Watches(kind, wake, builder.OnlyMetadata)
 	}
@@ -132,8 +133,28 @@ func (r *VolumeRestoreReconciler) Reconcile(ctx context.Context, req ctrl.Reques
 		if out.err == nil {
 			out.err = client.IgnoreNotFound(r.save(ctx, s))
 		}
-		return out.result, ignoreConflict(out.err, &out.result)
+		if err := ignoreConflict(out.err, &out.result); err != nil {
+			return ctrl.Result{}, errors.Join(err, r.tellError(ctx, s, err))
+		}
+		return out.result, nil
 	}
+}
+
+// tellError writes what stands in the way onto the object, as it was last
+// written: what the failed step had in mind doesn't count. It is told once a
+// step: each write brings the object here again, and would end the back-off.
+func (r *VolumeRestoreReconciler) tellError(ctx context.Context, s *restoreScope, obstacle error) error {
+	said := meta.FindStatusCondition(s.written.Status.Conditions, v1alpha1.ConditionReconciling)
+	if snapshot.RestoreEnded(s.written) || said != nil && said.Reason == v1alpha1.ReasonAPIError {
+		return nil
+	}
+	what := ""
+	if said != nil {
+		what = said.Message + "; "
+	}
+	told := newRestoreScope(s.written.DeepCopy())
+	told.working(r.Clock, v1alpha1.ReasonAPIError, "%stries again after an error: %.1024v", what, obstacle)
+	return ignoreStale(r.save(ctx, told))
 }
 
 func (r *VolumeRestoreReconciler) step(ctx context.Context, s *restoreScope) outcome {
@@ -180,7 +201,7 @@ func (r *VolumeRestoreReconciler) step(ctx context.Context, s *restoreScope) out
 	if err := r.intend(ctx, s, next, o); err != nil {
 		return again(err)
 	}
-	return r.take(ctx, s, next.Step, o)
+	return r.bounded(ctx, s, o, r.take(ctx, s, next.Step, o))
 }
 
 // lostApplication says so where the application that is restored is gone. Its
@@ -221,15 +242,14 @@ func (r *VolumeRestoreReconciler) intend(ctx context.Context, s *restoreScope, n
 	if s.Status.Step == string(next.Step) {
 		return nil
 	}
-	s.Status.Step = string(next.Step)
 	now := microTime(r.Clock.Now())
+	s.Status.Step, s.Status.StepSince = string(next.Step), now
 	switch next.Step {
 	case snapshot.StepProveClaims:
 		s.set(r.Clock, v1alpha1.ConditionClaimsReady, false, v1alpha1.ReasonNotProven, "%s", next.What)
 	case snapshot.StepScaleDown:
 		r.intendScaleDown(s, o, now)
 	case snapshot.StepSwap, snapshot.StepSwapBack:
-		meta.RemoveStatusCondition(&s.Status.Conditions, v1alpha1.ConditionSwapped) // its time is when this swap began
 		s.set(r.Clock, v1alpha1.ConditionScaledDown, true, v1alpha1.ReasonPodsGone, "all pods of the application are gone")
 		s.set(r.Clock, v1alpha1.ConditionSwapped, false, v1alpha1.ReasonSwapping, "%s", next.What)
 	case snapshot.StepScaleUp:
@@ -291,5 +311,5 @@ func (r *VolumeRestoreReconciler) take(ctx context.Context, s *restoreScope, ste
 	if s.Status.RollBack != nil {
 		return r.rolledBack(ctx, s)
 	}
-	return r.complete(ctx, s, o)
+	return r.complete(ctx, s, o, "")
 }

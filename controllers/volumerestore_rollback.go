@@ -284,6 +284,9 @@ func (r *VolumeRestoreReconciler) rolledBack(ctx context.Context, s *restoreScop
 
 // byHandBack is what a person does where going back failed.
 func byHandBack(v *v1alpha1.VolumeRestore) string {
+	if v.Status.ScaledDownAt == nil {
+		return fmt.Sprintf("Nothing was stopped. What it made and could not remove: kubectl get pvc,pv -A -l %s=%s", v1alpha1.LabelRestoreUID, v.UID)
+	}
 	var volumes []string
 	for _, c := range v.Status.Claims {
 		if c.PreviousVolume != "" {

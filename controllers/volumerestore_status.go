@@ -131,9 +131,9 @@ func (r *VolumeRestoreReconciler) fail(ctx context.Context, s *restoreScope, rea
 	return rest()
 }
 
-// complete ends a restore well.
-func (r *VolumeRestoreReconciler) complete(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved) outcome {
-	message := restoredMessage(s.VolumeRestore, o)
+// complete ends a restore well; but is what is wrong all the same.
+func (r *VolumeRestoreReconciler) complete(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved, but string) outcome {
+	message := restoredMessage(s.VolumeRestore, o) + but
 	s.set(r.Clock, v1alpha1.ConditionComplete, true, v1alpha1.ReasonCompleted, "%s", message)
 	meta.RemoveStatusCondition(&s.Status.Conditions, v1alpha1.ConditionStalled)
 	r.end(s)

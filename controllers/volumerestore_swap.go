@@ -197,17 +197,11 @@ func heldBy(claim *corev1.PersistentVolumeClaim) string {
 // awaitSwap waits for the claims, and gives up at the deadline.
 func (r *VolumeRestoreReconciler) awaitSwap(ctx context.Context, s *restoreScope, waiting []string) outcome {
 	message := "the application is down; waits until " + strings.Join(waiting, ", ")
-	since := r.Clock.Now()
-	for _, c := range s.Status.Conditions { // intend has made it anew
-		if c.Type == v1alpha1.ConditionSwapped {
-			since = c.LastTransitionTime.Time
-		}
-	}
-	left := since.Add(max(swapLimit, s.Spec.ReadyTimeout.Duration)).Sub(r.Clock.Now())
+	left := r.stepLeft(s, swapLimit)
 	if left <= 0 {
 		return r.giveUp(ctx, s, v1alpha1.ReasonSwapping, "the claims could not be swapped in time: "+message)
 	}
-	if r.Clock.Now().Sub(since) < swapGrace {
+	if r.Clock.Since(s.stepSince(r.Clock)) < swapGrace {
 		return waitFor(swapGrace / 50) // it is a matter of moments: no word on it
 	}
 	s.working(r.Clock, s.Status.Step, "%s", message)

@@ -56,6 +56,9 @@ type world struct {
 	started time.Time
 	// refuses is why no claim can be made, nil where it can.
 	refuses error
+	// denies is why a change can't be made, nil where it can: patch is nil for
+	// a deletion.
+	denies func(obj client.Object, patch client.Patch) error
 	// hangs is true while a pod that is told to stop writes on, stopping while
 	// there is such a pod.
 	hangs, stopping bool
@@ -166,10 +169,20 @@ func (w *world) manager() *VolumeRestoreReconciler {
 			})
 		},
 		Patch: func(ctx context.Context, c client.WithWatch, obj client.Object, p client.Patch, opts ...client.PatchOption) error {
-			return write(func() error { return c.Patch(ctx, obj, p, opts...) })
+			return write(func() error {
+				if err := w.denied(obj, p); err != nil {
+					return err
+				}
+				return c.Patch(ctx, obj, p, opts...)
+			})
 		},
 		Delete: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.DeleteOption) error {
-			return write(func() error { return c.Delete(ctx, obj, opts...) })
+			return write(func() error {
+				if err := w.denied(obj, nil); err != nil {
+					return err
+				}
+				return c.Delete(ctx, obj, opts...)
+			})
 		},
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
 			return write(func() error { return c.SubResource(sub).Patch(ctx, obj, p, opts...) })
@@ -179,6 +192,13 @@ func (w *world) manager() *VolumeRestoreReconciler {
 	options.Image = "image"
 	options.ClaimTimeout = cmp.Or(w.claimTimeout, options.ClaimTimeout)
 	return &VolumeRestoreReconciler{Client: dying, Live: w.Client, Events: events.NewFakeRecorder(1000), Clock: w.clock, Options: options}
+}
+
+func (w *world) denied(obj client.Object, patch client.Patch) error {
+	if w.denies == nil {
+		return nil
+	}
+	return w.denies(obj, patch)
 }
 
 // run lets managers work until the restore is at its end.

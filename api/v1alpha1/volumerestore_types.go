@@ -217,6 +217,9 @@ type VolumeRestoreStatus struct {
 	// taken.
 	// +optional
 	Step string `json:"step,omitempty"`
+	// StepSince is when that step was begun.
+	// +optional
+	StepSince *metav1.MicroTime `json:"stepSince,omitempty"`
 	// Source is the name of the VolumeBackup that is restored from.
 	// +optional
 	Source string `json:"source,omitempty"`

@@ -38,6 +38,7 @@ var unreached = map[string]string{
 	"Patch VolumeRestore.changeVolume<VolumeRestore.deleteOld":                           "somebody who takes a volume's policy back between two reads",
 	"sub.Patch VolumeBackup.save<VolumeBackup.fail<VolumeBackup.awaitTurn":               "a driver that is busy for hours",
 	"sub.Patch VolumeRestore.save<VolumeRestore.fail<VolumeRestore.awaitTurn":            "another restore that takes hours",
+	"sub.Patch VolumeRestore.save<VolumeRestore.complete<VolumeRestore.bounded":          "an API server that doesn't let a volume be changed for minutes",
 	"sub.Patch VolumeRestore.save<VolumeRestore.rolledBack<VolumeRestore.awaitDiscarded": "somebody who holds a deleted claim for minutes",
 }
 

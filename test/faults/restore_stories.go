@@ -30,6 +30,9 @@ type restoreStory struct {
 	// begin makes the restores, and does what people do meanwhile. Default:
 	// one restore.
 	begin func(context.Context, *restoreAct) error
+	// prelude happens to the manager before the round's own fault, where the
+	// story is about what comes after it.
+	prelude *prelude
 	// wants are the phases that they come to.
 	wants []v1alpha1.RestorePhase
 	slow  bool
@@ -61,6 +64,7 @@ var restoreStories = []restoreStory{
 	{name: "deleted under way, replace", spec: by(v1alpha1.StrategyReplace), begin: thenDelete, wants: gone},
 	{name: "of a paused rollout", arrange: paused, tidy: unpaused, wants: completed},
 	{name: "of a paused rollout, undone", arrange: paused, tidy: unpaused, begin: thenUndo, wants: rolledBack},
+	{name: "after an error", prelude: &prelude{at: at("before", "Patch", "VolumeRestore.begin"), answer: "internal"}, wants: completed},
 	{name: "with a finished pod on its claim", spec: by(v1alpha1.StrategyReplace), arrange: withFinishedPod, tidy: withoutFinishedPod, wants: completed},
 }
 

@@ -53,7 +53,7 @@ func stories() []story {
 	}
 	for i := range restoreStories {
 		s := &restoreStories[i]
-		restores = append(restores, story{kind: ofRestores, name: s.name, slow: s.slow,
+		restores = append(restores, story{kind: ofRestores, name: s.name, prelude: s.prelude, slow: s.slow,
 			play: func(r *round) act { return &restoreAct{round: r, story: s} }})
 	}
 	return slices.Concat(backups, restores)

@@ -1,0 +1,134 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+)
+
+// denial is what an admission policy says.
+var denial = apierrors.NewForbidden(schema.GroupResource{Resource: "things"}, "x", errors.New("the policy freeze-friday says no"))
+
+func scales(obj client.Object, patch client.Patch) bool {
+	return isWorkload(obj) && patch != nil && patch.Type() == types.JSONPatchType
+}
+
+func repoints(obj client.Object, patch client.Patch) bool {
+	return isWorkload(obj) && patch != nil && patch.Type() != types.JSONPatchType
+}
+
+func isWorkload(obj client.Object) bool {
+	switch obj.(type) {
+	case *appsv1.Deployment, *appsv1.StatefulSet:
+		return true
+	}
+	return false
+}
+
+func deletesOldClaim(obj client.Object, patch client.Patch) bool {
+	claim, ok := obj.(*corev1.PersistentVolumeClaim)
+	return ok && patch == nil && claim.Name == "data-db-0"
+}
+
+func TestARestoreThatIsRefusedGoesBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		kind   v1alpha1.ApplicationKind
+		denied func(client.Object, client.Patch) bool
+		step   string
+	}{
+		"the scaling":                {v1alpha1.KindDeployment, scales, "ScaleDown"},
+		"the change of the template": {v1alpha1.KindDeployment, repoints, "Swap"},
+		"the deletion of a claim":    {v1alpha1.KindStatefulSet, deletesOldClaim, "Swap"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, c.kind)
+			w.denies = func(obj client.Object, patch client.Patch) error {
+				if c.denied(obj, patch) {
+					return denial
+				}
+				return nil
+			}
+			w.must(w.Create(context.Background(), aRestore(nil)))
+			v := w.run()
+			failedBecause(t, v, v1alpha1.RestoreRolledBack, v1alpha1.ReasonAPIError, "step "+c.step+" could not be taken")
+			if !strings.Contains(v.Status.Message, "freeze-friday") {
+				t.Errorf("should say who refused: %s", v.Status.Message)
+			}
+			if w.mounted() != "pv-old" {
+				t.Errorf("the application runs on %q", w.mounted())
+			}
+		})
+	}
+}
+
+func TestARefusalThatPassesIsNoMatter(t *testing.T) {
+	w := newWorld(t, v1alpha1.KindDeployment)
+	until := time.Time{}
+	told := ""
+	w.denies = func(obj client.Object, patch client.Patch) error {
+		if !repoints(obj, patch) {
+			return nil
+		}
+		if until.IsZero() {
+			until = w.clock.Now().Add(refusedLimit / 2)
+		}
+		if w.clock.Now().Before(until) {
+			return denial
+		}
+		return nil
+	}
+	w.meanwhile = func(v *v1alpha1.VolumeRestore) {
+		if strings.Contains(v.Status.Message, "freeze-friday") {
+			told = v.Status.Message
+		}
+	}
+	w.must(w.Create(context.Background(), aRestore(nil)))
+	if v := w.run(); v.Status.Phase != v1alpha1.RestoreCompleted || w.mounted() == "pv-old" {
+		t.Errorf("%s on %s: %s", v.Status.Phase, w.mounted(), v.Status.Message)
+	}
+	if !strings.Contains(told, "tries again after an error") {
+		t.Errorf("should tell of the refusal meanwhile: %q", told)
+	}
+}
+
+func TestAnApplicationThatMayNotBeStartedAgainIsForAPerson(t *testing.T) {
+	w := newWorld(t, v1alpha1.KindDeployment)
+	w.denies = func(obj client.Object, patch client.Patch) error {
+		if scales(obj, patch) && *w.deployment().Spec.Replicas == 0 {
+			return denial
+		}
+		return nil
+	}
+	w.must(w.Create(context.Background(), aRestore(nil)))
+	v := w.run()
+	failedBecause(t, v, v1alpha1.RestoreFailed, v1alpha1.ReasonRollBackFailed, "kubectl scale -n shop deployment/db --replicas=1")
+	if !strings.Contains(v.Status.Message, "freeze-friday") {
+		t.Errorf("should say who refused: %s", v.Status.Message)
+	}
+}
+
+func TestWhatIsRestoredStaysThoughItsVolumeCantBeReleased(t *testing.T) {
+	w := newWorld(t, v1alpha1.KindStatefulSet)
+	w.denies = func(obj client.Object, _ client.Patch) error {
+		if v, ok := obj.(*corev1.PersistentVolume); ok && v.Name != "pv-old" && v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete {
+			return denial
+		}
+		return nil
+	}
+	w.must(w.Create(context.Background(), aRestore(nil)))
+	v := w.run()
+	if v.Status.Phase != v1alpha1.RestoreCompleted || w.mounted() == "pv-old" || !strings.Contains(v.Status.Message, "step Release could not be taken") {
+		t.Errorf("%s on %s: %s", v.Status.Phase, w.mounted(), v.Status.Message)
+	}
+}
