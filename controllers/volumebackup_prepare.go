@@ -102,8 +102,10 @@ func (r *VolumeBackupReconciler) planQuiesce(ctx context.Context, b *v1alpha1.Vo
 			p.method, p.uncovered = v1alpha1.MethodNone, "pods of other applications mount its volumes"
 		}
 		// Invalid hooks are told now, and not on the day when a pod runs.
-		_, err := hooks.Resolve(b.Spec.Quiesce, app.annotations)
-		return err
+		if _, err := hooks.Resolve(b.Spec.Quiesce, app.annotations); err != nil || p.method == v1alpha1.MethodNone {
+			return err
+		}
+		return p.unlessContinue(r.volumesLetGo(ctx, app, claims, p), r.Options.CutTimeout)
 	}
 	slices.SortFunc(users, readyFirst)
 	for i := range users {
