@@ -6,7 +6,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot"
 )
 
 // The metrics of backups. None has the name of an object as a label, so their
@@ -31,7 +35,7 @@ var (
 	}, []string{"driver"})
 	frozenApplications = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "lull_frozen_applications",
-		Help: "Applications that are being frozen, are frozen, or are being thawed.",
+		Help: "Applications that are being frozen, are frozen or being thawed, or that could not be thawed.",
 	})
 	thawOverdue = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "lull_thaw_overdue_total",
@@ -41,6 +45,29 @@ var (
 
 func init() {
 	metrics.Registry.MustRegister(frozenSeconds, backupsTotal, lastSuccess, snapshotsInFlight, frozenApplications, thawOverdue)
+}
+
+// frozenNow keeps frozenApplications at the number of backups whose attempt is
+// not known to be thawed, whichever manager began it.
+var frozenNow = openAttempts{gauge: frozenApplications, open: map[types.NamespacedName]bool{}}
+
+type openAttempts struct {
+	gauge prometheus.Gauge
+
+	mu   sync.Mutex
+	open map[types.NamespacedName]bool
+}
+
+// note says how a backup is now; q is nil where it is gone.
+func (o *openAttempts) note(backup types.NamespacedName, q *v1alpha1.QuiesceStatus) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if q != nil && snapshot.Freezes(q.Method) && snapshot.Open(q) {
+		o.open[backup] = true
+	} else {
+		delete(o.open, backup)
+	}
+	o.gauge.Set(float64(len(o.open)))
 }
 
 // successes keeps lastSuccess at the newest success of each namespace, in

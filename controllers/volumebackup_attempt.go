@@ -113,6 +113,7 @@ func (r *VolumeBackupReconciler) quiesceAndCut(ctx context.Context, s *backupSco
 	if err := r.save(ctx, s); err != nil {
 		return again(err)
 	}
+	frozenNow.note(client.ObjectKeyFromObject(s.VolumeBackup), s.Status.Quiesce)
 	for _, w := range p.warnings {
 		record(r.Events, s.VolumeBackup, eventHookWarning(w))
 	}

@@ -161,8 +161,10 @@ func (r *VolumeBackupReconciler) backupOf(_ context.Context, snap client.Object)
 func (r *VolumeBackupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	b := &v1alpha1.VolumeBackup{}
 	if err := r.Get(ctx, req.NamespacedName, b); err != nil {
+		frozenNow.note(req.NamespacedName, nil)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+	defer func() { frozenNow.note(req.NamespacedName, b.Status.Quiesce) }()
 	if isTrue(b, v1alpha1.ConditionComplete) {
 		successes.note(b.Namespace, b.Status.CompletionTime)
 	}

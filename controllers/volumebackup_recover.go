@@ -88,6 +88,9 @@ func (r *VolumeBackupReconciler) notThawed(ctx context.Context, s *backupScope, 
 	message := mayBeFrozen(s.VolumeBackup, err)
 	record(r.Events, s.VolumeBackup, eventThawFailed(message))
 	if q.ThawAttempts >= maxThawAttempts {
+		if q.Deadline != nil && r.Clock.Now().Before(q.Deadline.Time) {
+			thawOverdue.Inc() // nothing thaws it by then any more
+		}
 		discredit(s.VolumeBackup, message)
 		return r.fail(ctx, s, v1alpha1.ReasonThawFailed, message)
 	}

@@ -40,10 +40,6 @@ type trial struct {
 // run freezes, cuts and thaws. Whatever happens in it, and also when the
 // manager is told to stop, it ends with the thaw.
 func (r *VolumeBackupReconciler) run(ctx context.Context, s *backupScope, p *plan) *trial {
-	if len(p.targets) > 0 {
-		frozenApplications.Inc()
-		defer frozenApplications.Dec()
-	}
 	t := &trial{}
 	watch, err := r.watchCuts(ctx, s)
 	if err != nil {
