@@ -18,14 +18,32 @@ import (
 // only: what it guards, an attempt under way, ends with this process too.
 type room struct {
 	perDriver int64
+	// attempts that may be under way, or wait for a driver. They hold a worker
+	// each, and must not hold all: what is frozen needs one to be thawed.
+	attempts chan struct{}
 
 	mu      sync.Mutex
 	drivers map[string]*semaphore.Weighted
 	busy    map[types.UID]bool
 }
 
-func newRoom(perDriver int64) *room {
-	return &room{perDriver: perDriver, drivers: map[string]*semaphore.Weighted{}, busy: map[types.UID]bool{}}
+func newRoom(perDriver int64, workers int) *room {
+	return &room{
+		perDriver: perDriver,
+		attempts:  make(chan struct{}, max(1, workers*3/4)),
+		drivers:   map[string]*semaphore.Weighted{},
+		busy:      map[types.UID]bool{},
+	}
+}
+
+// begin takes one of the attempts, where there is one left.
+func (r *room) begin() (end func(), ok bool) {
+	select {
+	case r.attempts <- struct{}{}:
+		return func() { <-r.attempts }, true
+	default:
+		return nil, false
+	}
 }
 
 // occupy marks pods, or claims, as being an attempt's. It is false, and marks

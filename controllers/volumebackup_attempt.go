@@ -27,6 +27,11 @@ func (r *VolumeBackupReconciler) attempt(ctx context.Context, s *backupScope, un
 			return waitFor(early)
 		}
 	}
+	end, ok := r.room.begin()
+	if !ok {
+		return r.awaitTurn(ctx, s, v1alpha1.ReasonWaitingForRoom, "waits until other backups have been cut; nothing is frozen")
+	}
+	defer end()
 	if restore, err := r.restoring(ctx, s.VolumeBackup); err != nil {
 		return again(err)
 	} else if restore != "" {

@@ -63,7 +63,8 @@ type Options struct {
 	ReadyTimeout time.Duration
 	// MaxSnapshotsInFlight is how many snapshots a driver cuts at once.
 	MaxSnapshotsInFlight int
-	// Workers is how many backups are worked on at once.
+	// Workers is how many backups are worked on at once. Three quarters of them
+	// may quiet an application, or wait until they may.
 	Workers int
 }
 
@@ -113,7 +114,7 @@ func CacheOptions() cache.Options {
 
 // SetupWithManager registers the reconciler.
 func (r *VolumeBackupReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
-	r.room = newRoom(int64(r.Options.MaxSnapshotsInFlight))
+	r.room = newRoom(int64(r.Options.MaxSnapshotsInFlight), r.Options.Workers)
 	if err := r.findGroups(ctx, mgr.GetRESTMapper()); err != nil {
 		return err
 	}

@@ -98,3 +98,30 @@ func TestABackupWaitsForItsTurnOnlySoLong(t *testing.T) {
 		})
 	}
 }
+
+// However many backups wait, there is a worker for what can't.
+func TestBackupsThatWaitLeaveAWorkerFree(t *testing.T) {
+	w := aWorld(t)
+	w.claims("data")
+	w.runs("app", template("data"), nil)
+	cut := make(chan struct{})
+	w.storage.decide(func(string, int) fate { return fate{cut: cut} })
+	w.aManager(withOptions(func(o *controllers.Options) { o.Workers, o.MaxSnapshotsInFlight = 2, 1 }))
+	first := w.aBackupOf(v1alpha1.KindPod, "app", w.held)
+	w.eventually("the first is being cut", func() bool { return len(w.storage.made()) == 1 })
+	var others []*v1alpha1.VolumeBackup
+	for range 2 {
+		others = append(others, w.aBackupOf(v1alpha1.KindPod, "app", w.held))
+	}
+	for _, b := range others {
+		w.await(b, "waiting for room", func(b *v1alpha1.VolumeBackup) bool {
+			return condition(b, v1alpha1.ConditionReconciling).Reason == v1alpha1.ReasonWaitingForRoom
+		})
+	}
+	for _, b := range others {
+		w.delete(b)
+		w.awaitGone(b)
+	}
+	close(cut)
+	w.awaitComplete(first, v1alpha1.Proven)
+}
