@@ -101,15 +101,19 @@ type VolumeBackupReconciler struct {
 }
 
 // CacheOptions are what the reconcilers need of a manager's cache: of all
-// snapshots in a cluster only ours are kept, and of no object who wrote which
-// field.
+// snapshots in a cluster only ours are kept, of what only tells that there is
+// something to read no more than that, and of no object who wrote which field.
 func CacheOptions() cache.Options {
-	return cache.Options{
+	options := cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
 			&snapshotv1.VolumeSnapshot{}: {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})},
 		},
 	}
+	for _, kind := range wakingKinds() {
+		options.ByObject[kind] = cache.ByObject{Transform: onlyIdentity}
+	}
+	return options
 }
 
 // SetupWithManager registers the reconciler.

@@ -89,10 +89,24 @@ func (r *VolumeRestoreReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		For(&v1alpha1.VolumeRestore{}).
 		Watches(&v1alpha1.VolumeRestore{}, wake).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Options.Workers, RateLimiter: retries()})
-	for _, kind := range []client.Object{&corev1.Pod{}, &corev1.PersistentVolumeClaim{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}, &appsv1.ReplicaSet{}} {
+	for _, kind := range wakingKinds() {
 		b = b.Watches(kind, wake, builder.OnlyMetadata)
 	}
 	return b.Complete(r)
+}
+
+// wakingKinds are what a restore waits for.
+func wakingKinds() []client.Object {
+	return []client.Object{&corev1.Pod{}, &corev1.PersistentVolumeClaim{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}, &appsv1.ReplicaSet{}}
+}
+
+// onlyIdentity is what is kept of an object that is watched: the cluster may
+// have tens of thousands.
+func onlyIdentity(obj any) (any, error) {
+	if m, ok := obj.(*metav1.PartialObjectMetadata); ok {
+		m.ObjectMeta = metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion}
+	}
+	return obj, nil
 }
 
 // underWay are the restores of an object's namespace that aren't at their end.
@@ -168,7 +182,7 @@ func (r *VolumeRestoreReconciler) step(ctx context.Context, s *restoreScope) out
 		return r.rollBackAsAsked(ctx, s)
 	}
 	if snapshot.RestoreEnded(s.VolumeRestore) {
-		return r.refuseRollBack(s)
+		return r.refuseRollBack(ctx, s)
 	}
 	if err := r.begin(ctx, s); err != nil {
 		return again(err)
@@ -309,7 +323,7 @@ func (r *VolumeRestoreReconciler) take(ctx context.Context, s *restoreScope, ste
 		return r.discard(ctx, s, o)
 	}
 	if s.Status.RollBack != nil {
-		return r.rolledBack(ctx, s)
+		return r.rolledBack(ctx, s, o)
 	}
 	return r.complete(ctx, s, o, "")
 }

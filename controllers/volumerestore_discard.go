@@ -42,7 +42,7 @@ func (r *VolumeRestoreReconciler) discard(ctx context.Context, s *restoreScope, 
 		}
 	}
 	if going := snapshot.Going(s.VolumeRestore, o); len(going) > 0 {
-		return r.awaitDiscarded(ctx, s, strings.Join(going, ", "))
+		return r.awaitDiscarded(ctx, s, o, strings.Join(going, ", "))
 	}
 	return r.lookAgain(s, o)
 }
@@ -51,12 +51,12 @@ func (r *VolumeRestoreReconciler) discard(ctx context.Context, s *restoreScope, 
 // deleted. All is written then, so that it goes by itself once it can.
 const discardLimit = 2 * time.Minute
 
-func (r *VolumeRestoreReconciler) awaitDiscarded(ctx context.Context, s *restoreScope, going string) outcome {
+func (r *VolumeRestoreReconciler) awaitDiscarded(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved, going string) outcome {
 	rb := s.Status.RollBack
 	left := cmp.Or(rb.ReadyAt, &rb.StartedAt).Add(discardLimit).Sub(r.Clock.Now())
 	if left <= 0 {
 		rb.Message += "; still being deleted: " + going
-		return r.rolledBack(ctx, s)
+		return r.rolledBack(ctx, s, o)
 	}
 	s.working(r.Clock, s.Status.Step, "waits until what was only made for the restore is gone: %s", going)
 	return waitFor(min(left, lookEvery))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -72,4 +73,32 @@ func mountNewClaim(w *world, v *v1alpha1.VolumeRestore) {
 		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: snapshot.NewClaimName(&v.Status.Claims[0])},
 	}}}
 	w.must(w.Create(context.Background(), snoop))
+}
+
+func TestARestoreOfAnApplicationThatIsGoneDoesntSayThatItRuns(t *testing.T) {
+	w := newWorld(t, v1alpha1.KindDeployment)
+	w.must(w.Create(context.Background(), aRestore(nil)))
+	w.meanwhile = at(snapshot.StepAwaitGone, func(*v1alpha1.VolumeRestore) { w.must(w.Delete(context.Background(), w.deployment())) })
+	v := w.run()
+	failedBecause(t, v, v1alpha1.RestoreRolledBack, v1alpha1.ReasonApplicationNotFound, "Deployment db was deleted while it was restored")
+	if back := meta.FindStatusCondition(v.Status.Conditions, v1alpha1.ConditionRolledBack); !strings.HasPrefix(back.Message, "the application is gone, its previous claims and volumes are as they were") {
+		t.Error(back.Message)
+	}
+}
+
+func TestARestoreThatFailedAtOnceHasNothingToUndo(t *testing.T) {
+	w := newWorld(t, v1alpha1.KindDeployment)
+	ctx := context.Background()
+	w.must(w.Create(ctx, aRestore(func(v *v1alpha1.VolumeRestore) { v.Spec.Source.VolumeBackupRef.Name = "nobody" })))
+	v := w.run()
+	failedBecause(t, v, v1alpha1.RestoreFailed, v1alpha1.ReasonBackupNotFound, "nobody")
+	v.Spec.RollBack = true
+	v.Generation++
+	w.must(w.Update(ctx, v))
+	v = w.run()
+	refusal := meta.FindStatusCondition(v.Status.Conditions, v1alpha1.ConditionRolledBack)
+	if refusal == nil || refusal.Reason != v1alpha1.ReasonNothingToRollBack || v.Status.Message != refusal.Message || v.Status.Phase != v1alpha1.RestoreFailed {
+		t.Errorf("%s, %s: %+v", v.Status.Phase, v.Status.Message, refusal)
+	}
+	failedBecause(t, v, v1alpha1.RestoreFailed, v1alpha1.ReasonBackupNotFound, "nobody")
 }

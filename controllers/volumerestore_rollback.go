@@ -198,7 +198,10 @@ func (r *VolumeRestoreReconciler) withdraw(s *restoreScope) {
 
 // refuseRollBack says that a restore that has undone itself can't be undone
 // again. Where nothing is asked it does nothing.
-func (r *VolumeRestoreReconciler) refuseRollBack(s *restoreScope) outcome {
+func (r *VolumeRestoreReconciler) refuseRollBack(ctx context.Context, s *restoreScope) outcome {
+	if s.Spec.RollBack && s.Status.Strategy == "" {
+		return r.refuseNothing(ctx, s)
+	}
 	rb := s.Status.RollBack
 	if !s.Spec.RollBack || rb == nil || rb.Reason == v1alpha1.ReasonRollBackAsked || !s.is(v1alpha1.ConditionRolledBack) {
 		return rest()
@@ -210,6 +213,17 @@ func (r *VolumeRestoreReconciler) refuseRollBack(s *restoreScope) outcome {
 	s.set(r.Clock, v1alpha1.ConditionStalled, true, v1alpha1.ReasonAlreadyRolledBack, "%s", message)
 	record(r.Events, s.VolumeRestore, eventRollBackRefused(v1alpha1.ReasonAlreadyRolledBack, message))
 	return rest()
+}
+
+// refuseNothing says that a restore which failed before it did anything has
+// nothing to undo.
+func (r *VolumeRestoreReconciler) refuseNothing(ctx context.Context, s *restoreScope) outcome {
+	failed := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionFailed)
+	told := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionRolledBack)
+	if told != nil || failed == nil || failed.Reason == v1alpha1.ReasonNothingToRollBack {
+		return rest()
+	}
+	return r.refuse(ctx, s, v1alpha1.ReasonNothingToRollBack, "nothing was restored, so there is nothing to undo: "+failed.Message)
 }
 
 // giveUp undoes a restore that can't go on, or leaves it where that is wanted.
@@ -248,7 +262,7 @@ func (r *VolumeRestoreReconciler) rollBack(ctx context.Context, s *restoreScope,
 // rolledBack ends the undoing of a restore. One that was complete stays so;
 // one that wasn't has failed. One that only made claims has just failed: there
 // was no application to bring back.
-func (r *VolumeRestoreReconciler) rolledBack(ctx context.Context, s *restoreScope) outcome {
+func (r *VolumeRestoreReconciler) rolledBack(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved) outcome {
 	rb := s.Status.RollBack
 	if s.Status.Strategy == v1alpha1.StrategyClaimsOnly {
 		s.Status.RollBack = nil
@@ -257,9 +271,12 @@ func (r *VolumeRestoreReconciler) rolledBack(ctx context.Context, s *restoreScop
 	}
 	why := rb.Message
 	message := "the application runs on its previous volumes: " + why
-	if s.Status.ScaledDownAt == nil {
+	switch {
+	case s.Status.ScaledDownAt == nil:
 		why = "nothing was stopped: " + why
 		message = why
+	case o.Workload == nil:
+		message = "the application is gone, its previous claims and volumes are as they were: " + why
 	}
 	s.set(r.Clock, v1alpha1.ConditionRolledBack, true, v1alpha1.ReasonRolledBack, "%s", message)
 	if s.Status.ScaledDownAt != nil {
