@@ -28,6 +28,16 @@ func repoints(obj client.Object, patch client.Patch) bool {
 	return isWorkload(obj) && patch != nil && patch.Type() != types.JSONPatchType
 }
 
+func changesWorkload(obj client.Object, patch client.Patch) bool {
+	return isWorkload(obj) && patch != nil
+}
+
+// repointsNow: the patch of the template, and not of the replicas.
+func repointsNow(obj client.Object, patch client.Patch) bool {
+	d, ok := obj.(*appsv1.Deployment)
+	return ok && repoints(obj, patch) && len(d.Spec.Template.Spec.Volumes) > 0
+}
+
 func isWorkload(obj client.Object) bool {
 	switch obj.(type) {
 	case *appsv1.Deployment, *appsv1.StatefulSet:
@@ -69,6 +79,52 @@ func TestARestoreThatIsRefusedGoesBack(t *testing.T) {
 				t.Errorf("the application runs on %q", w.mounted())
 			}
 		})
+	}
+}
+
+func TestWhatWouldBeRefusedStopsNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		kind   v1alpha1.ApplicationKind
+		denied func(client.Object, client.Patch) bool
+		says   string
+	}{
+		"the scaling":                {v1alpha1.KindStatefulSet, changesWorkload, "the application can't be scaled to zero"},
+		"the change of the template": {v1alpha1.KindDeployment, repointsNow, "the pod template can't be changed"},
+		"the deletion of a claim":    {v1alpha1.KindStatefulSet, deletesOldClaim, "PersistentVolumeClaim data-db-0 can't be deleted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, c.kind)
+			w.rehearsed = true
+			w.denies = func(obj client.Object, patch client.Patch) error {
+				if c.denied(obj, patch) {
+					return denial
+				}
+				return nil
+			}
+			w.must(w.Create(context.Background(), aRestore(nil)))
+			v := w.run()
+			failedBecause(t, v, v1alpha1.RestoreRolledBack, v1alpha1.ReasonChangeRefused, c.says)
+			if v.Status.ScaledDownAt != nil || w.mounted() != "pv-old" {
+				t.Errorf("it was stopped: it runs on %q", w.mounted())
+			}
+		})
+	}
+}
+
+func TestAWebhookThatKnowsNoDryRunsIsNoRefusal(t *testing.T) {
+	w := newWorld(t, v1alpha1.KindDeployment)
+	w.rehearsed = true
+	stops := 0
+	w.denies = func(obj client.Object, patch client.Patch) error {
+		if changesWorkload(obj, patch) && !scales(obj, patch) && *w.deployment().Spec.Replicas > 0 {
+			stops++
+			return apierrors.NewBadRequest(`admission webhook "x" does not support dry run`)
+		}
+		return nil
+	}
+	w.must(w.Create(context.Background(), aRestore(nil)))
+	if v := w.run(); v.Status.Phase != v1alpha1.RestoreCompleted || stops == 0 {
+		t.Errorf("%s: %s", v.Status.Phase, v.Status.Message)
 	}
 }
 

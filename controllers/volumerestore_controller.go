@@ -208,6 +208,9 @@ func (r *VolumeRestoreReconciler) step(ctx context.Context, s *restoreScope) out
 		if err := snapshot.CheckSwap(s.VolumeRestore, o); err != nil {
 			return r.notReplaceable(ctx, s, err)
 		}
+		if err := r.rehearse(ctx, s, o); err != nil {
+			return r.stuck(ctx, s, err)
+		}
 	}
 	if out, waits := r.awaitBackup(ctx, s, next.Step); waits {
 		return out

@@ -22,8 +22,7 @@ import (
 // gone, and the volumes of both sides are retained.
 func (r *VolumeRestoreReconciler) swap(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved) outcome {
 	waiting, acted, err := r.lead(ctx, s, o, snapshot.OnRestored,
-		func(c *v1alpha1.RestoredClaim) string { return c.RestoredClaim },
-		func(c *v1alpha1.RestoredClaim) string { return c.RestoredVolume })
+		restoredClaim, func(c *v1alpha1.RestoredClaim) string { return c.RestoredVolume })
 	if err != nil {
 		return r.stuck(ctx, s, err)
 	}
@@ -58,6 +57,8 @@ func (r *VolumeRestoreReconciler) swapBack(ctx context.Context, s *restoreScope,
 // field is one of a claim's fields: where it is to lead.
 type field func(*v1alpha1.RestoredClaim) string
 
+func restoredClaim(c *v1alpha1.RestoredClaim) string { return c.RestoredClaim }
+
 // lead brings every claim a step nearer to where it is to lead. It says what
 // has to be waited for, and whether it did anything: what it did may have come
 // about by the time it is looked at again.
@@ -87,13 +88,9 @@ func (r *VolumeRestoreReconciler) lead(ctx context.Context, s *restoreScope, o s
 // for the next look to say: its owner changes it too.
 func (r *VolumeRestoreReconciler) repoint(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved,
 	there func(*v1alpha1.VolumeRestore, *v1alpha1.RestoredClaim, snapshot.RestoreObserved) bool, claim field) (waiting []string, acted bool, err error) {
-	claims, done := map[string]string{}, true
+	done := true
 	for i := range s.Status.Claims {
-		c := &s.Status.Claims[i]
-		done = done && there(s.VolumeRestore, c, o)
-		for _, v := range snapshot.LedVolumes(c, o) {
-			claims[v] = claim(c)
-		}
+		done = done && there(s.VolumeRestore, &s.Status.Claims[i], o)
 	}
 	if done {
 		return nil, false, nil
@@ -103,10 +100,23 @@ func (r *VolumeRestoreReconciler) repoint(ctx context.Context, s *restoreScope, 
 	}
 	first := !s.repointed
 	s.repointed = true
-	return []string{"its pod template leads to the claims"}, first, r.changeWorkload(ctx, s, func(obj client.Object) {
+	return []string{"its pod template leads to the claims"}, first, r.changeWorkload(ctx, s, s.repointing(o, claim))
+}
+
+// repointing is the change of the application that leads its template to the
+// claims.
+func (s *restoreScope) repointing(o snapshot.RestoreObserved, claim field) func(client.Object) {
+	claims := map[string]string{}
+	for i := range s.Status.Claims {
+		c := &s.Status.Claims[i]
+		for _, v := range snapshot.LedVolumes(c, o) {
+			claims[v] = claim(c)
+		}
+	}
+	return func(obj client.Object) {
 		snapshot.Repoint(templateOf(obj), claims)
 		setPaused(obj, false)
-	})
+	}
 }
 
 // replace puts a claim of the same name for another volume in the place of a

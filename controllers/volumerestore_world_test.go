@@ -57,8 +57,9 @@ type world struct {
 	// refuses is why no claim can be made, nil where it can.
 	refuses error
 	// denies is why a change can't be made, nil where it can: patch is nil for
-	// a deletion.
-	denies func(obj client.Object, patch client.Patch) error
+	// a deletion. rehearsed is true where dry runs are denied too.
+	denies    func(obj client.Object, patch client.Patch) error
+	rehearsed bool
 	// hangs is true while a pod that is told to stop writes on, stopping while
 	// there is such a pod.
 	hangs, stopping bool
@@ -170,7 +171,7 @@ func (w *world) manager() *VolumeRestoreReconciler {
 		},
 		Patch: func(ctx context.Context, c client.WithWatch, obj client.Object, p client.Patch, opts ...client.PatchOption) error {
 			return write(func() error {
-				if err := w.denied(obj, p); err != nil {
+				if err := w.denied(obj, p, (&client.PatchOptions{}).ApplyOptions(opts).DryRun); err != nil {
 					return err
 				}
 				return c.Patch(ctx, obj, p, opts...)
@@ -178,7 +179,7 @@ func (w *world) manager() *VolumeRestoreReconciler {
 		},
 		Delete: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.DeleteOption) error {
 			return write(func() error {
-				if err := w.denied(obj, nil); err != nil {
+				if err := w.denied(obj, nil, (&client.DeleteOptions{}).ApplyOptions(opts).DryRun); err != nil {
 					return err
 				}
 				return c.Delete(ctx, obj, opts...)
@@ -194,8 +195,8 @@ func (w *world) manager() *VolumeRestoreReconciler {
 	return &VolumeRestoreReconciler{Client: dying, Live: w.Client, Events: events.NewFakeRecorder(1000), Clock: w.clock, Options: options}
 }
 
-func (w *world) denied(obj client.Object, patch client.Patch) error {
-	if w.denies == nil {
+func (w *world) denied(obj client.Object, patch client.Patch, dryRun []string) error {
+	if w.denies == nil || len(dryRun) > 0 && !w.rehearsed {
 		return nil
 	}
 	return w.denies(obj, patch)

@@ -83,6 +83,7 @@ const (
 	ReasonClaimInUse          = "ClaimInUse"
 	ReasonClaimHeld           = "ClaimHeld"
 	ReasonClaimNotMounted     = "ClaimNotMounted"
+	ReasonChangeRefused       = "ChangeRefused"
 	ReasonClaimsScaledAway    = "ClaimsDeletedByScaling"
 	ReasonRestoreUnderWay     = "RestoreUnderWay"
 	ReasonBackupUnderWay      = "BackupUnderWay"
