@@ -7,5 +7,5 @@
 // Labels say what a spec needs beyond a CSI driver that can snapshot:
 //
 //	driver  the test driver of this repository, which misbehaves when asked to
-//	node    to run on the cluster's node as root, to kill the manager there
+//	node    to run on the cluster's node as root, to kill a container there
 package e2e

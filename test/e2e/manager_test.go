@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -38,12 +39,22 @@ func killManager(ctx context.Context) {
 	GinkgoHelper()
 	pod, err := managerPod(ctx)
 	Expect(err).NotTo(HaveOccurred())
+	killContainer(pod)
+}
+
+// killContainer ends the only container of a pod in the same way.
+func killContainer(pod *corev1.Pod) {
+	GinkgoHelper()
 	pid, err := processOf(pod.Status.ContainerStatuses[0].ContainerID)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(syscall.Kill(pid, syscall.SIGKILL)).To(Succeed())
 }
 
-// processOf finds the process of a container by its control group.
+// firstInside is how the kernel tells that a process is the first in a namespace
+// of processes within the node's own.
+var firstInside = regexp.MustCompile(`(?m)^NSpid:\t\d+\t1$`)
+
+// processOf finds the first process of a container by its control group.
 func processOf(containerID string) (int, error) {
 	_, id, _ := strings.Cut(containerID, "://")
 	groups, err := filepath.Glob("/proc/[0-9]*/cgroup")
@@ -51,8 +62,12 @@ func processOf(containerID string) (int, error) {
 		return 0, errors.Join(err, fmt.Errorf("container %q", containerID))
 	}
 	for _, group := range groups {
-		if text, err := os.ReadFile(group); err == nil && bytes.Contains(text, []byte(id)) {
-			return strconv.Atoi(filepath.Base(filepath.Dir(group)))
+		process := filepath.Dir(group)
+		if text, err := os.ReadFile(group); err != nil || !bytes.Contains(text, []byte(id)) {
+			continue
+		}
+		if status, err := os.ReadFile(filepath.Join(process, "status")); err == nil && firstInside.Match(status) {
+			return strconv.Atoi(filepath.Base(process))
 		}
 	}
 	return 0, fmt.Errorf("container %s has no process here: this spec has to run on the node, as root", id)
