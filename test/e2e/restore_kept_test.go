@@ -71,6 +71,35 @@ var _ = Describe("what a restore leaves behind", func() {
 		Eventually(ctx, refusalOf(ctx, restore)).Should(And(HaveField("Reason", v1alpha1.ReasonPreviousGone), HaveField("Message", ContainSubstring(kept.Name))))
 	})
 
+	It("can be brought back by hand, without the operator", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data"))
+		write(ctx, app, "before", "/data/mark")
+		backup := theBackup(ctx, aBackup(ctx, app))
+		write(ctx, app, "after", "/data/mark")
+		restore := theRestore(ctx, aRestore(ctx, backup, v1alpha1.StrategyReplace))
+		Expect(restore).To(beRestoredBy(v1alpha1.StrategyReplace))
+		Expect(read(ctx, app, "/data/mark")).To(Equal([]string{"before"}))
+		claim := restore.Status.Claims[0]
+
+		By("putting the previous volume under the claim's name as the documentation says")
+		scaleToZero(ctx, app)
+		change(ctx, theVolume(ctx, claim.RestoredVolume), `{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}`)
+		data := theClaim(ctx, "data")
+		Expect(cluster.Delete(ctx, data.DeepCopy())).To(Succeed())
+		gone(ctx, data.DeepCopy())
+		unbind := `{"spec":{"claimRef":{"uid":null,"resourceVersion":null}}}`
+		change(ctx, theVolume(ctx, claim.PreviousVolume), unbind)
+		Eventually(ctx, func() corev1.PersistentVolumePhase { return theVolume(ctx, claim.PreviousVolume).Status.Phase }).Should(Equal(corev1.VolumeAvailable))
+		change(ctx, theVolume(ctx, claim.PreviousVolume), unbind) // which a volume that is only reserved has to take as well
+		again := fixture.Claim(namespace, "data")
+		again.Spec = *data.Spec.DeepCopy()
+		again.Spec.VolumeName = claim.PreviousVolume
+		Expect(cluster.Create(ctx, again)).To(Succeed())
+		change(ctx, app.Workload(), `{"spec":{"replicas":1}}`)
+		Expect(read(ctx, app, "/data/mark")).To(Equal([]string{"after"}))
+		change(ctx, theVolume(ctx, claim.RestoredVolume), `{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}`)
+	})
+
 	DescribeTable("is nothing where the previous claims are to be deleted, and there is no way back",
 		func(ctx SpecContext, strategy v1alpha1.RestoreStrategy) {
 			app := running(ctx, tools("app", "", "data"))
