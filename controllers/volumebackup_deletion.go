@@ -70,7 +70,7 @@ func (r *VolumeBackupReconciler) delete(ctx context.Context, s *backupScope) out
 func (r *VolumeBackupReconciler) thawDeleted(ctx context.Context, s *backupScope) (out outcome, left bool) {
 	if snapshot.Ended(s.VolumeBackup) {
 		if err := r.thawPods(ctx, s); err != nil {
-			record(r.Events, s.VolumeBackup, eventThawFailed(err.Error()))
+			record(r.Events, s.VolumeBackup, eventThawFailed(mayBeFrozen(s.VolumeBackup, err)))
 		}
 		return outcome{}, false
 	}

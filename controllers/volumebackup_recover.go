@@ -100,7 +100,8 @@ func (r *VolumeBackupReconciler) notThawed(ctx context.Context, s *backupScope, 
 
 // mayBeFrozen says so in the conditions, and what to do.
 func mayBeFrozen(b *v1alpha1.VolumeBackup, why error) (message string) {
-	message = fmt.Sprintf("the application may still be frozen: %v. Thaw it by hand: %s", why, byHand(b, errors.Is(why, hooks.ErrNoShell)))
+	// The command first: an event has room for a kilobyte.
+	message = fmt.Sprintf("the application may still be frozen. Thaw it by hand: %s. The cause: %v", byHand(b, errors.Is(why, hooks.ErrNoShell)), why)
 	setCondition(b, v1alpha1.ConditionThawed, false, v1alpha1.ReasonThawFailed, "%s", message)
 	setCondition(b, v1alpha1.ConditionStalled, true, v1alpha1.ReasonThawFailed, "%s", message)
 	return message

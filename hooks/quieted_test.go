@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -134,6 +135,56 @@ func TestTheLastWordOfABrokenStreamMayBeCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r := q.End(t.Context())["a"]; r.Testified {
+		t.Errorf("%+v", r)
+	}
+}
+
+// breaking is a connection that can be broken; commands without an input are
+// on another.
+type breaking struct {
+	hooks.Executor
+	broken context.Context
+}
+
+func (b breaking) Exec(ctx context.Context, in hooks.Container, command []string, s hooks.Streams) error {
+	if s.In != nil {
+		ctx = b.broken
+	}
+	return b.Executor.Exec(ctx, in, command, s)
+}
+
+// What doesn't heed the end of its input would hold on until its own limit.
+func TestAHoldThatOutlivesItsStreamIsEnded(t *testing.T) {
+	broken, breakIt := context.WithCancel(t.Context())
+	defer breakIt()
+	e := &hookstest.Executor{}
+	target := holding("a", `echo HELD; sleep 98761; echo STILL_HELD`)
+	q, err := begin(t, breaking{e, broken}, 10*time.Second, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	breakIt()
+	<-q.Lost()
+	if r := q.End(t.Context())["a"]; r.Testified || !r.Thawed || !strings.Contains(r.Err.Error(), "ended before it was released") {
+		t.Errorf("%+v", r)
+	}
+	if left, err := exec.Command("pgrep", "-f", "sleep 98761").Output(); err == nil {
+		t.Errorf("it lives on: %s", left)
+	}
+}
+
+func TestAHoldThatOutlivesItsStreamWhereNobodyCanLookIsNotThawed(t *testing.T) {
+	broken, breakIt := context.WithCancel(t.Context())
+	defer breakIt()
+	e := &hookstest.Executor{}
+	q, err := begin(t, breaking{e, broken}, 10*time.Second, holding("a", `echo HELD; timeout 5 sleep 98762`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.NoShell = true
+	breakIt()
+	<-q.Lost()
+	if r := q.End(t.Context())["a"]; r.Thawed || !errors.Is(r.Err, hooks.ErrNoShell) {
 		t.Errorf("%+v", r)
 	}
 }

@@ -106,11 +106,23 @@ func (s *session) release(ctx context.Context, grace time.Duration) Release {
 	}
 	switch {
 	case lost:
-		return Release{Thawed: true, Err: failure("hold", Join(errEndedEarly, s.err), &s.process.stderr)}
+		return s.untestified(ctx, errEndedEarly)
 	case !s.words.testified():
-		return Release{Thawed: s.sawEnd(), Err: failure("hold", Join(errNoTestimony, s.err), &s.process.stderr)}
+		return s.untestified(ctx, errNoTestimony)
 	}
 	return Release{Thawed: true, Testified: true}
+}
+
+// untestified is the end of a session that proves nothing. Where its stream
+// broke the command may not heed that its input has ended, and hold on: what is
+// left of it is ended.
+func (s *session) untestified(ctx context.Context, why error) Release {
+	err := Join(why, s.err)
+	if s.sawEnd() {
+		return Release{Thawed: true, Err: failure("hold", err, &s.process.stderr)}
+	}
+	left := s.process.endBroken(ctx)
+	return Release{Thawed: left == nil, Err: failure("hold", Join(err, left), &s.process.stderr)}
 }
 
 func (s *session) ended() bool { return closed(s.done) }
