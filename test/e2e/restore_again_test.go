@@ -223,7 +223,8 @@ var _ = Describe("a restore that is overtaken", func() {
 		spec := &deployment.Spec.Template.Spec
 		spec.Volumes[0].Name, spec.Containers[0].VolumeMounts[0].Name = "renamed", "renamed"
 		Expect(cluster.Update(ctx, deployment)).To(Succeed())
-		podsOf(ctx, app)
+		Eventually(ctx, func() ([]corev1.Pod, error) { return cluster.ReadyPods(ctx, app) }).Should(
+			ConsistOf(HaveField("Spec.Volumes", ContainElement(HaveField("Name", "renamed")))), "it is rolled out")
 		before := uidsOf(ctx, app)
 
 		Expect(theRestore(ctx, restore)).To(beRefused(v1alpha1.ReasonClaimNotMounted, "data"))

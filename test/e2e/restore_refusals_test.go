@@ -6,6 +6,7 @@ import (
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -104,6 +105,19 @@ var _ = Describe("a restore that can't be", func() {
 		Expect(claimsIn(ctx)).To(ConsistOf("data"))
 	})
 
+	It("is refused where a policy would keep it from going on with the application down", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data"))
+		before := uidsOf(ctx, app)
+		backup := theBackup(ctx, aBackup(ctx, app))
+		inForce(ctx, app, "object.spec.template.spec.volumes[0].persistentVolumeClaim.claimName == 'data'", "freeze-friday: no volume is changed today",
+			`{"spec":{"template":{"spec":{"volumes":[{"name":"data","persistentVolumeClaim":{"claimName":"other"}}]}}}}`)
+
+		restore := theRestore(ctx, aRestore(ctx, backup, v1alpha1.StrategyAuto))
+		Expect(restore).To(beRefused("ChangeRefused", "nothing was stopped", "the pod template can't be changed", "freeze-friday: no volume is changed today"))
+		Expect(uidsOf(ctx, app)).To(Equal(before))
+		Eventually(ctx, claimsIn).Should(ConsistOf("data"))
+	})
+
 	It("is refused onto a workload that was made anew since, until that is named", func(ctx SpecContext) {
 		app := running(ctx, tools("app", "", "data"))
 		write(ctx, app, "before", "/data/mark")
@@ -121,6 +135,31 @@ var _ = Describe("a restore that can't be", func() {
 		Expect(read(ctx, app, "/data/mark")).To(Equal([]string{"before"}))
 	})
 })
+
+// inForce has a policy for the Deployments of the namespace, once it refuses
+// the patch.
+func inForce(ctx context.Context, app fixture.Application, expression, message, patch string) {
+	GinkgoHelper()
+	policy := &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
+	policy.Spec.MatchConstraints = &admissionv1.MatchResources{
+		NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: namespace}},
+		ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
+			Operations: []admissionv1.OperationType{admissionv1.Update},
+			Rule:       admissionv1.Rule{APIGroups: []string{appsv1.GroupName}, APIVersions: []string{"v1"}, Resources: []string{"deployments"}},
+		}}},
+	}
+	policy.Spec.Validations = []admissionv1.Validation{{Expression: expression, Message: message}}
+	binding := &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
+	binding.Spec.PolicyName = policy.Name
+	binding.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Deny}
+	for _, obj := range []client.Object{policy, binding} {
+		Expect(cluster.Create(ctx, obj)).To(Succeed())
+		DeferCleanup(func(ctx SpecContext) { Expect(cluster.Delete(ctx, obj)).To(Succeed()) })
+	}
+	Eventually(ctx, func() error {
+		return cluster.Patch(ctx, app.Workload(), client.RawPatch("application/strategic-merge-patch+json", []byte(patch)), client.DryRunAll)
+	}).Should(MatchError(ContainSubstring(message)))
+}
 
 // stopped is a workload without replicas.
 func stopped(ctx context.Context, kind v1alpha1.ApplicationKind, name string, change func(client.Object)) {
