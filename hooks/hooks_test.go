@@ -100,12 +100,18 @@ func (l late) Exec(ctx context.Context, c hooks.Container, command []string, s h
 // What nobody has seen the end of may freeze after the post-hook.
 func TestAPreHookThatMayGoOnIsNotThawed(t *testing.T) {
 	aLog(t)
-	q, err := begin(t, &hookstest.Executor{NoShell: true}, 200*time.Millisecond, hooks.Target{
+	e := &hookstest.Executor{NoShell: true}
+	q, err := begin(t, e, 200*time.Millisecond, hooks.Target{
 		Pod: "a", UID: "a", Mark: mark, Method: v1alpha1.MethodHooks,
 		Pre: hooks.Command{Args: []string{"sleep", "20"}, Container: "db"}, Post: hooks.Command{Args: []string{"true"}, Container: "db"},
 	})
-	if err == nil || !strings.Contains(err.Error(), "may go on") {
+	if err == nil || !strings.Contains(err.Error(), "may go on") || !errors.Is(err, hooks.ErrNoShell) {
 		t.Errorf("got %v", err)
+	}
+	// The shell, the command without it, and one look for it: none finds more,
+	// and the thaw would only come later.
+	if runs := e.Runs(); len(runs) != 3 {
+		t.Errorf("it was looked for %d times", len(runs)-2)
 	}
 	if r := q.End(t.Context())["a"]; r.Thawed {
 		t.Errorf("%+v", r)

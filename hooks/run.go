@@ -99,7 +99,7 @@ func (p *process) kill(ctx context.Context) (bool, error) {
 
 // endNow ends the command and returns once it, or its stream, has ended: it is
 // looked for until then, as it may only be beginning. It is errMayGoOn where
-// neither was seen.
+// neither was seen, at once where nobody can look.
 func (p *process) endNow(ctx context.Context, ended <-chan struct{}) error {
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), killTimeout)
 	defer cancel()
@@ -107,6 +107,9 @@ func (p *process) endNow(ctx context.Context, ended <-chan struct{}) error {
 		killed, err := p.kill(limit)
 		if killed {
 			return nil
+		}
+		if errors.Is(err, ErrNoShell) {
+			return Join(errMayGoOn, err)
 		}
 		select {
 		case <-ended:
