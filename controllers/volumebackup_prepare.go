@@ -37,9 +37,9 @@ type plan struct {
 	timeout    time.Duration
 	onFailure  v1alpha1.OnFailure
 	warnings   []hooks.Warning
-	// containers that the hooks run in, by their pods: what the runtime calls
-	// them, which changes when they are started anew.
-	containers map[types.UID]string
+	// containers that the hooks run in: what the runtime calls them, which
+	// changes when they are started anew.
+	containers map[containerOf]string
 	// one: some pods may stand for others, see uncovered.
 	one bool
 	// mounters are the pods that mount the volumes, before the freeze.
@@ -47,6 +47,12 @@ type plan struct {
 	// uncovered says which pod writes to the volumes without being quieted,
 	// empty where none does.
 	uncovered string
+}
+
+// containerOf is a container of a pod, by its name.
+type containerOf struct {
+	pod  types.UID
+	name string
 }
 
 func (p *plan) claims() []string {
@@ -64,7 +70,7 @@ func (r *VolumeBackupReconciler) prepare(ctx context.Context, b *v1alpha1.Volume
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{application: app.uid, onFailure: v1alpha1.OnFailureFail, containers: map[types.UID]string{}, handles: map[string]string{}}
+	p := &plan{application: app.uid, onFailure: v1alpha1.OnFailureFail, containers: map[containerOf]string{}, handles: map[string]string{}}
 	if b.Spec.Quiesce != nil && b.Spec.Quiesce.OnFailure != "" {
 		p.onFailure = b.Spec.Quiesce.OnFailure
 	}
@@ -170,7 +176,9 @@ func (r *VolumeBackupReconciler) aim(ctx context.Context, b *v1alpha1.VolumeBack
 		return err
 	}
 	p.targets = append(p.targets, target)
-	p.containers[pod.UID] = containerID(pod, target.Container())
+	for _, name := range target.Containers() {
+		p.containers[containerOf{pod.UID, name}] = containerID(pod, name)
+	}
 	if quiet.Method == v1alpha1.MethodHooks {
 		p.method = v1alpha1.MethodHooks
 	}

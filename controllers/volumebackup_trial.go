@@ -150,9 +150,13 @@ func (r *VolumeBackupReconciler) unchanged(ctx context.Context, s *backupScope, 
 // can't have written.
 func sameContainers(pods []corev1.Pod, p *plan) error {
 	for _, t := range p.targets {
-		for i := range pods {
-			if pods[i].UID == t.UID && containerID(&pods[i], t.Container()) != p.containers[t.UID] {
-				return fmt.Errorf("container %s of pod %s was started anew while the volumes were cut", t.Container(), t.Pod)
+		i := slices.IndexFunc(pods, func(pod corev1.Pod) bool { return pod.UID == t.UID })
+		if i < 0 {
+			continue
+		}
+		for _, name := range t.Containers() {
+			if containerID(&pods[i], name) != p.containers[containerOf{t.UID, name}] {
+				return fmt.Errorf("container %s of pod %s was started anew while the volumes were cut", name, t.Pod)
 			}
 		}
 	}

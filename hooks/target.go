@@ -42,8 +42,18 @@ func Aim(q Quiet, pod *corev1.Pod, claims []string) (Target, error) {
 }
 
 // Container is the one that a person would look into.
-func (t Target) Container() string {
-	return first(t.Hold.Container, t.Post.Container, t.Pre.Container)
+func (t Target) Container() string { return first(t.Containers()...) }
+
+// Containers are those that its commands run in, each once: first the one that
+// is let go in.
+func (t Target) Containers() []string {
+	var names []string
+	for _, c := range []Command{t.Hold, t.Post, t.Pre} {
+		if c.isSet() && !slices.Contains(names, c.Container) {
+			names = append(names, c.Container)
+		}
+	}
+	return names
 }
 
 // mountingContainer is the first container that mounts one of the claims, or

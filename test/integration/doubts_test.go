@@ -76,24 +76,32 @@ func TestAPodStandsOnlyForPodsOfItsOwnApplication(t *testing.T) {
 	}
 }
 
-// What a pre-hook froze goes with its container.
+// What a pre-hook froze goes with its container, which may be another than the
+// post-hook's.
 func TestAContainerThatIsStartedAnewWasNotQuiet(t *testing.T) {
-	w := aWorld(t)
-	pod := w.anApplication("data")
-	cut := w.storage.holdFirstCuts()
-	w.aManager()
-	b := w.aBackup(w.hooked)
-	w.eventually("a snapshot is asked for", func() bool { return len(w.storage.made()) == 1 })
-	pod.Status.ContainerStatuses[0].ContainerID = "containerd://another"
-	w.must(admin.Status().Update(w.ctx, pod))
-	close(cut)
-	failed := w.await(b, "given up once, or at its end", func(b *v1alpha1.VolumeBackup) bool {
-		return ended(b) || b.Status.Quiesce != nil && b.Status.Quiesce.Failure != ""
-	})
-	if q := failed.Status.Quiesce; !strings.Contains(q.Failure, "container db of pod mysql was started anew") {
-		t.Errorf("should say why: %q", q.Failure)
+	for i, name := range []string{"db", "side"} {
+		t.Run(name, func(t *testing.T) {
+			w := aWorld(t)
+			w.claims("data")
+			of := template("data")
+			of.Spec.Containers = append(of.Spec.Containers, corev1.Container{Name: "side", Image: "side"})
+			pod := w.runs("mysql", of, nil)
+			cut := w.storage.holdFirstCuts()
+			w.aManager()
+			b := w.aBackup(w.hooked, func(s *v1alpha1.VolumeBackupSpec) { s.Quiesce.Pre.Container = "side" })
+			w.eventually("a snapshot is asked for", func() bool { return len(w.storage.made()) == 1 })
+			pod.Status.ContainerStatuses[i].ContainerID = "containerd://another"
+			w.must(admin.Status().Update(w.ctx, pod))
+			close(cut)
+			failed := w.await(b, "given up once, or at its end", func(b *v1alpha1.VolumeBackup) bool {
+				return ended(b) || b.Status.Quiesce != nil && b.Status.Quiesce.Failure != ""
+			})
+			if q := failed.Status.Quiesce; !strings.Contains(q.Failure, "container "+name+" of pod mysql was started anew") {
+				t.Errorf("should say why: %q", q.Failure)
+			}
+			w.isMethod(w.awaitComplete(b, v1alpha1.Declared), v1alpha1.MethodHooks, 2)
+		})
 	}
-	w.isMethod(w.awaitComplete(b, v1alpha1.Declared), v1alpha1.MethodHooks, 2)
 }
 
 // The kinds of other groups have names as ours.
