@@ -107,8 +107,11 @@ func (r *VolumeBackupReconciler) planQuiesce(ctx context.Context, b *v1alpha1.Vo
 		if len(mounters(app.neighbours, claims)) > 0 {
 			p.method, p.uncovered = v1alpha1.MethodNone, "pods of other applications mount its volumes"
 		}
-		// Invalid hooks are told now, and not on the day when a pod runs.
-		if _, err := hooks.Resolve(b.Spec.Quiesce, app.annotations); err != nil || p.method == v1alpha1.MethodNone {
+		// What is wrong with the hooks is told now, and not on the day when a
+		// pod runs.
+		quiet, err := hooks.Resolve(b.Spec.Quiesce, app.annotations)
+		p.warn(quiet.Warnings)
+		if err != nil || p.method == v1alpha1.MethodNone {
 			return err
 		}
 		return p.unlessContinue(r.volumesLetGo(ctx, app, claims, p), r.Options.CutTimeout)
@@ -158,11 +161,7 @@ func (r *VolumeBackupReconciler) aim(ctx context.Context, b *v1alpha1.VolumeBack
 	if p.method == "" || p.method == v1alpha1.MethodNone {
 		p.method, p.timeout = quiet.Method, quiet.Timeout
 	}
-	for _, w := range quiet.Warnings {
-		if !slices.Contains(p.warnings, w) {
-			p.warnings = append(p.warnings, w)
-		}
-	}
+	p.warn(quiet.Warnings)
 	p.one = p.one || quiet.Pods == v1alpha1.PodsOne
 	if quiet.Method == v1alpha1.MethodNone || (quiet.Pods == v1alpha1.PodsOne && len(p.targets) > 0) {
 		return nil
@@ -184,6 +183,15 @@ func (r *VolumeBackupReconciler) aim(ctx context.Context, b *v1alpha1.VolumeBack
 	}
 	p.timeout = min(p.timeout, quiet.Timeout)
 	return nil
+}
+
+// warn keeps each warning once: most pods are of one template.
+func (p *plan) warn(warnings []hooks.Warning) {
+	for _, w := range warnings {
+		if !slices.Contains(p.warnings, w) {
+			p.warnings = append(p.warnings, w)
+		}
+	}
 }
 
 func podState(p *corev1.Pod) string {
