@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -196,7 +197,7 @@ func (r *VolumeBackupReconciler) conclude(s *backupScope, p *plan, t *trial) {
 	verdict, good := "", false
 	if t.err == nil {
 		var c v1alpha1.Consistency
-		c, good = hooks.Verdict(hooks.Evidence{Method: q.Method, Testified: t.testified(), Unchanged: t.unchanged, Covered: p.uncovered == ""})
+		c, good = hooks.Verdict(hooks.Evidence{Method: q.Method, Testified: t.testified(), Unchanged: t.unchanged, Paired: p.unpaired() == "", Covered: p.uncovered == ""})
 		verdict = string(c)
 	}
 	if !good {
@@ -224,9 +225,23 @@ func setQuieted(b *v1alpha1.VolumeBackup, p *plan) {
 		setCondition(b, v1alpha1.ConditionFrozen, false, v1alpha1.ReasonNotQuieted, "%s", why)
 		setCondition(b, v1alpha1.ConditionThawed, true, v1alpha1.ReasonNotQuieted, "nothing was frozen")
 	default:
-		setCondition(b, v1alpha1.ConditionFrozen, true, v1alpha1.ReasonHeld, "%s", cmp.Or(p.uncovered, fmt.Sprintf("%d pod(s) held still", len(p.targets))))
-		setCondition(b, v1alpha1.ConditionThawed, true, v1alpha1.ReasonThawed, "the application goes on")
+		if why := p.unpaired(); why != "" {
+			setCondition(b, v1alpha1.ConditionFrozen, false, v1alpha1.ReasonNotQuieted, "%s", why)
+		} else {
+			setCondition(b, v1alpha1.ConditionFrozen, true, v1alpha1.ReasonHeld, "%s", cmp.Or(p.uncovered, fmt.Sprintf("%d pod(s) held still", len(p.targets))))
+		}
+		setCondition(b, v1alpha1.ConditionThawed, true, v1alpha1.ReasonThawed, "%s", goesOn(b.Status.Quiesce))
 	}
+}
+
+// goesOn says what is known of an application once all that thaws it has run:
+// after a pre-hook that has no post-hook, nothing.
+func goesOn(q *v1alpha1.QuiesceStatus) string {
+	silent := slices.ContainsFunc(q.Pods, func(p v1alpha1.QuiescedPod) bool { return len(p.Post) == 0 })
+	if q.Method == v1alpha1.MethodHooks && silent {
+		return "no command is left to thaw it: not every pod has a post-hook"
+	}
+	return "the application goes on"
 }
 
 // discredit marks an attempt as failed. Its snapshots are strays from now on.
@@ -240,7 +255,7 @@ func discredit(b *v1alpha1.VolumeBackup, why string) {
 	setCondition(b, v1alpha1.ConditionFrozen, false, v1alpha1.ReasonQuiesceFailed, "%s", why)
 	setCondition(b, v1alpha1.ConditionSnapshotsCut, false, v1alpha1.ReasonNotCut, "%s", why)
 	if !snapshot.Open(q) {
-		setCondition(b, v1alpha1.ConditionThawed, true, v1alpha1.ReasonThawed, "the application goes on")
+		setCondition(b, v1alpha1.ConditionThawed, true, v1alpha1.ReasonThawed, "%s", goesOn(q))
 	}
 	working(b, v1alpha1.ReasonRetrying, "%s failed: %s", attemptOf(b), why)
 }

@@ -217,6 +217,17 @@ func (p *plan) unquieted(timeout time.Duration, why string) {
 	p.method, p.targets, p.timeout, p.uncovered = v1alpha1.MethodNone, nil, timeout, why
 }
 
+// unpaired says why the hooks of the plan are nobody's word, empty where they
+// are.
+func (p *plan) unpaired() string {
+	for _, t := range p.targets {
+		if why := t.Unpaired(); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
 // uncovered names a pod that writes to the claims without being quieted. Where
 // one pod is to stand for the others it does so for those with the same owner,
 // and only for claims that it mounts itself.

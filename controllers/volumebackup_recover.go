@@ -62,7 +62,7 @@ func (r *VolumeBackupReconciler) recover(ctx context.Context, s *backupScope) ou
 	meta.RemoveStatusCondition(&s.Status.Conditions, v1alpha1.ConditionStalled)
 	why := q.Failure
 	if interrupted {
-		why = "the attempt was interrupted, its manager was stopped or had to take it up again; all its pods are thawed"
+		why = "the attempt was interrupted, its manager was stopped or had to take it up again; " + goesOn(q)
 	}
 	discredit(s.VolumeBackup, why)
 	if err := r.save(ctx, s); err != nil {
@@ -111,7 +111,7 @@ func mayBeFrozen(b *v1alpha1.VolumeBackup, why error) (message string) {
 func byHand(b *v1alpha1.VolumeBackup, noShell bool) string {
 	for _, p := range b.Status.Quiesce.Pods {
 		if !p.Thawed && len(p.Post) == 0 && noShell {
-			return fmt.Sprintf("kubectl delete pod -n %s %s, or wait for the limit of its hold", b.Namespace, p.Name)
+			return fmt.Sprintf("kubectl delete pod -n %s %s, or wait until its command ends by itself", b.Namespace, p.Name)
 		}
 		if !p.Thawed && len(p.Post) == 0 {
 			return fmt.Sprintf("kubectl exec -n %s %s -c %s -- pkill -KILL -f lull=%s", b.Namespace, p.Name, p.Container, markOf(b))

@@ -115,8 +115,14 @@ func onlyOne(w way) error {
 	return nil
 }
 
+// fromSeed refuses a pre-hook without a post-hook, as for ours: these freeze.
 func fromSeed(a map[string]string) settings {
-	return settings{way: asWay(pair(seedPreHook, seedPostHook, a, shell))}
+	w, err := pair(seedPreHook, seedPostHook, a, shell)
+	if err == nil && w.pre.isSet() && !w.post.isSet() {
+		err = v1alpha1.Problemf(v1alpha1.ReasonInvalidHook,
+			"the pod template carries %s without %s, and what it freezes would stay frozen: write both, with \"true\" where nothing is to be done", seedPreHook, seedPostHook)
+	}
+	return settings{way: asWay(w, err)}
 }
 
 func fromVelero(a map[string]string) settings {
@@ -131,13 +137,29 @@ func fromVelero(a map[string]string) settings {
 	}
 }
 
-// pair reads the annotations of another system's two hooks.
+// pair reads the annotations of another system's two hooks, of which there may
+// be one: Velero's pre-hook alone is mostly a flush or a dump.
 func pair(pre, post string, a map[string]string, asString func(string) []string) (w way, err error) {
 	if w.pre, err = parseCommand(pre, a, asString); err != nil {
 		return w, err
 	}
 	w.post, err = parseCommand(post, a, asString)
+	w.warnings = unpaired(w, pre, post)
 	return w, err
+}
+
+func unpaired(w way, pre, post string) []Warning {
+	switch {
+	case w.pre.isSet() == w.post.isSet():
+		return nil
+	case w.pre.isSet():
+		return []Warning{{v1alpha1.ReasonUnpairedHook, fmt.Sprintf(
+			"the pod template carries %s without %s: nobody says that the application was quiet until the cut, so a backup of it while it runs is no more than Crash. "+
+				"Where the pre-hook freezes, write %s with the command that thaws: without it nothing does", pre, post, post)}}
+	}
+	return []Warning{{v1alpha1.ReasonUnpairedHook, fmt.Sprintf(
+		"the pod template carries %s without %s: nobody says that the application was quiet before the cut, so a backup of it while it runs is no more than Crash. "+
+			"Write %s with the command that freezes", post, pre, pre)}}
 }
 
 // shell runs a string by the shell, noShell takes it as a program's name, as

@@ -12,5 +12,6 @@
 // lock can still end with 0 (seen with MariaDB 10.11).
 //
 // A pair of hooks is the other way: a command before and a command after. The
-// command after runs on every way out.
+// command after runs on every way out. Other systems' annotations may ask for
+// one of the two alone: it is run, and says nothing of the quiet.
 package hooks

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,10 +17,11 @@ import (
 
 // Release is the end of one pod's quiet.
 type Release struct {
-	// Thawed is true once the pod is known to go on.
+	// Thawed is true once the pod is known to go on, or, after a pre-hook that
+	// has no post-hook, once nothing is left to be run.
 	Thawed bool
 	// Testified is true where it was quiet throughout: by a session's own
-	// word, or, with hooks, by both commands' success.
+	// word, or, with hooks, by the success of those commands that there are.
 	Testified bool
 	// Err is why not, with the command's last words.
 	Err error
@@ -70,7 +72,9 @@ func Begin(ctx, life context.Context, deadline time.Time, executor Executor, c c
 	if err := firstCause(errs); err != nil {
 		return q, err
 	}
-	q.allHeld = c.Now()
+	if !slices.ContainsFunc(targets, func(t Target) bool { return t.Unpaired() != "" }) {
+		q.allHeld = c.Now()
+	}
 	q.watch()
 	return q, nil
 }
@@ -100,7 +104,9 @@ func (p *quietPod) begin(ctx, life context.Context, c clock.PassiveClock) error 
 		p.heldAt = c.Now()
 		return nil
 	}
-	p.heldAt = began
+	if p.target.Unpaired() == "" {
+		p.heldAt = began
+	}
 	p.pre = p.runHook(ctx, "pre-hook", p.target.Pre)
 	return inPod(p.target, p.pre)
 }
@@ -177,11 +183,12 @@ func (q *Quieted) watch() {
 // quiet is over already. Hooks never lose it, as far as we can know.
 func (q *Quieted) Lost() <-chan struct{} { return q.lost }
 
-// HeldAt is when all pods were quiet, zero where they never were.
+// HeldAt is when all pods were quiet, zero where they never were, or where half
+// a pair of hooks doesn't say so.
 func (q *Quieted) HeldAt() time.Time { return q.allHeld }
 
 // FirstHeldAt is the earliest moment from which a pod may have been quiet: its
-// HELD, or the start of its pre-hook. It is zero where none was.
+// HELD, or the start of the pre-hook of a pair. It is zero where none was.
 func (q *Quieted) FirstHeldAt() time.Time { return q.firstHeld }
 
 // End releases all pods at once, whatever became of their quieting, and says

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -85,11 +86,13 @@ type said[T comparable] struct {
 
 func (s said[T]) isSet() bool { return s != said[T]{} }
 
-// way is how to quiet: a recipe, a hold, or a pair of hooks.
+// way is how to quiet: a recipe, a hold, or a pair of hooks. Its warnings are
+// told where it is used.
 type way struct {
 	recipe    string
 	hold      Command
 	pre, post Command
+	warnings  []Warning
 }
 
 // asWay is the way, or nothing where it has no commands.
@@ -151,7 +154,7 @@ func (w way) fill(q Quiet, container string) (Quiet, error) {
 		q.Method, q.Hold = v1alpha1.MethodHold, inContainer(w.hold)
 	default:
 		q.Method, q.Pre, q.Post = v1alpha1.MethodHooks, inContainer(w.pre), inContainer(w.post)
-		q.Warnings = append(q.Warnings, uselessHooks(w.pre)...)
+		q.Warnings = slices.Concat(q.Warnings, w.warnings, uselessHooks(w.pre))
 	}
 	return q, nil
 }

@@ -39,6 +39,7 @@ func TestResolve(t *testing.T) {
 		timeout     time.Duration
 		onFailure   v1alpha1.OnFailure
 		warning     string
+		warns       string
 		reason      string
 		says        string
 	}{
@@ -51,9 +52,14 @@ func TestResolve(t *testing.T) {
 		"a shell's own brackets":          {annotations: ann{"lull.dev/pre-hook": "[ -f x ]", "lull.dev/post-hook": "true"}, method: v1alpha1.MethodHooks, pre: "/bin/sh -c [ -f x ]", post: "/bin/sh -c true"},
 		"the seed's":                      {annotations: ann{"backups.example.com.pre-hook": "a", "backups.example.com.post-hook": "b"}, method: v1alpha1.MethodHooks, pre: "/bin/sh -c a", post: "/bin/sh -c b"},
 		"Velero's":                        {annotations: ann{"pre.hook.backup.velero.io/command": `["/bin/x","-y"]`, "pre.hook.backup.velero.io/container": "v", "pre.hook.backup.velero.io/on-error": "Continue", "pre.hook.backup.velero.io/timeout": "1m", "post.hook.backup.velero.io/command": "/bin/z"}, method: v1alpha1.MethodHooks, pre: "/bin/x -y", post: "/bin/z", container: "v", timeout: time.Minute, onFailure: v1alpha1.OnFailureContinue},
-		"Velero's pre alone":              {annotations: ann{"pre.hook.backup.velero.io/command": "/bin/sync"}, method: v1alpha1.MethodHooks, pre: "/bin/sync"},
+		"Velero's pre alone":              {annotations: ann{"pre.hook.backup.velero.io/command": "/bin/sync"}, method: v1alpha1.MethodHooks, pre: "/bin/sync", warning: v1alpha1.ReasonUnpairedHook, warns: "without post.hook.backup.velero.io/command"},
+		"Velero's post alone":             {annotations: ann{"post.hook.backup.velero.io/command": "/bin/sync"}, method: v1alpha1.MethodHooks, post: "/bin/sync", warning: v1alpha1.ReasonUnpairedHook, warns: "without pre.hook.backup.velero.io/command"},
+		"Velero's pre alone under spec's": {spec: hold, annotations: ann{"pre.hook.backup.velero.io/command": "/bin/sync"}, method: v1alpha1.MethodHold, hold: "mine", container: "c"},
+		"the seed's pre alone":            {annotations: ann{"backups.example.com.pre-hook": "a"}, reason: v1alpha1.ReasonInvalidHook, says: "backups.example.com.post-hook"},
+		"the seed's post alone":           {annotations: ann{"backups.example.com.post-hook": "b"}, method: v1alpha1.MethodHooks, post: "/bin/sh -c b", warning: v1alpha1.ReasonUnpairedHook, warns: "without backups.example.com.pre-hook"},
+		"the seed's pre alone, and spec":  {spec: hold, annotations: ann{"backups.example.com.pre-hook": "a"}, method: v1alpha1.MethodHold, hold: "mine", container: "c", warning: v1alpha1.ReasonInvalidHook},
 		"ours over theirs":                {annotations: ann{"lull.dev/quiesce": "mariadb", "backups.example.com.pre-hook": "a"}, method: v1alpha1.MethodHold, hold: "timeout 35", warning: v1alpha1.ReasonConflictingHooks},
-		"our timeout over theirs":         {annotations: ann{"lull.dev/hook-timeout": "9s", "pre.hook.backup.velero.io/command": "x", "pre.hook.backup.velero.io/timeout": "1m"}, method: v1alpha1.MethodHooks, pre: "x", timeout: 9 * time.Second},
+		"our timeout over theirs":         {annotations: ann{"lull.dev/hook-timeout": "9s", "pre.hook.backup.velero.io/command": "x", "post.hook.backup.velero.io/command": "y", "pre.hook.backup.velero.io/timeout": "1m"}, method: v1alpha1.MethodHooks, pre: "x", post: "y", timeout: 9 * time.Second},
 		"a useless hook":                  {annotations: ann{"lull.dev/pre-hook": "mysql -e 'FLUSH  tables with\nread lock;'", "lull.dev/post-hook": "x"}, method: v1alpha1.MethodHooks, pre: "/bin/sh", post: "/bin/sh", warning: v1alpha1.ReasonUselessHook},
 		"no such recipe":                  {annotations: ann{"lull.dev/quiesce": "oracle"}, reason: v1alpha1.ReasonUnknownRecipe},
 		"Elasticsearch":                   {annotations: ann{"lull.dev/quiesce": "elasticsearch"}, reason: v1alpha1.ReasonUnknownRecipe},
@@ -75,11 +81,11 @@ func TestResolve(t *testing.T) {
 		"two ways under spec's":           {spec: hold, annotations: ann{"lull.dev/hold-hook": "a", "lull.dev/quiesce": "mysql"}, method: v1alpha1.MethodHold, hold: "mine", container: "c", warning: v1alpha1.ReasonConflictingHooks},
 		"Velero's stray timeout":          {annotations: ann{"lull.dev/hold-hook": "h", "pre.hook.backup.velero.io/timeout": "30"}, method: v1alpha1.MethodHold, hold: "/bin/sh -c h", warning: v1alpha1.ReasonInvalidHook},
 		"Velero's bad hook under ours":    {annotations: ann{"lull.dev/hold-hook": "h", "pre.hook.backup.velero.io/command": "[", "pre.hook.backup.velero.io/on-error": "Ignore"}, method: v1alpha1.MethodHold, hold: "/bin/sh -c h", warning: v1alpha1.ReasonInvalidHook},
-		"Velero's bad timeout under ours": {annotations: ann{"lull.dev/hook-timeout": "9s", "pre.hook.backup.velero.io/command": "x", "pre.hook.backup.velero.io/timeout": "30"}, method: v1alpha1.MethodHooks, pre: "x", timeout: 9 * time.Second, warning: v1alpha1.ReasonInvalidHook},
+		"Velero's bad timeout under ours": {annotations: ann{"lull.dev/hook-timeout": "9s", "pre.hook.backup.velero.io/command": "x", "post.hook.backup.velero.io/command": "y", "pre.hook.backup.velero.io/timeout": "30"}, method: v1alpha1.MethodHooks, pre: "x", post: "y", timeout: 9 * time.Second, warning: v1alpha1.ReasonInvalidHook},
 		"Velero's bad timeout":            {annotations: ann{"pre.hook.backup.velero.io/command": "x", "pre.hook.backup.velero.io/timeout": "30"}, reason: v1alpha1.ReasonInvalidHook},
 		"Velero's bad hook":               {annotations: ann{"pre.hook.backup.velero.io/command": "["}, reason: v1alpha1.ReasonInvalidHook},
-		"our container over theirs":       {annotations: ann{"lull.dev/hook-container": "x", "pre.hook.backup.velero.io/command": "a", "pre.hook.backup.velero.io/container": "v"}, method: v1alpha1.MethodHooks, pre: "a", container: "x"},
-		"another system's bad timeout":    {annotations: ann{"backups.example.com.pre-hook": "a", "pre.hook.backup.velero.io/timeout": "30"}, method: v1alpha1.MethodHooks, pre: "/bin/sh -c a", warning: v1alpha1.ReasonInvalidHook},
+		"our container over theirs":       {annotations: ann{"lull.dev/hook-container": "x", "pre.hook.backup.velero.io/command": "a", "pre.hook.backup.velero.io/container": "v", "post.hook.backup.velero.io/command": "b"}, method: v1alpha1.MethodHooks, pre: "a", post: "b", container: "x"},
+		"another system's bad timeout":    {annotations: ann{"backups.example.com.pre-hook": "a", "backups.example.com.post-hook": "b", "pre.hook.backup.velero.io/timeout": "30"}, method: v1alpha1.MethodHooks, pre: "/bin/sh -c a", post: "/bin/sh -c b", warning: v1alpha1.ReasonInvalidHook},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q, err := Resolve(c.spec, c.annotations)
@@ -103,7 +109,7 @@ func TestResolve(t *testing.T) {
 			if got := first(q.Hold.Container, q.Pre.Container); got != c.container {
 				t.Errorf("container %q, want %q", got, c.container)
 			}
-			if has := slices.ContainsFunc(q.Warnings, func(w Warning) bool { return w.Reason == c.warning }); has != (c.warning != "") {
+			if has := slices.ContainsFunc(q.Warnings, func(w Warning) bool { return w.Reason == c.warning && strings.Contains(w.Message, c.warns) }); has != (c.warning != "") {
 				t.Errorf("warnings %v, want %q", q.Warnings, c.warning)
 			}
 		})

@@ -56,6 +56,18 @@ func (t Target) Containers() []string {
 	return names
 }
 
+// Unpaired says why nobody's word is given for a quiet by hooks: half of the
+// pair is missing. It is empty where both are there, and for a held session.
+func (t Target) Unpaired() string {
+	switch {
+	case t.Method != v1alpha1.MethodHooks, t.Pre.isSet() && t.Post.isSet():
+		return ""
+	case t.Pre.isSet():
+		return fmt.Sprintf("pod %s has a pre-hook and no post-hook: nobody says that it was quiet until the cut", t.Pod)
+	}
+	return fmt.Sprintf("pod %s has a post-hook and no pre-hook: nobody says that it was quiet before the cut", t.Pod)
+}
+
 // mountingContainer is the first container that mounts one of the claims, or
 // the first container where none does.
 func mountingContainer(pod *corev1.Pod, claims []string) string {

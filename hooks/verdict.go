@@ -10,6 +10,8 @@ type Evidence struct {
 	// Unchanged: the pods that mounted the volumes after the cut were the same
 	// as before the freeze.
 	Unchanged bool
+	// Paired: no pod was quieted by half a pair of hooks, see Target.Unpaired.
+	Paired bool
 	// Covered: every pod that mounts the volumes for writing was quieted.
 	Covered bool
 }
@@ -26,7 +28,7 @@ func Verdict(e Evidence) (v1alpha1.Consistency, bool) {
 		return v1alpha1.Proven, true
 	case !e.Testified:
 		return "", false
-	case !e.Covered:
+	case !e.Covered, !e.Paired:
 		return v1alpha1.Crash, true
 	case e.Method == v1alpha1.MethodHold:
 		return v1alpha1.Proven, true

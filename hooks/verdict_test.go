@@ -9,8 +9,8 @@ import (
 // Every combination, so that no doubt is ever rounded up.
 func TestVerdict(t *testing.T) {
 	for _, method := range []v1alpha1.QuiesceMethod{"Hold", "Hooks", "Idle", "None"} {
-		for bits := range 8 {
-			e := Evidence{Method: method, Testified: bits&1 > 0, Unchanged: bits&2 > 0, Covered: bits&4 > 0}
+		for bits := range 16 {
+			e := Evidence{Method: method, Testified: bits&1 > 0, Unchanged: bits&2 > 0, Covered: bits&4 > 0, Paired: bits&8 > 0}
 			got, ok := Verdict(e)
 			if want := expected(e); got != want || ok != (want != "") {
 				t.Errorf("%+v: got %q, %v; want %q", e, got, ok, want)
@@ -20,7 +20,7 @@ func TestVerdict(t *testing.T) {
 }
 
 func expected(e Evidence) v1alpha1.Consistency {
-	all := e.Testified && e.Unchanged && e.Covered
+	all := e.Testified && e.Unchanged && e.Covered && e.Paired
 	switch {
 	case e.Method == "None":
 		return v1alpha1.Crash

@@ -29,6 +29,7 @@ const (
 	ReasonUnknownRecipe         = "UnknownRecipe"
 	ReasonConflictingHooks      = "ConflictingHooks"
 	ReasonUselessHook           = "UselessHook"
+	ReasonUnpairedHook          = "UnpairedHook"
 	ReasonWaitingForRoom        = "WaitingForRoom"
 	ReasonApplicationBusy       = "ApplicationBusy"
 

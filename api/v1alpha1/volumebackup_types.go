@@ -205,7 +205,7 @@ const (
 	// Proven: the session that froze the application testified after the last
 	// cut that it had held throughout, or no pod had the volumes mounted.
 	Proven Consistency = "Proven"
-	// Declared: a pre-hook succeeded before and a post-hook after.
+	// Declared: in each pod a pre-hook succeeded before and a post-hook after.
 	Declared Consistency = "Declared"
 	// Crash: nothing is known to have been quiet.
 	Crash Consistency = "Crash"
@@ -219,7 +219,9 @@ type QuiesceMethod string
 const (
 	// MethodHold: one command in one session froze, held and thawed.
 	MethodHold QuiesceMethod = "Hold"
-	// MethodHooks: a command before and a command after.
+	// MethodHooks: a command before and a command after. Other systems'
+	// annotations may ask for only one of them: that quiets nothing that is
+	// known of.
 	MethodHooks QuiesceMethod = "Hooks"
 	// MethodIdle: no pod had the volumes mounted.
 	MethodIdle QuiesceMethod = "Idle"
@@ -289,7 +291,8 @@ type QuiesceStatus struct {
 	// CutAt is when all snapshots were seen cut.
 	// +optional
 	CutAt *metav1.MicroTime `json:"cutAt,omitempty"`
-	// ThawedAt is when all pods were released.
+	// ThawedAt is when all pods were released. A pre-hook that has no post-hook
+	// is released by nobody: of its pod it is when nothing was left to be run.
 	// +optional
 	ThawedAt *metav1.MicroTime `json:"thawedAt,omitempty"`
 	// FrozenFor is the time from the first freeze to the last thaw.

@@ -1,6 +1,9 @@
 package integration
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -36,4 +39,79 @@ func TestHooksAreWarnedOfWhereNoPodRuns(t *testing.T) {
 	b := w.awaitComplete(w.aBackupOf(v1alpha1.KindDeployment, "db"), v1alpha1.Proven)
 	w.isMethod(b, v1alpha1.MethodIdle, 1)
 	w.isWarned(b, v1alpha1.ReasonUselessHook, "protects nothing")
+}
+
+// Nobody says of half a pair that the application was quiet.
+func TestHalfAPairIsRunAndDeclaresNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		annotation, script string
+		ran, says, lacks   string
+		thawed             string
+	}{
+		"Velero's pre-hook": {"pre.hook.backup.velero.io/command", `: pre; :`, "run pre-hook",
+			"pod db has a pre-hook and no post-hook", "post.hook.backup.velero.io/command", "not every pod has a post-hook"},
+		"Velero's post-hook": {"post.hook.backup.velero.io/command", `: post; :`, "run post-hook",
+			"pod db has a post-hook and no pre-hook", "pre.hook.backup.velero.io/command", "the application goes on"},
+		"the seed's post-hook": {"backups.example.com.post-hook", `: post; :`, "run post-hook",
+			"pod db has a post-hook and no pre-hook", "backups.example.com.pre-hook", "the application goes on"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := aWorld(t)
+			w.claims("data")
+			command, err := json.Marshal(w.command(c.script))
+			w.must(err)
+			w.runs("db", annotated(map[string]string{c.annotation: string(command)}, "data"), nil)
+			w.aManager()
+			b := w.awaitComplete(w.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data"), v1alpha1.Crash)
+			w.isMethod(b, v1alpha1.MethodHooks, 1)
+			w.happened(c.ran)
+			if !strings.Contains(b.Status.Message, c.says) {
+				t.Errorf("should say %q: %s", c.says, b.Status.Message)
+			}
+			if q := b.Status.Quiesce; isTrue(b, v1alpha1.ConditionFrozen) || q.FrozenAt != nil || q.FrozenFor != nil {
+				t.Errorf("nobody says that it was frozen:\n%s", describe(b))
+			}
+			if said := condition(b, v1alpha1.ConditionThawed).Message; !strings.Contains(said, c.thawed) {
+				t.Errorf("should say %q of the thaw: %s", c.thawed, said)
+			}
+			w.isWarned(b, v1alpha1.ReasonUnpairedHook, c.lacks)
+		})
+	}
+}
+
+// What it freezes would stay frozen.
+func TestTheSeedsPreHookAloneIsNotRun(t *testing.T) {
+	w := aWorld(t)
+	w.claims("data")
+	w.runs("db", annotated(map[string]string{"backups.example.com.pre-hook": `: pre; :`}, "data"), nil)
+	w.aManager()
+	w.awaitFailed(w.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data"), v1alpha1.ReasonInvalidHook, "without backups.example.com.post-hook", "write both")
+	w.noCommandRan()
+}
+
+// What a pre-hook did that was interrupted is undone by nobody, if there is no
+// post-hook: it is ended, and no more is said.
+func TestAPreHookAloneIsNotSaidToBeThawed(t *testing.T) {
+	w := aWorld(t)
+	w.claims("data")
+	command, err := json.Marshal(w.command(`: pre; if [ -e "$marks/../again" ]; then exit; fi; : >"$marks/../again"; exec tail -f /dev/null`))
+	w.must(err)
+	w.runs("db", annotated(map[string]string{"pre.hook.backup.velero.io/command": string(command)}, "data"), nil)
+	first := w.aManager()
+	b := w.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data")
+	w.eventually("the pre-hook hangs", func() bool {
+		_, err := os.Stat(filepath.Join(w.marks, "..", "again"))
+		return err == nil
+	})
+	first.kill()
+	w.aManager()
+	failed := w.await(b, "given up once, or at its end", func(b *v1alpha1.VolumeBackup) bool {
+		return ended(b) || b.Status.Quiesce != nil && b.Status.Quiesce.Failure != ""
+	})
+	const says = "not every pod has a post-hook"
+	if q := failed.Status.Quiesce; !strings.Contains(q.Failure, says) || !strings.Contains(condition(failed, v1alpha1.ConditionThawed).Message, says) {
+		t.Errorf("should say %q:\n%s", says, describe(failed))
+	}
+	w.isMethod(w.awaitComplete(b, v1alpha1.Crash), v1alpha1.MethodHooks, 2)
+	w.happened("run pre-hook", "run kill", "run pre-hook")
 }
