@@ -150,6 +150,9 @@ func (r *VolumeBackupReconciler) intend(s *backupScope, p *plan) {
 	}
 	for _, t := range p.targets {
 		pod := v1alpha1.QuiescedPod{Name: t.Pod, UID: t.UID, Container: t.Container(), Post: t.Post.Args}
+		if t.Post.Timeout > 0 {
+			pod.PostTimeout = &metav1.Duration{Duration: t.Post.Timeout}
+		}
 		if t.Pre.Container != pod.Container {
 			pod.PreContainer = t.Pre.Container
 		}

@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -23,7 +24,7 @@ import (
 
 const (
 	// maxThawAttempts and maxThawDelay bound the post-hooks that are run again
-	// and again: about a minute and a half.
+	// and again: about a minute and a half, beside the time that they take.
 	maxThawAttempts = 12
 	maxThawDelay    = 10 * time.Second
 )
@@ -141,8 +142,7 @@ func quoted(args []string) string {
 // its stream, as the runtime ends its input when the client goes; but a command
 // may not heed that, and a pre-hook knows nothing of its client.
 func (r *VolumeBackupReconciler) thawPods(ctx context.Context, s *backupScope) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), thawLimit)
-	defer cancel()
+	ctx = context.WithoutCancel(ctx)
 	pods := s.Status.Quiesce.Pods
 	errs := make([]error, len(pods))
 	var all sync.WaitGroup
@@ -173,7 +173,7 @@ func (r *VolumeBackupReconciler) thawPod(ctx context.Context, s *backupScope, p 
 	if pod != nil && len(p.Post) > 0 {
 		target := hooks.Target{
 			Namespace: s.Namespace, Pod: p.Name, UID: p.UID, Mark: markOf(s.VolumeBackup),
-			Post: hooks.Command{Args: p.Post, Container: p.Container},
+			Post: hooks.Command{Args: p.Post, Container: p.Container, Timeout: ptr.Deref(p.PostTimeout, metav1.Duration{}).Duration},
 		}
 		failed = hooks.Join(failed, hooks.Thaw(ctx, r.Executor, target))
 	}
@@ -187,6 +187,8 @@ func (r *VolumeBackupReconciler) thawPod(ctx context.Context, s *backupScope, p 
 // stillThere is the pod, nil where its processes are no more. One that isn't
 // ready is there: a frozen database often fails its probe.
 func (r *VolumeBackupReconciler) stillThere(ctx context.Context, namespace string, p *v1alpha1.QuiescedPod) (*corev1.Pod, error) {
+	ctx, cancel := context.WithTimeout(ctx, thawLimit)
+	defer cancel()
 	var pod corev1.Pod
 	err := r.Live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: p.Name}, &pod)
 	if apierrors.IsNotFound(err) {

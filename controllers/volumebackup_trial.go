@@ -17,7 +17,9 @@ import (
 )
 
 const (
-	// thawLimit bounds the release of an application in one go.
+	// thawLimit is how long held sessions may outlive the timeout, and what a
+	// look for a pod that is to be thawed may take. A post-hook has a limit of
+	// its own.
 	thawLimit = 30 * time.Second
 	// maxReserve and the quarter are what is kept of the timeout for the thaw,
 	// so that it is over by the deadline and doesn't only begin there.
@@ -109,10 +111,9 @@ func reserve(timeout time.Duration) time.Duration {
 }
 
 // thaw releases everything, in time of its own: the reconcile's may be over.
+// Sessions and post-hooks have their limits, each its own.
 func (r *VolumeBackupReconciler) thaw(ctx context.Context, quiet *hooks.Quieted, t *trial) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), thawLimit)
-	defer cancel()
-	t.releases = quiet.End(ctx)
+	t.releases = quiet.End(context.WithoutCancel(ctx))
 	for _, release := range t.releases {
 		if release.Thawed && release.At.After(t.thawedAt) {
 			t.thawedAt = release.At

@@ -130,11 +130,25 @@ func fromVelero(a map[string]string) settings {
 	w.pre.InFirst, w.post.InFirst = true, true // as Velero does
 	w.pre.Container = strings.TrimSpace(a[veleroPre+"container"])
 	w.post.Container = strings.TrimSpace(a[veleroPost+"container"])
+	if err == nil && w.post.isSet() {
+		limit := parseTimeout(veleroPost+"timeout", a)
+		w.post.Timeout, err = limit.is, limit.err
+		w.warnings = append(w.warnings, unheeded(veleroPost+"on-error", a)...)
+	}
 	return settings{
 		way:       asWay(w, err),
 		timeout:   parseTimeout(veleroPre+"timeout", a),
 		onFailure: parseOnFailure(veleroPre+"on-error", a),
 	}
+}
+
+// unheeded is the warning of a post-hook that may fail: we don't let it.
+func unheeded(annotation string, a map[string]string) []Warning {
+	if v1alpha1.OnFailure(strings.TrimSpace(a[annotation])) != v1alpha1.OnFailureContinue {
+		return nil
+	}
+	return []Warning{{v1alpha1.ReasonInvalidHook, fmt.Sprintf(
+		"not used: the annotation %s is Continue. An application whose post-hook fails may still be frozen: the post-hook is run again, and where it never succeeds the backup fails", annotation)}}
 }
 
 // pair reads the annotations of another system's two hooks, of which there may

@@ -311,6 +311,22 @@ func TestAFailingPostHookIsNotThawed(t *testing.T) {
 	}
 }
 
+func TestAPostHookHasALimitOfItsOwn(t *testing.T) {
+	target := hooked(`true`, `sleep 10`)
+	target.Post.Timeout = 300 * time.Millisecond
+	const says = "did not end within 300ms"
+	q, err := begin(t, &hookstest.Executor{}, 10*time.Second, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := q.End(t.Context())["a"]; r.Thawed || r.Err == nil || !strings.Contains(r.Err.Error(), says) {
+		t.Errorf("%+v", r)
+	}
+	if err := hooks.Thaw(t.Context(), &hookstest.Executor{}, target); err == nil || !strings.Contains(err.Error(), says) {
+		t.Errorf("after a crash: %v", err)
+	}
+}
+
 func TestAContainerWithoutAShell(t *testing.T) {
 	log := aLog(t)
 	target := hooks.Target{Pod: "a", UID: "a", Method: v1alpha1.MethodHooks,

@@ -48,6 +48,13 @@ type quietPod struct {
 	heldAt  time.Time
 }
 
+// newQuietPod is a pod that isn't quiet yet. Its post-hook has a limit: it is
+// run when the time of all else may be over.
+func newQuietPod(t Target, executor Executor) *quietPod {
+	t.Post.Timeout = first(t.Post.Timeout, DefaultPostTimeout)
+	return &quietPod{target: t, exec: executor}
+}
+
 // Begin quiets all targets at once and returns when all are quiet, with the
 // first error where one isn't. ctx bounds the quieting; life bounds the held
 // sessions, which live on after Begin. By the deadline all are to be thawed: a
@@ -59,7 +66,7 @@ func Begin(ctx, life context.Context, deadline time.Time, executor Executor, c c
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	for i, t := range targets {
-		p := &quietPod{target: t, exec: executor}
+		p := newQuietPod(t, executor)
 		q.pods = append(q.pods, p)
 		all.Go(func() {
 			if errs[i] = p.begin(ctx, life, c); errs[i] != nil {
@@ -116,10 +123,15 @@ func (p *quietPod) begin(ctx, life context.Context, c clock.PassiveClock) error 
 var errMayGoOn = errors.New("it may still be at work")
 
 // runHook runs one command to its end. One that is still at work when its time
-// is over is killed where we can: it could win later.
+// is over, its own or that of ctx, is killed where we can: it could win later.
 func (p *quietPod) runHook(ctx context.Context, what string, c Command) error {
 	if !c.isSet() {
 		return nil
+	}
+	if c.Timeout > 0 {
+		limited, cancel := context.WithTimeoutCause(ctx, c.Timeout, fmt.Errorf("it did not end within %s", c.Timeout))
+		defer cancel()
+		ctx = limited
 	}
 	var out tail
 	run := process{executor: p.exec, container: p.container(c), mark: p.target.Mark}
@@ -192,7 +204,8 @@ func (q *Quieted) HeldAt() time.Time { return q.allHeld }
 func (q *Quieted) FirstHeldAt() time.Time { return q.firstHeld }
 
 // End releases all pods at once, whatever became of their quieting, and says
-// of each what is known. It returns by the end of ctx.
+// of each what is known. It returns by the end of ctx, and earlier once each
+// session has had its grace and each post-hook its timeout.
 func (q *Quieted) End(ctx context.Context) map[types.UID]Release {
 	releases := make([]Release, len(q.pods))
 	grace := grace(q.deadline.Sub(q.clock.Now()))
@@ -252,10 +265,11 @@ func EndLeftover(ctx context.Context, executor Executor, c Container, mark Mark)
 	return inPod(Target{Pod: c.Pod}, err)
 }
 
-// Thaw runs the post-hook of a target by itself, after a crash or a failure.
+// Thaw runs the post-hook of a target by itself, after a crash or a failure,
+// for as long as it may take.
 func Thaw(ctx context.Context, executor Executor, t Target) error {
-	p := &quietPod{target: t, exec: executor}
-	return inPod(t, p.runHook(ctx, "post-hook", t.Post))
+	p := newQuietPod(t, executor)
+	return inPod(t, p.runHook(ctx, "post-hook", p.target.Post))
 }
 
 // isExit is true for the error of a command that ran and ended with a code.

@@ -29,6 +29,10 @@ type Quiet struct {
 	Warnings []Warning
 }
 
+// DefaultPostTimeout is the longest that a post-hook takes where nobody says
+// otherwise.
+const DefaultPostTimeout = 30 * time.Second
+
 // Command is a command and the container it runs in. An empty container
 // stands for the first that mounts a volume that is backed up, or, where InFirst
 // is set, for the pod's first.
@@ -36,6 +40,9 @@ type Command struct {
 	Args      []string
 	Container string
 	InFirst   bool
+	// Timeout is the longest that a post-hook takes, zero for
+	// DefaultPostTimeout. The other commands share that of the Quiet.
+	Timeout time.Duration
 }
 
 func (c Command) isSet() bool { return len(c.Args) > 0 }

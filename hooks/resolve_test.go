@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -190,6 +191,45 @@ func TestVelerosHooksRunWhereVeleroRunsThem(t *testing.T) {
 			}
 			if target.Pre.Container != c.pre || target.Post.Container != c.post {
 				t.Errorf("in %q and %q, want %q and %q", target.Pre.Container, target.Post.Container, c.pre, c.post)
+			}
+		})
+	}
+}
+
+// A post-hook's limit is for it alone, and goes where it goes.
+func TestVelerosPostHookHasItsOwnLimit(t *testing.T) {
+	type ann = map[string]string
+	own := &v1alpha1.QuiesceSpec{Pre: &v1alpha1.HookCommand{Command: []string{"a"}}, Post: &v1alpha1.HookCommand{Command: []string{"b"}}}
+	for name, c := range map[string]struct {
+		spec        *v1alpha1.QuiesceSpec
+		annotations ann
+		timeout     time.Duration
+		warns       string
+		reason      string
+	}{
+		"none is given":                  {},
+		"its own":                        {annotations: ann{"post.hook.backup.velero.io/timeout": "45s"}, timeout: 45 * time.Second},
+		"the pre-hook's":                 {annotations: ann{"pre.hook.backup.velero.io/timeout": "45s"}},
+		"one that can't be read":         {annotations: ann{"post.hook.backup.velero.io/timeout": "45"}, reason: v1alpha1.ReasonInvalidHook},
+		"under ours":                     {annotations: ann{"post.hook.backup.velero.io/timeout": "45s", "lull.dev/pre-hook": "a", "lull.dev/post-hook": "b"}, warns: "hooks of several systems"},
+		"under the spec's":               {spec: own, annotations: ann{"post.hook.backup.velero.io/timeout": "45s"}},
+		"one that can't be read, unused": {spec: own, annotations: ann{"post.hook.backup.velero.io/timeout": "45"}, warns: "post.hook.backup.velero.io/timeout"},
+		"it may fail, it says":           {annotations: ann{"post.hook.backup.velero.io/on-error": "Continue"}, warns: "post.hook.backup.velero.io/on-error"},
+		"it may not fail":                {annotations: ann{"post.hook.backup.velero.io/on-error": "Fail"}},
+		"it may fail, unused":            {spec: own, annotations: ann{"post.hook.backup.velero.io/on-error": "Continue"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			annotations := ann{"pre.hook.backup.velero.io/command": "freeze", "post.hook.backup.velero.io/command": "thaw"}
+			maps.Copy(annotations, c.annotations)
+			q, err := Resolve(c.spec, annotations)
+			if reasonOf(err) != c.reason {
+				t.Fatalf("got %v, want %q", err, c.reason)
+			}
+			if q.Post.Timeout != c.timeout {
+				t.Errorf("%s, want %s", q.Post.Timeout, c.timeout)
+			}
+			if len(q.Warnings) > 1 || (len(q.Warnings) == 1) != (c.warns != "") || c.warns != "" && !strings.Contains(q.Warnings[0].Message, c.warns) {
+				t.Errorf("warnings %v, want one that says %q", q.Warnings, c.warns)
 			}
 		})
 	}

@@ -338,6 +338,9 @@ type QuiescedPod struct {
 	// Post is the command that thaws, where the freeze outlives its session.
 	// +optional
 	Post []string `json:"post,omitempty"`
+	// PostTimeout is the longest that Post may take, 1s to 1h. Default: 30s.
+	// +optional
+	PostTimeout *metav1.Duration `json:"postTimeout,omitempty"`
 	// Thawed is true once the pod is known to be released, or gone.
 	// +optional
 	Thawed bool `json:"thawed"`

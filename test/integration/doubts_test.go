@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +45,33 @@ func TestAPostHookThatFailsIsRunAgainEverLater(t *testing.T) {
 	if q := b.Status.Quiesce; q.FrozenFor == nil || q.FrozenFor.Duration < q.ThawedAt.Sub(q.FrozenAt.Time).Truncate(time.Millisecond) || !isTrue(b, v1alpha1.ConditionThawed) {
 		t.Errorf("it was frozen until the post-hook succeeded:\n%s", describe(b))
 	}
+}
+
+// Whoever comes after a crash, or a failure, gives the post-hook the time that
+// was asked for.
+func TestAPostHooksLimitIsThatOfEachRound(t *testing.T) {
+	w := aWorld(t)
+	w.claims("data")
+	command := func(script string) string {
+		text, err := json.Marshal(w.command(`mark="$marks/$POD.hooks"; ` + script))
+		w.must(err)
+		return string(text)
+	}
+	w.runs("db", annotated(map[string]string{
+		"pre.hook.backup.velero.io/command":  command(`: pre; : >"$mark"`),
+		"post.hook.backup.velero.io/command": command(`: post; [ -e "$marks/../mended" ] || exec tail -f /dev/null; rm -f "$mark"`),
+		"post.hook.backup.velero.io/timeout": "5s",
+	}, "data"), nil)
+	w.aManager()
+	b := w.await(w.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data"), "in its second round, or at its end", func(b *v1alpha1.VolumeBackup) bool {
+		return ended(b) || b.Status.Quiesce != nil && b.Status.Quiesce.ThawAttempts == 2
+	})
+	w.touch("mended")
+	const says = "it did not end within 5s"
+	if q := b.Status.Quiesce; q.Pods[0].PostTimeout == nil || !strings.Contains(q.Failure, says) || !strings.Contains(condition(b, v1alpha1.ConditionThawed).Message, says) {
+		t.Errorf("each round should say that %s:\n%s", says, describe(b))
+	}
+	w.isMethod(w.awaitComplete(b, v1alpha1.Declared), v1alpha1.MethodHooks, 2)
 }
 
 // Pods that only share a claim are of different applications, as far as anybody
