@@ -148,6 +148,7 @@ var backupStories = []backupStory{
 	{name: "after a crash, hooks", begin: one(hooked), prelude: &prelude{at: whileFrozen}, wants: complete(v1alpha1.Declared)},
 	{name: "after a crash, deleted", begin: one(hooked), prelude: &prelude{at: whileFrozen}, meanwhile: deleteFrozen, wants: anything},
 	{name: "after an error", begin: one(held), prelude: &prelude{at: at("before", "Patch", "VolumeBackup.begin"), answer: "internal"}, wants: complete(v1alpha1.Proven)},
+	{name: "after a session's stream broke", begin: one(held), prelude: &prelude{at: at("HELD", "Exec", "hooks.process.run", "hooks.open"), answer: "broken"}, wants: complete(v1alpha1.Proven)},
 	{name: "after a hook's stream broke", begin: one(hooked), prelude: &prelude{at: at("after", "Exec", "hooks.process.run", "hooks.quietPod.runHook", "hooks.quietPod.begin"), answer: "broken"},
 		wants: complete(v1alpha1.Declared)},
 	{name: "post-hook that hangs", begin: one(hookedBy(preScript, "mkdir /tmp/hung 2>/dev/null && sleep 120; "+postScript), attempts(2)), wants: complete(v1alpha1.Declared),
