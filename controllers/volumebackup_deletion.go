@@ -86,10 +86,9 @@ func (r *VolumeBackupReconciler) liveSnapshotsOf(ctx context.Context, s *backupS
 }
 
 // letGo deletes a snapshot, or unbinds it from the backup where it is to be
-// retained. Only what the status names is worth retaining: the rest was never
-// proven.
+// retained.
 func (r *VolumeBackupReconciler) letGo(ctx context.Context, s *backupScope, snap *snapshotv1.VolumeSnapshot) (gone bool, err error) {
-	if s.Spec.DeletionPolicy == v1alpha1.DeletionRetain && s.names(snap.Name) {
+	if s.retains(snap) {
 		base := snap.DeepCopy()
 		s.retain(snap)
 		return true, client.IgnoreNotFound(r.Patch(ctx, snap, client.MergeFrom(base)))
@@ -98,6 +97,13 @@ func (r *VolumeBackupReconciler) letGo(ctx context.Context, s *backupScope, snap
 		return false, nil
 	}
 	return false, client.IgnoreNotFound(r.Delete(ctx, snap, client.Preconditions{UID: &snap.UID}))
+}
+
+// retains is true for a snapshot that stays. Only what the status names is worth
+// it: the rest was never proven. Of a group it may not name the snapshots yet.
+func (s *backupScope) retains(snap *snapshotv1.VolumeSnapshot) bool {
+	group := groupOf(snap)
+	return s.Spec.DeletionPolicy == v1alpha1.DeletionRetain && (s.names(snap.Name) || group != nil && group.Name == s.group())
 }
 
 // retain takes from an object all that makes it the backup's, and leaves on it
