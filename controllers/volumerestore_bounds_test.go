@@ -51,6 +51,18 @@ func deletesOldClaim(obj client.Object, patch client.Patch) bool {
 	return ok && patch == nil && claim.Name == "data-db-0"
 }
 
+// restoreDenied is the end of a restore while a policy denies some changes.
+func (w *world) restoreDenied(which func(client.Object, client.Patch) bool) *v1alpha1.VolumeRestore {
+	w.denies = func(obj client.Object, patch client.Patch) error {
+		if which(obj, patch) {
+			return denial
+		}
+		return nil
+	}
+	w.must(w.Create(context.Background(), aRestore(nil)))
+	return w.run()
+}
+
 func TestARestoreThatIsRefusedGoesBack(t *testing.T) {
 	for name, c := range map[string]struct {
 		kind   v1alpha1.ApplicationKind
@@ -63,14 +75,7 @@ func TestARestoreThatIsRefusedGoesBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, c.kind)
-			w.denies = func(obj client.Object, patch client.Patch) error {
-				if c.denied(obj, patch) {
-					return denial
-				}
-				return nil
-			}
-			w.must(w.Create(context.Background(), aRestore(nil)))
-			v := w.run()
+			v := w.restoreDenied(c.denied)
 			failedBecause(t, v, v1alpha1.RestoreRolledBack, v1alpha1.ReasonAPIError, "step "+c.step+" could not be taken")
 			if !strings.Contains(v.Status.Message, "freeze-friday") {
 				t.Errorf("should say who refused: %s", v.Status.Message)
@@ -95,14 +100,7 @@ func TestWhatWouldBeRefusedStopsNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, c.kind)
 			w.rehearsed = true
-			w.denies = func(obj client.Object, patch client.Patch) error {
-				if c.denied(obj, patch) {
-					return denial
-				}
-				return nil
-			}
-			w.must(w.Create(context.Background(), aRestore(nil)))
-			v := w.run()
+			v := w.restoreDenied(c.denied)
 			failedBecause(t, v, v1alpha1.RestoreRolledBack, v1alpha1.ReasonChangeRefused, c.says)
 			if v.Status.ScaledDownAt != nil || w.mounted() != "pv-old" {
 				t.Errorf("it was stopped: it runs on %q", w.mounted())
@@ -160,14 +158,9 @@ func TestARefusalThatPassesIsNoMatter(t *testing.T) {
 
 func TestAnApplicationThatMayNotBeStartedAgainIsForAPerson(t *testing.T) {
 	w := newWorld(t, v1alpha1.KindDeployment)
-	w.denies = func(obj client.Object, patch client.Patch) error {
-		if scales(obj, patch) && *w.deployment().Spec.Replicas == 0 {
-			return denial
-		}
-		return nil
-	}
-	w.must(w.Create(context.Background(), aRestore(nil)))
-	v := w.run()
+	v := w.restoreDenied(func(obj client.Object, patch client.Patch) bool {
+		return scales(obj, patch) && *w.deployment().Spec.Replicas == 0
+	})
 	failedBecause(t, v, v1alpha1.RestoreFailed, v1alpha1.ReasonRollBackFailed, "kubectl scale -n shop deployment/db --replicas=1")
 	if !strings.Contains(v.Status.Message, "freeze-friday") {
 		t.Errorf("should say who refused: %s", v.Status.Message)
@@ -176,14 +169,10 @@ func TestAnApplicationThatMayNotBeStartedAgainIsForAPerson(t *testing.T) {
 
 func TestWhatIsRestoredStaysThoughItsVolumeCantBeReleased(t *testing.T) {
 	w := newWorld(t, v1alpha1.KindStatefulSet)
-	w.denies = func(obj client.Object, _ client.Patch) error {
-		if v, ok := obj.(*corev1.PersistentVolume); ok && v.Name != "pv-old" && v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete {
-			return denial
-		}
-		return nil
-	}
-	w.must(w.Create(context.Background(), aRestore(nil)))
-	v := w.run()
+	v := w.restoreDenied(func(obj client.Object, _ client.Patch) bool {
+		v, ok := obj.(*corev1.PersistentVolume)
+		return ok && v.Name != "pv-old" && v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete
+	})
 	if v.Status.Phase != v1alpha1.RestoreCompleted || w.mounted() == "pv-old" || !strings.Contains(v.Status.Message, "step Release could not be taken") {
 		t.Errorf("%s on %s: %s", v.Status.Phase, w.mounted(), v.Status.Message)
 	}
