@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -38,7 +39,11 @@ func (r *VolumeBackupReconciler) deleteGroup(ctx context.Context, s *backupScope
 	if err != nil {
 		return false, err
 	}
-	if !group.CanGo(content, r.Clock.Since(group.CreationTimestamp.Time)) {
+	var there snapshotv1.VolumeSnapshotList
+	if err := r.Live.List(ctx, &there, client.InNamespace(s.Namespace)); err != nil {
+		return false, err
+	}
+	if !group.CanGo(content, membersOf(there.Items, group.UID), r.Clock.Since(group.CreationTimestamp.Time)) {
 		s.lookAgain = settleDelay
 		return false, nil
 	}

@@ -3,11 +3,13 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -76,9 +78,10 @@ func (r *VolumeBackupReconciler) adopt(ctx context.Context, s *backupScope, grou
 	if err := r.Live.List(ctx, &there, client.InNamespace(s.Namespace)); err != nil {
 		return false, err
 	}
+	members := membersOf(there.Items, group.UID)
 	for i := range s.Status.Volumes {
 		v := &s.Status.Volumes[i]
-		member := memberOf(there.Items, group, v.ClaimName)
+		member := memberOf(members, v.ClaimName)
 		if member == nil {
 			continue
 		}
@@ -90,14 +93,20 @@ func (r *VolumeBackupReconciler) adopt(ctx context.Context, s *backupScope, grou
 	return !s.names(""), nil
 }
 
-func memberOf(there []snapshotv1.VolumeSnapshot, group *snapshot.Group, claim string) *snapshotv1.VolumeSnapshot {
-	for i := range there {
-		owner := groupOf(&there[i])
-		if owner != nil && owner.UID == group.UID && ptr.Deref(there[i].Spec.Source.PersistentVolumeClaimName, "") == claim {
-			return &there[i]
+func memberOf(members []snapshotv1.VolumeSnapshot, claim string) *snapshotv1.VolumeSnapshot {
+	for i := range members {
+		if ptr.Deref(members[i].Spec.Source.PersistentVolumeClaimName, "") == claim {
+			return &members[i]
 		}
 	}
 	return nil
+}
+
+func membersOf(there []snapshotv1.VolumeSnapshot, group types.UID) []snapshotv1.VolumeSnapshot {
+	return slices.DeleteFunc(there, func(snap snapshotv1.VolumeSnapshot) bool {
+		owner := groupOf(&snap)
+		return owner == nil || owner.UID != group
+	})
 }
 
 // groupOf is the group that a snapshot belongs to, nil where it was made alone.

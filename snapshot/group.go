@@ -86,18 +86,26 @@ const finalizerGroup = "groupsnapshot.storage.kubernetes.io/volumegroupsnapshot-
 const settleLimit = time.Minute
 
 // CanGo is true for a group that can be deleted without leaving anything behind.
-// content is its content, nil where there is none. Of one that is deleted
-// earlier the snapshot controller forgets the content, with the cut, or the
-// single snapshots that it is about to make of it (external-snapshotter 8.5,
-// processGroupSnapshotWithDeletionTimestamp).
-func (g *Group) CanGo(content *GroupContent, age time.Duration) bool {
+// content is its content, nil where there is none; members are the single
+// snapshots that were made of it. Of one that is deleted earlier the snapshot
+// controller forgets the content, with the cut, or the single snapshots that it
+// is about to make of it (external-snapshotter 8.5,
+// processGroupSnapshotWithDeletionTimestamp), and those that don't name the
+// group yet stay for ever (checkandRemoveSnapshotFinalizersAndCheckandDeleteContent).
+func (g *Group) CanGo(content *GroupContent, members []snapshotv1.VolumeSnapshot, age time.Duration) bool {
 	switch {
 	case g.Status.BoundVolumeGroupSnapshotContentName == "" || !slices.Contains(g.Finalizers, finalizerGroup):
 		return content == nil && age >= settleLimit
 	case content != nil && content.Status.VolumeGroupSnapshotHandle != "" && g.Status.CreationTime == nil:
 		return age >= settleLimit
+	case slices.ContainsFunc(members, unnamed):
+		return age >= settleLimit
 	}
 	return true
+}
+
+func unnamed(member snapshotv1.VolumeSnapshot) bool {
+	return member.Status == nil || member.Status.VolumeGroupSnapshotName == nil
 }
 
 // ObserveGroup reads a group and its content, either of which may be nil, into

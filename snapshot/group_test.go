@@ -58,10 +58,12 @@ func TestAGroupCanGo(t *testing.T) {
 	made.CreationTime = &metav1.Time{}
 	cut := &GroupContent{}
 	cut.Status.VolumeGroupSnapshotHandle = "h"
+	named := snapshotv1.VolumeSnapshot{Status: &snapshotv1.VolumeSnapshotStatus{VolumeGroupSnapshotName: ptr.To("g")}}
 	for name, c := range map[string]struct {
 		status   GroupStatus
 		held     bool
 		content  *GroupContent
+		members  []snapshotv1.VolumeSnapshot
 		now, old bool
 	}{
 		"just created":                      {old: true},
@@ -69,7 +71,9 @@ func TestAGroupCanGo(t *testing.T) {
 		"bound, and not held yet":           {status: bound, content: &GroupContent{}},
 		"held, not cut":                     {status: bound, held: true, content: &GroupContent{}, now: true, old: true},
 		"cut, and snapshots are made of it": {status: bound, held: true, content: cut, old: true},
-		"they are made":                     {status: made, held: true, content: cut, now: true, old: true},
+		"they are made":                     {status: made, held: true, content: cut, members: []snapshotv1.VolumeSnapshot{named, named}, now: true, old: true},
+		"one doesn't name it yet":           {status: made, held: true, content: cut, members: []snapshotv1.VolumeSnapshot{named, {Status: &snapshotv1.VolumeSnapshotStatus{}}}, old: true},
+		"one has no status yet":             {status: made, held: true, content: cut, members: []snapshotv1.VolumeSnapshot{{}}, old: true},
 		"its content was taken away":        {status: made, held: true, now: true, old: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -77,7 +81,7 @@ func TestAGroupCanGo(t *testing.T) {
 			if c.held {
 				g.Finalizers = []string{finalizerGroup}
 			}
-			if now, old := g.CanGo(c.content, 0), g.CanGo(c.content, settleLimit); now != c.now || old != c.old {
+			if now, old := g.CanGo(c.content, c.members, 0), g.CanGo(c.content, c.members, settleLimit); now != c.now || old != c.old {
 				t.Errorf("got %t now and %t later", now, old)
 			}
 		})

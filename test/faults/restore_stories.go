@@ -58,6 +58,8 @@ var restoreStories = []restoreStory{
 	{name: "claims only, and undoing it is refused", spec: by(v1alpha1.StrategyClaimsOnly), begin: thenUndo, wants: completed},
 	{name: "claims only, which can't be mounted", spec: by(v1alpha1.StrategyClaimsOnly), begin: onBadStorage, wants: []v1alpha1.RestorePhase{v1alpha1.RestoreFailed}},
 	{name: "no such backup", spec: func(s *v1alpha1.VolumeRestoreSpec) { s.Source.VolumeBackupRef.Name = "nobody" }, wants: []v1alpha1.RestorePhase{v1alpha1.RestoreFailed}},
+	{name: "no such backup, and undoing it is refused", spec: func(s *v1alpha1.VolumeRestoreSpec) { s.Source.VolumeBackupRef.Name = "nobody" }, begin: thenUndo,
+		wants: []v1alpha1.RestorePhase{v1alpha1.RestoreFailed}},
 	{name: "two at once", begin: twoAtOnce, wants: []v1alpha1.RestorePhase{v1alpha1.RestoreCompleted, v1alpha1.RestoreCompleted}},
 	{name: "two at once, replace", spec: by(v1alpha1.StrategyReplace), begin: twoAtOnce, wants: []v1alpha1.RestorePhase{v1alpha1.RestoreCompleted, v1alpha1.RestoreCompleted}, slow: true},
 	{name: "deleted under way", begin: thenDelete, wants: gone},
