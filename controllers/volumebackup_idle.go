@@ -16,9 +16,9 @@ import (
 // few seconds.
 const unmountGrace = 30 * time.Second
 
-// volumesLetGo is nil where no volume is mounted any more. What was written last may be
-// in a node's memory alone until the volume is unmounted there, and a snapshot
-// is without it: then Idle would be said of a volume that isn't.
+// volumesLetGo is nil where no volume is mounted any more. What was written last
+// may be in a node's memory alone until the volume is unmounted there, and a
+// snapshot is without it: then Idle would be said of a volume that isn't.
 func (r *VolumeBackupReconciler) volumesLetGo(ctx context.Context, app *application, claims []string, p *plan) error {
 	for i := range app.all {
 		if pod := &app.all[i]; finished(pod) && mounts(pod, claims) && r.mayBeUnmounting(pod) {

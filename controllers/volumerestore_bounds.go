@@ -19,16 +19,22 @@ const refusedLimit = 10 * time.Second
 
 // bounded is what a step came to, unless it has failed for too long: then the
 // restore goes back, since the application may be down. Steps that wait for the
-// application or its claims have deadlines of their own.
-func (r *VolumeRestoreReconciler) bounded(ctx context.Context, s *restoreScope, o snapshot.RestoreObserved, out outcome) outcome {
-	if out.err == nil || isConflict(out.err) || ctx.Err() != nil {
+// application or its claims have deadlines of their own. A step that has given
+// up already, and could not write that, isn't judged a second time: it would
+// look as if going back had failed.
+func (r *VolumeRestoreReconciler) bounded(ctx context.Context, s *restoreScope, step string, o snapshot.RestoreObserved, out outcome) outcome {
+	if out.err == nil {
+		r.failing.Delete(s.UID)
 		return out
 	}
-	left := r.stepLeft(s, swapLimit)
-	if refused(out.err) && s.Status.RollBack == nil {
-		left = s.stepSince(r.Clock).Add(refusedLimit).Sub(r.Clock.Now())
+	if isConflict(out.err) || ctx.Err() != nil || s.Status.Step != step {
+		return out
 	}
-	if left > 0 {
+	limit := s.stepLimit()
+	if refused(out.err) && s.Status.RollBack == nil {
+		limit = refusedLimit
+	}
+	if r.failingFor(s) < limit {
 		return out
 	}
 	why := fmt.Sprintf("step %s could not be taken: %v", s.Status.Step, out.err)
@@ -42,14 +48,32 @@ func (r *VolumeRestoreReconciler) bounded(ctx context.Context, s *restoreScope, 
 	return r.giveUp(ctx, s, v1alpha1.ReasonAPIError, why)
 }
 
+// failure is the first of a step's failures in a row.
+type failure struct {
+	step string
+	at   time.Time
+}
+
+// failingFor is how long the step has failed, as far as this manager knows. It
+// isn't counted from when the step was begun: after an outage the API server
+// may refuse for a moment what it lets be done right after.
+func (r *VolumeRestoreReconciler) failingFor(s *restoreScope) time.Duration {
+	first := failure{step: s.Status.Step, at: r.Clock.Now()}
+	if before, ok := r.failing.Load(s.UID); ok && before.(failure).step == first.step {
+		return first.at.Sub(before.(failure).at)
+	}
+	r.failing.Store(s.UID, first)
+	return 0
+}
+
 func refused(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)
 }
 
-// stepLeft is how long the step may still take: as long as the application has
-// to be ready, or least where that is shorter.
-func (r *VolumeRestoreReconciler) stepLeft(s *restoreScope, least time.Duration) time.Duration {
-	return s.stepSince(r.Clock).Add(max(least, s.Spec.ReadyTimeout.Duration)).Sub(r.Clock.Now())
+// stepLimit is how long a step may take: as long as the application has to be
+// ready, and not less than the claims have to be swapped.
+func (s *restoreScope) stepLimit() time.Duration {
+	return max(swapLimit, s.Spec.ReadyTimeout.Duration)
 }
 
 // stepSince is when the step was begun.

@@ -10,12 +10,20 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 )
+
+func (w *world) denied(obj client.Object, patch client.Patch, dryRun []string) error {
+	if w.denies == nil || len(dryRun) > 0 && !w.rehearsed {
+		return nil
+	}
+	return w.denies(obj, patch)
+}
 
 // denial is what an admission policy says.
 var denial = apierrors.NewForbidden(schema.GroupResource{Resource: "things"}, "x", errors.New("the policy freeze-friday says no"))
@@ -156,6 +164,29 @@ func TestARefusalThatPassesIsNoMatter(t *testing.T) {
 	}
 }
 
+// An API server that comes back refuses for a moment what it lets be done after.
+func TestARefusalAfterAnOutageIsNoMatter(t *testing.T) {
+	w := newWorld(t, v1alpha1.KindDeployment)
+	tries := 0
+	w.denies = func(obj client.Object, patch client.Patch) error {
+		if !repoints(obj, patch) {
+			return nil
+		}
+		switch tries++; tries {
+		case 1:
+			w.clock.Step(time.Hour)
+			return apierrors.NewConflict(schema.GroupResource{}, "db", errors.New("somebody was faster"))
+		case 2:
+			return denial
+		}
+		return nil
+	}
+	w.must(w.Create(context.Background(), aRestore(nil)))
+	if v := w.run(); v.Status.Phase != v1alpha1.RestoreCompleted || tries != 3 {
+		t.Errorf("%s after %d tries: %s", v.Status.Phase, tries, v.Status.Message)
+	}
+}
+
 func TestAnApplicationThatMayNotBeStartedAgainIsForAPerson(t *testing.T) {
 	w := newWorld(t, v1alpha1.KindDeployment)
 	v := w.restoreDenied(func(obj client.Object, patch client.Patch) bool {
@@ -175,5 +206,45 @@ func TestWhatIsRestoredStaysThoughItsVolumeCantBeReleased(t *testing.T) {
 	})
 	if v.Status.Phase != v1alpha1.RestoreCompleted || w.mounted() == "pv-old" || !strings.Contains(v.Status.Message, "step Release could not be taken") {
 		t.Errorf("%s on %s: %s", v.Status.Phase, w.mounted(), v.Status.Message)
+	}
+}
+
+// Who has given up must go back, however long the step took: only a step back
+// that takes too long is for a person.
+func TestGivingUpThatCantBeWrittenIsWrittenLater(t *testing.T) {
+	w := newWorld(t, v1alpha1.KindDeployment)
+	w.broken = true
+	failures := 0
+	w.forgets = func(v *v1alpha1.VolumeRestore) error {
+		if v.Status.RollBack != nil && failures < 3 {
+			failures++
+			return apierrors.NewInternalError(errors.New("etcd has no leader"))
+		}
+		return nil
+	}
+	w.must(w.Create(context.Background(), aRestore(func(v *v1alpha1.VolumeRestore) {
+		v.Spec.ReadyTimeout = &metav1.Duration{Duration: swapLimit}
+	})))
+	v := w.run()
+	failedBecause(t, v, v1alpha1.RestoreRolledBack, v1alpha1.ReasonReadyTimeout, "was not ready within")
+	if w.mounted() != "pv-old" || failures != 3 {
+		t.Errorf("it runs on %q after %d failures", w.mounted(), failures)
+	}
+}
+
+func TestARehearsalThatNobodyAnswersEnds(t *testing.T) {
+	w := newWorld(t, v1alpha1.KindDeployment)
+	w.rehearsed = true
+	w.denies = func(obj client.Object, patch client.Patch) error {
+		if changesWorkload(obj, patch) {
+			return apierrors.NewInternalError(errors.New("failed calling webhook"))
+		}
+		return nil
+	}
+	w.must(w.Create(context.Background(), aRestore(nil)))
+	v := w.run()
+	failedBecause(t, v, v1alpha1.RestoreRolledBack, v1alpha1.ReasonAPIError, "failed calling webhook")
+	if v.Status.ScaledDownAt != nil {
+		t.Error("it was stopped")
 	}
 }

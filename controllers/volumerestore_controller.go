@@ -79,6 +79,9 @@ type VolumeRestoreReconciler struct {
 
 	// turn is held while it is decided whose turn it is.
 	turn sync.Mutex
+	// failing are the restores whose step has failed last, by their UIDs: a
+	// failure each.
+	failing sync.Map
 }
 
 // SetupWithManager registers the reconciler. Of what a restore waits for only
@@ -209,7 +212,8 @@ func (r *VolumeRestoreReconciler) step(ctx context.Context, s *restoreScope) out
 			return r.notReplaceable(ctx, s, err)
 		}
 		if err := r.rehearse(ctx, s, o); err != nil {
-			return r.stuck(ctx, s, err)
+			step := s.Status.Step
+			return r.bounded(ctx, s, step, o, r.stuck(ctx, s, err))
 		}
 	}
 	if out, waits := r.awaitBackup(ctx, s, next.Step); waits {
@@ -218,7 +222,7 @@ func (r *VolumeRestoreReconciler) step(ctx context.Context, s *restoreScope) out
 	if err := r.intend(ctx, s, next, o); err != nil {
 		return again(err)
 	}
-	return r.bounded(ctx, s, o, r.take(ctx, s, next.Step, o))
+	return r.bounded(ctx, s, string(next.Step), o, r.take(ctx, s, next.Step, o))
 }
 
 // lostApplication says so where the application that is restored is gone. Its

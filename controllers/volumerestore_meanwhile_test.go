@@ -55,6 +55,14 @@ func (w *world) claim(name string) *corev1.PersistentVolumeClaim {
 	return c
 }
 
+func (w *world) volume(name string) *corev1.PersistentVolume {
+	v := &corev1.PersistentVolume{}
+	if w.Get(context.Background(), client.ObjectKey{Name: name}, v) != nil {
+		return nil
+	}
+	return v
+}
+
 // failedBecause checks why a restore came to nothing.
 func failedBecause(t *testing.T, v *v1alpha1.VolumeRestore, phase v1alpha1.RestorePhase, reason, says string) {
 	t.Helper()

@@ -207,11 +207,12 @@ func heldBy(claim *corev1.PersistentVolumeClaim) string {
 // awaitSwap waits for the claims, and gives up at the deadline.
 func (r *VolumeRestoreReconciler) awaitSwap(ctx context.Context, s *restoreScope, waiting []string) outcome {
 	message := "the application is down; waits until " + strings.Join(waiting, ", ")
-	left := r.stepLeft(s, swapLimit)
+	since := s.stepSince(r.Clock)
+	left := since.Add(s.stepLimit()).Sub(r.Clock.Now())
 	if left <= 0 {
 		return r.giveUp(ctx, s, v1alpha1.ReasonSwapping, "the claims could not be swapped in time: "+message)
 	}
-	if r.Clock.Since(s.stepSince(r.Clock)) < swapGrace {
+	if r.Clock.Since(since) < swapGrace {
 		return waitFor(swapGrace / 50) // it is a matter of moments: no word on it
 	}
 	s.working(r.Clock, s.Status.Step, "%s", message)

@@ -60,6 +60,8 @@ type world struct {
 	// a deletion. rehearsed is true where dry runs are denied too.
 	denies    func(obj client.Object, patch client.Patch) error
 	rehearsed bool
+	// forgets is why a status can't be written, nil where it can.
+	forgets func(*v1alpha1.VolumeRestore) error
 	// hangs is true while a pod that is told to stop writes on, stopping while
 	// there is such a pod.
 	hangs, stopping bool
@@ -186,20 +188,20 @@ func (w *world) manager() *VolumeRestoreReconciler {
 			})
 		},
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
-			return write(func() error { return c.SubResource(sub).Patch(ctx, obj, p, opts...) })
+			return write(func() error {
+				if v, ok := obj.(*v1alpha1.VolumeRestore); ok && w.forgets != nil {
+					if err := w.forgets(v); err != nil {
+						return err
+					}
+				}
+				return c.SubResource(sub).Patch(ctx, obj, p, opts...)
+			})
 		},
 	})
 	options := DefaultRestoreOptions()
 	options.Image = "image"
 	options.ClaimTimeout = cmp.Or(w.claimTimeout, options.ClaimTimeout)
 	return &VolumeRestoreReconciler{Client: dying, Live: w.Client, Events: events.NewFakeRecorder(1000), Clock: w.clock, Options: options}
-}
-
-func (w *world) denied(obj client.Object, patch client.Patch, dryRun []string) error {
-	if w.denies == nil || len(dryRun) > 0 && !w.rehearsed {
-		return nil
-	}
-	return w.denies(obj, patch)
 }
 
 // run lets managers work until the restore is at its end.
@@ -390,12 +392,4 @@ func (w *world) reclaim() {
 			w.must(w.Delete(ctx, &v))
 		}
 	}
-}
-
-func (w *world) volume(name string) *corev1.PersistentVolume {
-	v := &corev1.PersistentVolume{}
-	if w.Get(context.Background(), client.ObjectKey{Name: name}, v) != nil {
-		return nil
-	}
-	return v
 }
