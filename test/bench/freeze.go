@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 // patience bounds each wait for the cluster.
@@ -26,9 +26,9 @@ const patience = 3 * time.Minute
 const lightHold = "echo HELD; cat >/dev/null; echo STILL_HELD"
 
 type bench struct {
-	*fixture.Cluster
+	*framework.Cluster
 	namespace string
-	app       fixture.Application
+	app       framework.Application
 	// class of the snapshots, nil for the default.
 	class *string
 	// grouped: several volumes are to be cut as a group.
@@ -55,7 +55,7 @@ func (b *bench) slowStorage(ctx context.Context, delay time.Duration) (forget fu
 
 // groups makes a class by which several volumes are cut as a group.
 func (b *bench) groups(ctx context.Context) (forget func(), err error) {
-	class := fixture.GroupClass("disk.csi.lull.dev", nil)
+	class := framework.GroupClass("disk.csi.lull.dev", nil)
 	class.SetAnnotations(map[string]string{"groupsnapshot.storage.kubernetes.io/is-default-class": "true"})
 	if err := b.Create(ctx, class); err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func (b *bench) start(ctx context.Context, volumes int) error {
 	for i := range volumes {
 		claims = append(claims, fmt.Sprintf("data-%d", i))
 	}
-	b.app = fixture.Tools(b.namespace, "app", "", claims...)
+	b.app = framework.Tools(b.namespace, "app", "", claims...)
 	if err := b.Start(ctx, b.app); err != nil {
 		return err
 	}

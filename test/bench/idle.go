@@ -7,7 +7,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 const (
@@ -58,7 +58,7 @@ func (b *bench) idle(ctx context.Context) (_ idle, err error) {
 	return compare(before, after, time.Since(began)), nil
 }
 
-func compare(before, after fixture.Metrics, took time.Duration) idle {
+func compare(before, after framework.Metrics, took time.Duration) idle {
 	i := idle{memory: after.Sum("process_resident_memory_bytes", "") / (1 << 20), perMinute: map[string]float64{}}
 	for _, method := range methods {
 		n := after.Sum(requests, "method", method) - before.Sum(requests, "method", method)

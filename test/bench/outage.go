@@ -14,14 +14,14 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 // outage is how long an application is down while something is done that stops
 // it and starts it again: from the moment that no pod of it serves any more to
 // the moment that one serves again, as its clients see it. A watch tells, the
 // same for whatever is done.
-func (b *bench) outage(ctx context.Context, app fixture.Application, do func(context.Context) error) (length time.Duration, err error) {
+func (b *bench) outage(ctx context.Context, app framework.Application, do func(context.Context) error) (length time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	changes, err := b.watchPods(ctx, app)
@@ -54,7 +54,7 @@ func awaitOutage(ctx context.Context, changes watch.Interface) (length time.Dura
 
 func anyServes(pods map[types.UID]*corev1.Pod) bool {
 	for _, p := range pods {
-		if fixture.Serves(p) {
+		if framework.Serves(p) {
 			return true
 		}
 	}
@@ -63,7 +63,7 @@ func anyServes(pods map[types.UID]*corev1.Pod) bool {
 
 // restart stops an application and starts it again, as anybody would without
 // Lull, and not a moment later than its pods are gone.
-func (b *bench) restart(ctx context.Context, app fixture.Application) error {
+func (b *bench) restart(ctx context.Context, app framework.Application) error {
 	changes, err := b.watchPods(ctx, app)
 	if err != nil {
 		return err
@@ -80,14 +80,14 @@ func (b *bench) restart(ctx context.Context, app fixture.Application) error {
 	return b.scale(ctx, app, app.Replicas)
 }
 
-func (b *bench) scale(ctx context.Context, app fixture.Application, replicas int32) error {
+func (b *bench) scale(ctx context.Context, app framework.Application, replicas int32) error {
 	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: app.Namespace, Name: app.Name}}
 	patch := fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas)
 	return b.Patch(ctx, deployment, client.RawPatch(types.MergePatchType, []byte(patch)))
 }
 
 // watchPods begins with the pods that are there.
-func (b *bench) watchPods(ctx context.Context, app fixture.Application) (watch.Interface, error) {
+func (b *bench) watchPods(ctx context.Context, app framework.Application) (watch.Interface, error) {
 	return b.Watch(ctx, &corev1.PodList{}, client.InNamespace(app.Namespace), client.MatchingLabels{"app": app.Name})
 }
 

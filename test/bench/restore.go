@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 // amounts of data that are restored, in MB.
@@ -33,7 +33,7 @@ var manners = []struct {
 
 // database is a database that holds so many MB, and its backup.
 type database struct {
-	fixture.Application
+	framework.Application
 	megabytes int
 	backup    string
 }
@@ -93,7 +93,7 @@ func settle(ctx context.Context, round, rounds int) error {
 // is as good as rows to whatever works on the volume, and is written sooner.
 func (b *bench) database(ctx context.Context, megabytes int) (database, error) {
 	name := fmt.Sprintf("db-%d", megabytes)
-	db := database{Application: fixture.MariaDB(b.namespace, name, name), megabytes: megabytes, backup: name}
+	db := database{Application: framework.MariaDB(b.namespace, name, name), megabytes: megabytes, backup: name}
 	db.Annotations = map[string]string{v1alpha1.AnnotationQuiesce: "mariadb"}
 	// How exactly downtimes are seen.
 	db.Ready.PeriodSeconds = 1
@@ -116,7 +116,7 @@ func (b *bench) database(ctx context.Context, megabytes int) (database, error) {
 
 // roomyClaim has room for so much beside the database itself.
 func roomyClaim(namespace, name string, megabytes int) *corev1.PersistentVolumeClaim {
-	claim := fixture.Claim(namespace, name)
+	claim := framework.Claim(namespace, name)
 	size := claim.Spec.Resources.Requests[corev1.ResourceStorage]
 	size.Add(*resource.NewScaledQuantity(int64(megabytes), resource.Mega))
 	size.Add(*resource.NewScaledQuantity(int64(megabytes/10), resource.Mega)) // of a file system

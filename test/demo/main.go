@@ -12,7 +12,7 @@ import (
 	"os"
 	"os/signal"
 
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 // namespace is the demo's own. A demo that is run again clears it first.
@@ -28,7 +28,7 @@ func main() {
 func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	cluster, err := fixture.Connect()
+	cluster, err := framework.Connect()
 	if err != nil {
 		return err
 	}

@@ -12,17 +12,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 // patience bounds each wait.
 const patience = 5 * time.Minute
 
 type demo struct {
-	*fixture.Cluster
+	*framework.Cluster
 	say    *narrator
-	db     fixture.Application
-	writer *fixture.Writer
+	db     framework.Application
+	writer *framework.Writer
 	made   *v1alpha1.VolumeBackup
 	// committed is how many rows were acknowledged before the freeze.
 	committed int
@@ -73,7 +73,7 @@ func (d *demo) clear(ctx context.Context) error {
 }
 
 func (d *demo) startDatabase(ctx context.Context) (string, error) {
-	d.db = fixture.MariaDB(namespace, "shop", "shop-data")
+	d.db = framework.MariaDB(namespace, "shop", "shop-data")
 	d.db.Annotations = map[string]string{v1alpha1.AnnotationQuiesce: "mariadb"}
 	if _, err := d.ready(ctx, d.db); err != nil {
 		return "", err
@@ -82,7 +82,7 @@ func (d *demo) startDatabase(ctx context.Context) (string, error) {
 }
 
 // ready starts an application and waits for its pod.
-func (d *demo) ready(ctx context.Context, a fixture.Application) (pod *corev1.Pod, err error) {
+func (d *demo) ready(ctx context.Context, a framework.Application) (pod *corev1.Pod, err error) {
 	if err := d.Start(ctx, a); err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func (d *demo) judge(ctx context.Context) (string, error) {
 
 // pause is the writer's pause around a moment at which the database was surely
 // frozen.
-func (d *demo) pause() fixture.Pause {
+func (d *demo) pause() framework.Pause {
 	q := d.made.Status.Quiesce
 	return d.writer.PauseAt(q.FrozenAt.Add(q.CutAt.Sub(q.FrozenAt.Time) / 2))
 }
@@ -149,10 +149,10 @@ func (d *demo) pause() fixture.Pause {
 // compare starts a second database from the snapshot and compares its rows
 // with what the first had acknowledged when it was frozen.
 func (d *demo) compare(ctx context.Context) (string, error) {
-	if err := d.Create(ctx, fixture.ClaimFrom(namespace, "copy-data", d.made.Status.Volumes[0])); err != nil {
+	if err := d.Create(ctx, framework.ClaimFrom(namespace, "copy-data", d.made.Status.Volumes[0])); err != nil {
 		return "", err
 	}
-	pod, err := d.ready(ctx, fixture.MariaDB(namespace, "copy", "copy-data"))
+	pod, err := d.ready(ctx, framework.MariaDB(namespace, "copy", "copy-data"))
 	if err != nil {
 		return "", err
 	}
@@ -170,7 +170,7 @@ func (d *demo) compare(ctx context.Context) (string, error) {
 // check holds a ledger against the number of rows that were acknowledged
 // before the freeze. A row may have been committed whose acknowledgement was
 // still under way.
-func check(l fixture.Ledger, committed int) error {
+func check(l framework.Ledger, committed int) error {
 	if l.Checked != "OK" || l.Damaged > 0 || l.Rows != l.Last || l.Last < committed || l.Last > committed+1 {
 		return fmt.Errorf("%d rows were committed before the freeze, the snapshot holds %+v", committed, l)
 	}

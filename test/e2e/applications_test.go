@@ -9,7 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 // noteHold notes in a file when it holds, and when it lets go.
@@ -46,7 +46,7 @@ var _ = Describe("an application", func() {
 		backup := theBackup(ctx, aBackupOf(ctx, v1alpha1.ApplicationReference{Kind: v1alpha1.KindPersistentVolumeClaim, Name: "shared"}))
 		Expect(backup).To(be(v1alpha1.Proven, v1alpha1.MethodHold))
 		Expect(backup.Status.Quiesce.Pods).To(HaveLen(2))
-		for _, app := range []fixture.Application{one, other} {
+		for _, app := range []framework.Application{one, other} {
 			Expect(contents(ctx, podOf(ctx, app), "/tmp/quiet")).To(Equal("held\nreleased"))
 		}
 	})
@@ -114,7 +114,7 @@ var _ = Describe("an application", func() {
 	})
 })
 
-func scaleToZero(ctx context.Context, a fixture.Application) {
+func scaleToZero(ctx context.Context, a framework.Application) {
 	GinkgoHelper()
 	workload := a.Workload()
 	Expect(cluster.Patch(ctx, workload, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"replicas":0}}`)))).To(Succeed())

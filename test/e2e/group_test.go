@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 var _ = Describe("a group of volumes", Label("driver"), func() {
@@ -134,7 +134,7 @@ var _ = Describe("a group of volumes", Label("driver"), func() {
 
 	It("is what several volumes are cut as by default, where the driver has a default class, and one by one after that failed", Serial, func(ctx SpecContext) {
 		app := running(ctx, tools("app", "", "data", "log"))
-		class := fixture.GroupClass(testDriver, map[string]string{"error": "Internal", "times": "1"})
+		class := framework.GroupClass(testDriver, map[string]string{"error": "Internal", "times": "1"})
 		class.SetAnnotations(map[string]string{"groupsnapshot.storage.kubernetes.io/is-default-class": "true"})
 		created(ctx, class)
 
@@ -164,7 +164,7 @@ func aGroupClassOf(ctx context.Context, driver string, parameters ...string) str
 	for i := 0; i < len(parameters); i += 2 {
 		set[parameters[i]] = parameters[i+1]
 	}
-	return created(ctx, fixture.GroupClass(driver, set))
+	return created(ctx, framework.GroupClass(driver, set))
 }
 
 // created is the name of a class that is deleted when nothing needs it any more.

@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 var _ = Describe("a spec that can't be meant", func() {
@@ -181,7 +181,7 @@ func aVolumeOf(ctx context.Context, name string, csi *corev1.CSIPersistentVolume
 	}
 	Expect(cluster.Create(ctx, volume)).To(Succeed())
 	DeferCleanup(func(ctx SpecContext) { Expect(cluster.Delete(ctx, volume)).To(Succeed()) })
-	claim := fixture.Claim(namespace, name)
+	claim := framework.Claim(namespace, name)
 	claim.Spec.StorageClassName, claim.Spec.VolumeName = ptr.To(""), volume.Name
 	Expect(cluster.Create(ctx, claim)).To(Succeed())
 	Eventually(ctx, func() (corev1.PersistentVolumeClaimPhase, error) {
@@ -194,7 +194,7 @@ func aVolumeOf(ctx context.Context, name string, csi *corev1.CSIPersistentVolume
 // anUnboundClaim has no class and no volume: it is never bound.
 func anUnboundClaim(ctx context.Context) string {
 	GinkgoHelper()
-	claim := fixture.Claim(namespace, "unbound")
+	claim := framework.Claim(namespace, "unbound")
 	claim.Spec.StorageClassName = ptr.To("")
 	Expect(cluster.Create(ctx, claim)).To(Succeed())
 	return claim.Name

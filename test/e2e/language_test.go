@@ -19,14 +19,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 // testDriver is the CSI driver of test/csidriver.
 const testDriver = "disk.csi.lull.dev"
 
 // running starts an application and waits until its pods are ready.
-func running(ctx context.Context, a fixture.Application) fixture.Application {
+func running(ctx context.Context, a framework.Application) framework.Application {
 	GinkgoHelper()
 	Expect(cluster.Start(ctx, a)).To(Succeed())
 	if a.Replicas > 0 {
@@ -35,24 +35,24 @@ func running(ctx context.Context, a fixture.Application) fixture.Application {
 	return a
 }
 
-func podsOf(ctx context.Context, a fixture.Application) (pods []corev1.Pod) {
+func podsOf(ctx context.Context, a framework.Application) (pods []corev1.Pod) {
 	GinkgoHelper()
 	Eventually(ctx, func() (err error) { pods, err = cluster.ReadyPods(ctx, a); return err }).Should(Succeed())
 	return pods
 }
 
-func podOf(ctx context.Context, a fixture.Application) *corev1.Pod {
+func podOf(ctx context.Context, a framework.Application) *corev1.Pod {
 	GinkgoHelper()
 	return &podsOf(ctx, a)[0]
 }
 
 // tools is an application that runs a script, with data on the named claims.
-func tools(name, script string, claims ...string) fixture.Application {
-	return fixture.Tools(namespace, name, script, claims...)
+func tools(name, script string, claims ...string) framework.Application {
+	return framework.Tools(namespace, name, script, claims...)
 }
 
 // annotated is the application with an annotation on its pod template.
-func annotated(a fixture.Application, pairs ...string) fixture.Application {
+func annotated(a framework.Application, pairs ...string) framework.Application {
 	a.Annotations = map[string]string{}
 	for i := 0; i < len(pairs); i += 2 {
 		a.Annotations[pairs[i]] = pairs[i+1]
@@ -61,7 +61,7 @@ func annotated(a fixture.Application, pairs ...string) fixture.Application {
 }
 
 // aBackup asks for a backup of the application.
-func aBackup(ctx context.Context, a fixture.Application, with ...func(*v1alpha1.VolumeBackupSpec)) *v1alpha1.VolumeBackup {
+func aBackup(ctx context.Context, a framework.Application, with ...func(*v1alpha1.VolumeBackupSpec)) *v1alpha1.VolumeBackup {
 	GinkgoHelper()
 	return aBackupOf(ctx, a.Ref(), with...)
 }
@@ -213,7 +213,7 @@ func theCopy(ctx context.Context, b *v1alpha1.VolumeBackup) *corev1.Pod {
 	GinkgoHelper()
 	var claims []string
 	for _, v := range b.Status.Volumes {
-		Expect(cluster.Create(ctx, fixture.ClaimFrom(namespace, "copy-"+v.ClaimName, v))).To(Succeed())
+		Expect(cluster.Create(ctx, framework.ClaimFrom(namespace, "copy-"+v.ClaimName, v))).To(Succeed())
 		claims = append(claims, "copy-"+v.ClaimName)
 	}
 	return podOf(ctx, running(ctx, tools("copy", "", claims...)))

@@ -11,7 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 // The oracle: a writer appends the same numbered, checksummed record to two
@@ -58,7 +58,7 @@ var _ = Describe("two ledgers on two volumes", func() {
 // aBookkeeper writes a record at a time into both ledgers, with the pen in its
 // hand. The second ledger is the last file of its volume, behind some that
 // never change. It is well under way.
-func aBookkeeper(ctx context.Context) fixture.Application {
+func aBookkeeper(ctx context.Context) framework.Application {
 	GinkgoHelper()
 	app := running(ctx, tools("app", `
 touch /second/a /second/b /second/c

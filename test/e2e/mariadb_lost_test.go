@@ -13,7 +13,7 @@ import (
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	exec "github.com/lull-dev/lull/hooks"
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 var _ = Describe("a MariaDB whose freeze is lost", func() {
@@ -76,7 +76,7 @@ var _ = Describe("a MariaDB whose freeze is lost", func() {
 		ledger := theLedger(ctx, db)
 		Expect(ledger.Last).To(And(BeNumerically(">=", rows), Equal(ledger.Rows)))
 		query(ctx, db, "INSERT INTO ledger SELECT MAX(n) + 1, 'after', MD5(CONCAT(MAX(n) + 1, 'after')) FROM ledger")
-		Expect(theLedger(ctx, db)).To(Equal(fixture.Ledger{Rows: ledger.Rows + 1, Last: ledger.Last + 1, Checked: "OK"}))
+		Expect(theLedger(ctx, db)).To(Equal(framework.Ledger{Rows: ledger.Rows + 1, Last: ledger.Last + 1, Checked: "OK"}))
 	})
 })
 
@@ -110,7 +110,7 @@ var _ = Describe("a MariaDB that can't be frozen", func() {
 })
 
 // aQuietedMariaDB runs, with time enough for a slow cut.
-func aQuietedMariaDB(ctx context.Context) fixture.Application {
+func aQuietedMariaDB(ctx context.Context) framework.Application {
 	GinkgoHelper()
 	return running(ctx, annotated(aMariaDB("db", "data"), "lull.dev/quiesce", "mariadb", "lull.dev/hook-timeout", "1m"))
 }
@@ -124,7 +124,7 @@ func aSlowFirstCut(ctx context.Context) string {
 
 // blocked waits until the writer's next row waits for the lock, and returns how
 // many it has by then.
-func blocked(ctx context.Context, db fixture.Application, w *fixture.Writer) int {
+func blocked(ctx context.Context, db framework.Application, w *framework.Writer) int {
 	GinkgoHelper()
 	Eventually(ctx, func() string {
 		return query(ctx, db, "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'INSERT%' AND state LIKE 'Waiting for%'")
@@ -134,7 +134,7 @@ func blocked(ctx context.Context, db fixture.Application, w *fixture.Writer) int
 
 // goesOn waits until the writer has got more than those rows, and more than one
 // that was on its way.
-func goesOn(ctx context.Context, w *fixture.Writer, rows int) {
+func goesOn(ctx context.Context, w *framework.Writer, rows int) {
 	GinkgoHelper()
 	Eventually(ctx, w.Rows).Should(BeNumerically(">", rows+10))
 	Expect(w.Err()).NotTo(HaveOccurred())

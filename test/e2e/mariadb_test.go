@@ -8,7 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 var _ = Describe("a MariaDB under constant writing", func() {
@@ -45,19 +45,19 @@ var _ = Describe("a MariaDB under constant writing", func() {
 	})
 })
 
-func aMariaDB(name, claim string) fixture.Application {
-	return fixture.MariaDB(namespace, name, claim)
+func aMariaDB(name, claim string) framework.Application {
+	return framework.MariaDB(namespace, name, claim)
 }
 
 // aMariaDBFrom starts a server on a claim made from a snapshot.
-func aMariaDBFrom(ctx context.Context, v v1alpha1.VolumeStatus) fixture.Application {
+func aMariaDBFrom(ctx context.Context, v v1alpha1.VolumeStatus) framework.Application {
 	GinkgoHelper()
-	Expect(cluster.Create(ctx, fixture.ClaimFrom(namespace, "restored", v))).To(Succeed())
+	Expect(cluster.Create(ctx, framework.ClaimFrom(namespace, "restored", v))).To(Succeed())
 	return running(ctx, aMariaDB("restored", "restored"))
 }
 
 // aWriter writes into the database until the spec ends. It is well under way.
-func aWriter(ctx context.Context, db fixture.Application) *fixture.Writer {
+func aWriter(ctx context.Context, db framework.Application) *framework.Writer {
 	GinkgoHelper()
 	writer, err := cluster.StartWriter(context.WithoutCancel(ctx), podOf(ctx, db))
 	Expect(err).NotTo(HaveOccurred())
@@ -67,14 +67,14 @@ func aWriter(ctx context.Context, db fixture.Application) *fixture.Writer {
 }
 
 // thePause is the writer's pause in the middle of the freeze, once it is over.
-func thePause(ctx context.Context, w *fixture.Writer, q *v1alpha1.QuiesceStatus) (pause fixture.Pause) {
+func thePause(ctx context.Context, w *framework.Writer, q *v1alpha1.QuiesceStatus) (pause framework.Pause) {
 	GinkgoHelper()
 	middle := q.FrozenAt.Add(q.CutAt.Sub(q.FrozenAt.Time) / 2)
 	Eventually(ctx, func() time.Time { pause = w.PauseAt(middle); return pause.To }).ShouldNot(BeZero(), "writing went on after the freeze")
 	return pause
 }
 
-func theLedger(ctx context.Context, db fixture.Application) fixture.Ledger {
+func theLedger(ctx context.Context, db framework.Application) framework.Ledger {
 	GinkgoHelper()
 	ledger, err := cluster.ReadLedger(ctx, podOf(ctx, db))
 	Expect(err).NotTo(HaveOccurred())

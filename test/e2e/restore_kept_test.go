@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 var _ = Describe("what a restore leaves behind", func() {
@@ -91,7 +91,7 @@ var _ = Describe("what a restore leaves behind", func() {
 		change(ctx, theVolume(ctx, claim.PreviousVolume), unbind)
 		Eventually(ctx, func() corev1.PersistentVolumePhase { return theVolume(ctx, claim.PreviousVolume).Status.Phase }).Should(Equal(corev1.VolumeAvailable))
 		change(ctx, theVolume(ctx, claim.PreviousVolume), unbind) // which a volume that is only reserved has to take as well
-		again := fixture.Claim(namespace, "data")
+		again := framework.Claim(namespace, "data")
 		again.Spec = *data.Spec.DeepCopy()
 		again.Spec.VolumeName = claim.PreviousVolume
 		Expect(cluster.Create(ctx, again)).To(Succeed())
@@ -169,9 +169,9 @@ var _ = Describe("a restore at its end", func() {
 })
 
 // anApplicationOf runs on a claim that its owner made in a way of their own.
-func anApplicationOf(ctx context.Context, different func(*corev1.PersistentVolumeClaim)) fixture.Application {
+func anApplicationOf(ctx context.Context, different func(*corev1.PersistentVolumeClaim)) framework.Application {
 	GinkgoHelper()
-	claim := fixture.Claim(namespace, "data")
+	claim := framework.Claim(namespace, "data")
 	different(claim)
 	Expect(cluster.Create(ctx, claim)).To(Succeed())
 	return running(ctx, tools("app", "", "data"))

@@ -20,7 +20,7 @@ import (
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/snapshot"
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 // slowToStop is a script by which an application takes two seconds to stop: time
@@ -141,7 +141,7 @@ func beRefused(reason string, words ...string) matchers.GomegaMatcher {
 }
 
 // write puts a line of text into files of every replica, to last.
-func write(ctx context.Context, a fixture.Application, text string, files ...string) {
+func write(ctx context.Context, a framework.Application, text string, files ...string) {
 	GinkgoHelper()
 	for _, pod := range podsOf(ctx, a) {
 		for _, file := range files {
@@ -152,7 +152,7 @@ func write(ctx context.Context, a fixture.Application, text string, files ...str
 }
 
 // read is what stands in a file of every replica.
-func read(ctx context.Context, a fixture.Application, file string) (texts []string) {
+func read(ctx context.Context, a framework.Application, file string) (texts []string) {
 	GinkgoHelper()
 	for _, pod := range podsOf(ctx, a) {
 		texts = append(texts, contents(ctx, &pod, file))
@@ -162,7 +162,7 @@ func read(ctx context.Context, a fixture.Application, file string) (texts []stri
 
 // uidsOf are those of the application's pods: they stay the same as long as
 // nobody stops it.
-func uidsOf(ctx context.Context, a fixture.Application) (uids []types.UID) {
+func uidsOf(ctx context.Context, a framework.Application) (uids []types.UID) {
 	GinkgoHelper()
 	for _, pod := range podsOf(ctx, a) {
 		uids = append(uids, pod.UID)

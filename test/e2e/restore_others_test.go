@@ -6,7 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 var _ = Describe("what belongs to somebody else", func() {
@@ -21,7 +21,7 @@ var _ = Describe("what belongs to somebody else", func() {
 		data := theClaim(ctx, "data")
 		Expect(cluster.Delete(ctx, data)).To(Succeed())
 		gone(ctx, data)
-		wishful := fixture.Claim(namespace, "data")
+		wishful := framework.Claim(namespace, "data")
 		wishful.Spec.VolumeName, wishful.Spec.StorageClassName = theirs.Name, &theirs.Spec.StorageClassName
 		Expect(cluster.Create(ctx, wishful)).To(Succeed())
 
@@ -46,7 +46,7 @@ var _ = Describe("what belongs to somebody else", func() {
 		kept := theVolume(ctx, restore.Status.Claims[0].PreviousVolume)
 		kept.Spec.ClaimRef = nil
 		Expect(cluster.Update(ctx, kept)).To(Succeed())
-		rescue := fixture.Claim(namespace, "rescue")
+		rescue := framework.Claim(namespace, "rescue")
 		rescue.Spec.VolumeName, rescue.Spec.StorageClassName = kept.Name, &kept.Spec.StorageClassName
 		Expect(cluster.Create(ctx, rescue)).To(Succeed())
 		Eventually(ctx, func() corev1.PersistentVolumeClaimPhase { return theClaim(ctx, "rescue").Status.Phase }).Should(Equal(corev1.ClaimBound))

@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 // What may be applied a moment later is waited for a while, so those come last:
@@ -138,7 +138,7 @@ var _ = Describe("a restore that can't be", func() {
 
 // inForce has a policy for the Deployments of the namespace, once it refuses
 // the patch.
-func inForce(ctx context.Context, app fixture.Application, expression, message, patch string) {
+func inForce(ctx context.Context, app framework.Application, expression, message, patch string) {
 	GinkgoHelper()
 	policy := &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
 	policy.Spec.MatchConstraints = &admissionv1.MatchResources{
@@ -180,7 +180,7 @@ func loseSnapshot(ctx context.Context, name string) {
 // aClaim is a claim that nobody uses.
 func aClaim(ctx context.Context, name string, mode corev1.PersistentVolumeMode) string {
 	GinkgoHelper()
-	claim := fixture.Claim(namespace, name)
+	claim := framework.Claim(namespace, name)
 	claim.Spec.VolumeMode = &mode
 	Expect(cluster.Create(ctx, claim)).To(Succeed())
 	return name
@@ -194,7 +194,7 @@ func claimsOf(ctx context.Context) []string {
 }
 
 // theAutoscaler scales the application by its load, between one and three.
-func theAutoscaler(a fixture.Application, change func(*autoscalingv2.HorizontalPodAutoscaler)) *autoscalingv2.HorizontalPodAutoscaler {
+func theAutoscaler(a framework.Application, change func(*autoscalingv2.HorizontalPodAutoscaler)) *autoscalingv2.HorizontalPodAutoscaler {
 	h := &autoscalingv2.HorizontalPodAutoscaler{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: a.Name},
 		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 var _ = Describe("a table that was dropped", func() {
@@ -124,14 +124,14 @@ var _ = Describe("a restore", func() {
 })
 
 // fill makes a table of three rows in every replica.
-func fill(ctx context.Context, db fixture.Application) {
+func fill(ctx context.Context, db framework.Application) {
 	GinkgoHelper()
 	query(ctx, db, "CREATE TABLE orders (n INT PRIMARY KEY)")
 	query(ctx, db, "INSERT INTO orders VALUES (1), (2), (3)")
 }
 
 // query runs a statement in every replica; all have to answer the same.
-func query(ctx context.Context, db fixture.Application, statement string) (answer string) {
+func query(ctx context.Context, db framework.Application, statement string) (answer string) {
 	GinkgoHelper()
 	var pods []corev1.Pod
 	Eventually(ctx, func() (err error) { pods, err = cluster.ReadyPods(ctx, db); return err }).Should(Succeed())

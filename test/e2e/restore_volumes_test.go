@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 var _ = Describe("a restore of some volumes", func() {
@@ -96,7 +96,7 @@ var _ = Describe("a restored volume", func() {
 		app := running(ctx, tools("app", "", "data"))
 		write(ctx, app, "before", "/data/mark")
 		backup := theBackup(ctx, aBackup(ctx, app))
-		large := fixture.Claim(namespace, "large")
+		large := framework.Claim(namespace, "large")
 		large.Spec.Resources.Requests[corev1.ResourceStorage] = resource.MustParse("1Gi")
 		Expect(cluster.Create(ctx, large)).To(Succeed())
 		other := running(ctx, tools("other", "", "large"))

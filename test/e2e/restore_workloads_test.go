@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 var _ = Describe("a restored workload", func() {
@@ -165,7 +165,7 @@ var _ = Describe("a workload that another tool manages", func() {
 	})
 })
 
-func theDeployment(ctx context.Context, a fixture.Application) *appsv1.Deployment {
+func theDeployment(ctx context.Context, a framework.Application) *appsv1.Deployment {
 	GinkgoHelper()
 	d := &appsv1.Deployment{}
 	Expect(cluster.Get(ctx, client.ObjectKey{Namespace: a.Namespace, Name: a.Name}, d)).To(Succeed())

@@ -20,11 +20,11 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 var (
-	cluster *fixture.Cluster
+	cluster *framework.Cluster
 	// namespace is the running spec's own.
 	namespace string
 	began     metav1.Time
@@ -44,7 +44,7 @@ func TestE2E(t *testing.T) {
 
 var _ = BeforeSuite(func(ctx SpecContext) {
 	var err error
-	cluster, err = fixture.Connect()
+	cluster, err = framework.Connect()
 	Expect(err).NotTo(HaveOccurred())
 	Eventually(managerPod).WithContext(ctx).Should(HaveField("Name", HavePrefix("lull-manager")))
 })

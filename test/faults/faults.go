@@ -20,19 +20,19 @@ import (
 // fault is what befalls a round at its moment, while the manager stands still.
 type fault struct {
 	name string
-	// of is the only kind of stories that it fits, empty for all.
+	// of is the only kind of scenarios that it fits, empty for all.
 	of string
 	// alone: it breaks what other rounds need.
 	alone bool
 	// outage: watches end, of everybody. It implies alone.
 	outage bool
-	// mild: the story comes to its own end all the same.
+	// mild: the scenario comes to its own end all the same.
 	mild bool
 	// fits says at which moments it can strike; nil at all.
 	fits func(spot) bool
-	// strike does it. What goes on after it is left to r.meanwhile. It returns
+	// inject does it. What goes on after it is left to r.meanwhile. It returns
 	// the answer that the manager gets, empty for the true one.
-	strike func(ctx context.Context, r *round, m *manager) (answer string, err error)
+	inject func(ctx context.Context, r *round, m *manager) (answer string, err error)
 	// weight among the random faults, 0 for those that are enumerated.
 	weight int
 }
@@ -42,65 +42,65 @@ func isWrite(s spot) bool { return s.What != "Exec" && (s.when == "before" || s.
 func isWord(s spot) bool { return s.when != "before" && s.when != "after" }
 
 var (
-	killedBefore = fault{name: "manager killed before a write or a command", mild: true, strike: killed, weight: 12, fits: func(s spot) bool { return s.when == "before" }}
-	killedAfter  = fault{name: "manager killed after it", mild: true, strike: killed, weight: 12, fits: func(s spot) bool { return s.when == "after" }}
-	killedAtWord = fault{name: "manager killed at a word of a session", mild: true, strike: killed, weight: 12, fits: isWord}
+	killedBefore = fault{name: "manager killed before a write or a command", mild: true, inject: killed, weight: 12, fits: func(s spot) bool { return s.when == "before" }}
+	killedAfter  = fault{name: "manager killed after it", mild: true, inject: killed, weight: 12, fits: func(s spot) bool { return s.when == "after" }}
+	killedAtWord = fault{name: "manager killed at a word of a session", mild: true, inject: killed, weight: 12, fits: isWord}
 )
 
 // faults beside the enumerated kills.
 var faults = []fault{
 	killedBefore, killedAfter, killedAtWord,
-	{name: "manager killed, and the next one too", strike: killedTwice, weight: 6},
-	{name: "manager told to stop", mild: true, strike: terminated, weight: 6},
-	{name: "manager halted past the deadline", strike: halted, weight: 4},
-	{name: "manager halted, another takes over, and it comes back", strike: haltedAndReplaced, weight: 4},
-	{name: "two managers at once", strike: two, weight: 4},
-	{name: "a write is answered 409", mild: true, fits: isWrite, strike: answered("conflict", "before"), weight: 3},
-	{name: "a write is answered 429", mild: true, fits: isWrite, strike: answered("busy", "before"), weight: 2},
-	{name: "a write is answered 500", mild: true, fits: isWrite, strike: answered("internal", "before"), weight: 3},
-	{name: "a write is done and its answer lost", mild: true, fits: func(s spot) bool { return isWrite(s) && s.when == "after" }, strike: answered("timeout", "after"), weight: 4},
-	{name: "a session's stream breaks at a word", of: ofBackups, fits: func(s spot) bool { return s.when == "HELD" || s.when == "STILL_HELD" }, strike: answered("broken", ""), weight: 3},
-	{name: "the object is labelled by somebody", mild: true, strike: labelled, weight: 3},
-	{name: "the object is deleted", strike: objectDeleted, weight: 5},
-	{name: "a snapshot is deleted by somebody", of: ofBackups, strike: snapshotDeleted, weight: 3},
-	{name: "the application's pod is deleted", strike: podDeleted, weight: 5},
-	{name: "the application's claim is deleted", of: ofBackups, strike: claimDeleted, weight: 1},
-	{name: "a new claim is deleted by somebody", of: ofRestores, strike: newClaimDeleted, weight: 6},
-	{name: "a previous claim is deleted by somebody", of: ofRestores, strike: previousClaimDeleted, weight: 4},
-	{name: "another restore is asked for", of: ofRestores, strike: restoredAgain, weight: 5},
-	{name: "it is asked to go back under way", of: ofRestores, strike: undone, weight: 5},
-	{name: "the backup is deleted", of: ofRestores, strike: backupDeleted, weight: 3},
-	{name: "the application is scaled by somebody", of: ofRestores, strike: scaled, weight: 3},
-	{name: "the namespace is deleted", strike: namespaceDeleted, weight: 1},
-	{name: "API server killed", alone: true, outage: true, strike: component("kill", "kube-apiserver"), weight: 3},
-	{name: "API server away for 5 s", alone: true, outage: true, strike: away(5*time.Second, "kube-apiserver"), weight: 3},
-	{name: "etcd killed", alone: true, outage: true, strike: component("kill", "etcd"), weight: 2},
-	{name: "kubelet killed", alone: true, strike: component("kill", "kubelet"), weight: 2},
-	{name: "kubelet away for 5 s", alone: true, strike: away(5*time.Second, "kubelet"), weight: 2},
-	{name: "containerd killed", alone: true, strike: component("kill", "containerd"), weight: 2},
-	{name: "snapshot-controller away for 5 s", alone: true, strike: away(5*time.Second, "snapshot-controller"), weight: 2},
-	{name: "csi-snapshotter away for 5 s", alone: true, strike: away(5*time.Second, "csi-snapshotter"), weight: 2},
-	{name: "csi-provisioner away for 5 s", of: ofRestores, alone: true, strike: away(5*time.Second, "csi-provisioner"), weight: 2},
-	{name: "controller manager killed", of: ofRestores, alone: true, strike: component("kill", "kube-controller-manager"), weight: 2},
-	{name: "CSI driver away for 5 s", alone: true, strike: away(5*time.Second, "csidriver"), weight: 2},
+	{name: "manager killed, and the next one too", inject: killedTwice, weight: 6},
+	{name: "manager told to stop", mild: true, inject: terminated, weight: 6},
+	{name: "manager halted past the deadline", inject: halted, weight: 4},
+	{name: "manager halted, another takes over, and it comes back", inject: haltedAndReplaced, weight: 4},
+	{name: "two managers at once", inject: two, weight: 4},
+	{name: "a write is answered 409", mild: true, fits: isWrite, inject: answered("conflict", "before"), weight: 3},
+	{name: "a write is answered 429", mild: true, fits: isWrite, inject: answered("busy", "before"), weight: 2},
+	{name: "a write is answered 500", mild: true, fits: isWrite, inject: answered("internal", "before"), weight: 3},
+	{name: "a write is done and its answer lost", mild: true, fits: func(s spot) bool { return isWrite(s) && s.when == "after" }, inject: answered("timeout", "after"), weight: 4},
+	{name: "a session's stream breaks at a word", of: ofBackups, fits: func(s spot) bool { return s.when == "HELD" || s.when == "STILL_HELD" }, inject: answered("broken", ""), weight: 3},
+	{name: "the object is labelled by somebody", mild: true, inject: labelled, weight: 3},
+	{name: "the object is deleted", inject: objectDeleted, weight: 5},
+	{name: "a snapshot is deleted by somebody", of: ofBackups, inject: snapshotDeleted, weight: 3},
+	{name: "the application's pod is deleted", inject: podDeleted, weight: 5},
+	{name: "the application's claim is deleted", of: ofBackups, inject: claimDeleted, weight: 1},
+	{name: "a new claim is deleted by somebody", of: ofRestores, inject: newClaimDeleted, weight: 6},
+	{name: "a previous claim is deleted by somebody", of: ofRestores, inject: previousClaimDeleted, weight: 4},
+	{name: "another restore is asked for", of: ofRestores, inject: restoredAgain, weight: 5},
+	{name: "it is asked to go back under way", of: ofRestores, inject: undone, weight: 5},
+	{name: "the backup is deleted", of: ofRestores, inject: backupDeleted, weight: 3},
+	{name: "the application is scaled by somebody", of: ofRestores, inject: scaled, weight: 3},
+	{name: "the namespace is deleted", inject: namespaceDeleted, weight: 1},
+	{name: "API server killed", alone: true, outage: true, inject: component("kill", "kube-apiserver"), weight: 3},
+	{name: "API server away for 5 s", alone: true, outage: true, inject: away(5*time.Second, "kube-apiserver"), weight: 3},
+	{name: "etcd killed", alone: true, outage: true, inject: component("kill", "etcd"), weight: 2},
+	{name: "kubelet killed", alone: true, inject: component("kill", "kubelet"), weight: 2},
+	{name: "kubelet away for 5 s", alone: true, inject: away(5*time.Second, "kubelet"), weight: 2},
+	{name: "containerd killed", alone: true, inject: component("kill", "containerd"), weight: 2},
+	{name: "snapshot-controller away for 5 s", alone: true, inject: away(5*time.Second, "snapshot-controller"), weight: 2},
+	{name: "csi-snapshotter away for 5 s", alone: true, inject: away(5*time.Second, "csi-snapshotter"), weight: 2},
+	{name: "csi-provisioner away for 5 s", of: ofRestores, alone: true, inject: away(5*time.Second, "csi-provisioner"), weight: 2},
+	{name: "controller manager killed", of: ofRestores, alone: true, inject: component("kill", "kube-controller-manager"), weight: 2},
+	{name: "CSI driver away for 5 s", alone: true, inject: away(5*time.Second, "csidriver"), weight: 2},
 }
 
-// none is no fault: how a story goes undisturbed.
+// none is no fault: how a scenario goes undisturbed.
 var none = fault{name: "none", mild: true}
 
 // killed ends the manager at once; another takes its place.
 func killed(_ context.Context, r *round, m *manager) (string, error) {
 	m.kill()
-	return "", r.g.aManager(nil)
+	return "", r.testbed.aManager(nil)
 }
 
 // killedTwice ends the next manager too, at the first moment that it reaches.
 func killedTwice(_ context.Context, r *round, m *manager) (string, error) {
 	m.kill()
 	atOnce := func(moment) bool { return true }
-	return "", r.g.aManager(newTrap(atOnce, 1, func(next *manager, _ moment) string {
+	return "", r.testbed.aManager(newTrap(atOnce, 1, func(next *manager, _ moment) string {
 		next.kill()
-		if err := r.g.aManager(nil); err != nil {
+		if err := r.testbed.aManager(nil); err != nil {
 			r.broke("%v", err)
 		}
 		return ""
@@ -118,7 +118,7 @@ func terminated(ctx context.Context, r *round, m *manager) (string, error) {
 		if err := m.stop(limit); err != nil {
 			r.broke("%v", err)
 		}
-		if err := r.g.aManager(nil); err != nil {
+		if err := r.testbed.aManager(nil); err != nil {
 			r.broke("%v", err)
 		}
 	})
@@ -132,20 +132,20 @@ func halted(ctx context.Context, r *round, m *manager) (string, error) {
 	defer m.signal(syscall.SIGCONT)
 	began := time.Now()
 	defer func() { r.blindFor(time.Since(began)) }()
-	return "", r.act.whileHalted(ctx)
+	return "", r.run.whileHalted(ctx)
 }
 
 // haltedAndReplaced is what happens where a lease was lost unnoticed.
 func haltedAndReplaced(ctx context.Context, r *round, m *manager) (string, error) {
 	m.signal(syscall.SIGSTOP)
 	defer m.signal(syscall.SIGCONT)
-	if err := r.g.aManager(nil); err != nil {
+	if err := r.testbed.aManager(nil); err != nil {
 		return "", err
 	}
-	return "", r.act.whileHalted(ctx)
+	return "", r.run.whileHalted(ctx)
 }
 
-func two(_ context.Context, r *round, _ *manager) (string, error) { return "", r.g.aManager(nil) }
+func two(_ context.Context, r *round, _ *manager) (string, error) { return "", r.testbed.aManager(nil) }
 
 // answered answers a write itself. Before it that keeps it from being done.
 func answered(answer, when string) func(context.Context, *round, *manager) (string, error) {
@@ -164,7 +164,7 @@ func labelled(ctx context.Context, r *round, _ *manager) (string, error) {
 	}
 	for _, o := range all {
 		label := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"somebody":"was-here"}}}`))
-		if err := r.g.Patch(ctx, o, label); client.IgnoreNotFound(err) != nil {
+		if err := r.testbed.Patch(ctx, o, label); client.IgnoreNotFound(err) != nil {
 			return "", err
 		}
 	}
@@ -177,7 +177,7 @@ func objectDeleted(ctx context.Context, r *round, _ *manager) (string, error) {
 		return "", err
 	}
 	for _, o := range all {
-		if err := r.g.Delete(ctx, o); client.IgnoreNotFound(err) != nil {
+		if err := r.testbed.Delete(ctx, o); client.IgnoreNotFound(err) != nil {
 			return "", err
 		}
 	}
@@ -185,18 +185,18 @@ func objectDeleted(ctx context.Context, r *round, _ *manager) (string, error) {
 }
 
 func snapshotDeleted(ctx context.Context, r *round, _ *manager) (string, error) {
-	snapshots, _, err := r.g.left(ctx)
+	snapshots, _, err := r.testbed.left(ctx)
 	if err != nil || len(snapshots) == 0 {
 		return "", err
 	}
 	r.note(&r.tampered)
-	return "", client.IgnoreNotFound(r.g.Delete(ctx, &snapshots[0]))
+	return "", client.IgnoreNotFound(r.testbed.Delete(ctx, &snapshots[0]))
 }
 
 func podDeleted(ctx context.Context, r *round, _ *manager) (string, error) {
 	r.note(&r.podGone)
-	for _, app := range []string{r.g.books.Name, r.g.shelf.Name} {
-		if err := r.g.DeleteAllOf(ctx, &corev1.Pod{}, client.InNamespace(r.g.namespace), client.MatchingLabels{"app": app}, client.GracePeriodSeconds(1)); err != nil {
+	for _, app := range []string{r.testbed.books.Name, r.testbed.shelf.Name} {
+		if err := r.testbed.DeleteAllOf(ctx, &corev1.Pod{}, client.InNamespace(r.testbed.namespace), client.MatchingLabels{"app": app}, client.GracePeriodSeconds(1)); err != nil {
 			return "", err
 		}
 	}
@@ -206,9 +206,9 @@ func podDeleted(ctx context.Context, r *round, _ *manager) (string, error) {
 // claimDeleted deletes a claim that is in use: it stays until its pod is gone,
 // and the application is of no more use afterwards.
 func claimDeleted(ctx context.Context, r *round, _ *manager) (string, error) {
-	r.g.spoil("its claim is deleted")
-	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: r.g.namespace, Name: "second"}}
-	return "", client.IgnoreNotFound(r.g.Delete(ctx, claim))
+	r.testbed.retire("its claim is deleted")
+	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: r.testbed.namespace, Name: "second"}}
+	return "", client.IgnoreNotFound(r.testbed.Delete(ctx, claim))
 }
 
 // newClaimDeleted deletes a claim that a restore made, wherever it stands.
@@ -226,26 +226,26 @@ func previousClaimDeleted(ctx context.Context, r *round, _ *manager) (string, er
 }
 
 func (r *round) deleteClaim(ctx context.Context, is func(*corev1.PersistentVolumeClaim) bool) (string, error) {
-	r.g.spoil("a claim is deleted")
+	r.testbed.retire("a claim is deleted")
 	r.note(&r.tampered)
 	var claims corev1.PersistentVolumeClaimList
-	if err := r.g.List(ctx, &claims, client.InNamespace(r.g.namespace)); err != nil {
+	if err := r.testbed.List(ctx, &claims, client.InNamespace(r.testbed.namespace)); err != nil {
 		return "", err
 	}
 	for i := range claims.Items {
 		if is(&claims.Items[i]) {
-			return "", client.IgnoreNotFound(r.g.Delete(ctx, &claims.Items[i]))
+			return "", client.IgnoreNotFound(r.testbed.Delete(ctx, &claims.Items[i]))
 		}
 	}
 	return "", nil
 }
 
 func restoredAgain(ctx context.Context, r *round, _ *manager) (string, error) {
-	act, ok := r.act.(*restoreAct)
+	run, ok := r.run.(*restoreRun)
 	if !ok {
 		return "", nil
 	}
-	_, err := act.aRestore(ctx)
+	_, err := run.aRestore(ctx)
 	return "", err
 }
 
@@ -253,30 +253,30 @@ func undone(ctx context.Context, r *round, _ *manager) (string, error) {
 	all, err := r.objects(ctx)
 	for _, o := range all {
 		undo := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"rollBack":true}}`))
-		err = errors.Join(err, client.IgnoreNotFound(r.g.Patch(ctx, o, undo)))
+		err = errors.Join(err, client.IgnoreNotFound(r.testbed.Patch(ctx, o, undo)))
 	}
 	return "", err
 }
 
 func backupDeleted(ctx context.Context, r *round, _ *manager) (string, error) {
-	return "", r.g.DeleteAllOf(ctx, &v1alpha1.VolumeBackup{}, client.InNamespace(r.g.namespace))
+	return "", r.testbed.DeleteAllOf(ctx, &v1alpha1.VolumeBackup{}, client.InNamespace(r.testbed.namespace))
 }
 
 // scaled starts the application in the middle, as a tool does that knows how
 // many replicas there should be.
 func scaled(ctx context.Context, r *round, _ *manager) (string, error) {
-	act, ok := r.act.(*restoreAct)
+	run, ok := r.run.(*restoreRun)
 	if !ok {
 		return "", nil
 	}
-	up := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, act.app.Replicas))
-	return "", r.g.Patch(ctx, act.app.Workload(), up)
+	up := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, run.app.Replicas))
+	return "", r.testbed.Patch(ctx, run.app.Workload(), up)
 }
 
 func namespaceDeleted(ctx context.Context, r *round, _ *manager) (string, error) {
-	r.g.spoil("it is deleted")
+	r.testbed.retire("it is deleted")
 	r.note(&r.namespaceGone)
-	return "", r.g.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: r.g.namespace}})
+	return "", r.testbed.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: r.testbed.namespace}})
 }
 
 // component does something to a part of the cluster.
@@ -284,7 +284,7 @@ func component(do, name string) func(context.Context, *round, *manager) (string,
 	return func(ctx context.Context, r *round, _ *manager) (string, error) {
 		r.blindFor(15 * time.Second) // until all of them have found each other again
 		r.heal = append(r.heal, name)
-		return "", r.g.control(ctx, do, name)
+		return "", r.testbed.control(ctx, do, name)
 	}
 }
 
@@ -293,7 +293,7 @@ func away(d time.Duration, name string) func(context.Context, *round, *manager) 
 	return func(ctx context.Context, r *round, _ *manager) (string, error) {
 		r.blindFor(d + 15*time.Second)
 		r.heal = append(r.heal, name)
-		if err := r.g.control(ctx, "stop", name); err != nil {
+		if err := r.testbed.control(ctx, "stop", name); err != nil {
 			return "", err
 		}
 		r.meanwhile.Go(func() {
@@ -303,7 +303,7 @@ func away(d time.Duration, name string) func(context.Context, *round, *manager) 
 			case <-over.C:
 			case <-ctx.Done():
 			}
-			if err := r.g.control(context.WithoutCancel(ctx), "start", name); err != nil {
+			if err := r.testbed.control(context.WithoutCancel(ctx), "start", name); err != nil {
 				r.broke("%v", err)
 			}
 		})
@@ -311,7 +311,7 @@ func away(d time.Duration, name string) func(context.Context, *round, *manager) 
 	}
 }
 
-// watchers are the parts of the cluster that the stories need and that follow
+// watchers are the parts of the cluster that the scenarios need and that follow
 // objects by watches.
 var watchers = []string{"kube-controller-manager", "snapshot-controller", "csi-snapshotter", "csi-provisioner"}
 

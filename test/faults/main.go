@@ -1,4 +1,4 @@
-// faults is the fault suite: it plays stories of backups on a real cluster and
+// faults is the fault suite: it runs scenarios of backups on a real cluster and
 // lets faults befall them, above all a manager that is killed before and after
 // every write to the API and at every word of a held session. After each round
 // it holds the operator to what it promises: the application isn't frozen past
@@ -30,23 +30,23 @@ import (
 )
 
 type options struct {
-	rounds  int
-	seed    uint64
-	grounds int
-	kind    string
-	kills   bool
-	only    string
-	fault   string
+	rounds   int
+	seed     uint64
+	testbeds int
+	kind     string
+	kills    bool
+	only     string
+	fault    string
 }
 
 func main() {
 	o := options{}
 	flag.IntVar(&o.rounds, "rounds", 0, "How many random rounds; 0 is the short form.")
 	flag.Uint64Var(&o.seed, "seed", 0, "Seed of what is left to chance; 0 is 1 in the short form, which is the same each time, and else makes one up.")
-	flag.IntVar(&o.grounds, "grounds", 3, "How many rounds are played side by side.")
-	flag.StringVar(&o.kind, "kind", "", "Only stories of this kind: backup or restore.")
+	flag.IntVar(&o.testbeds, "testbeds", 3, "How many rounds are run side by side.")
+	flag.StringVar(&o.kind, "kind", "", "Only scenarios of this kind: backup or restore.")
 	flag.BoolVar(&o.kills, "kills", true, "Also kill the manager at each failpoint.")
-	flag.StringVar(&o.only, "story", "", "Only stories whose name contains this.")
+	flag.StringVar(&o.only, "scenario", "", "Only scenarios whose name contains this.")
 	flag.StringVar(&o.fault, "fault", "", "Only faults whose name contains this.")
 	flag.Parse()
 	ctrl.SetLogger(logr.Discard()) // what clients have to say is said in errors too
@@ -56,7 +56,7 @@ func main() {
 		o.seed = rand.Uint64N(1 << 32)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	good, err := run(ctx, o)
+	good, err := execute(ctx, o)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "faults:", err)
@@ -66,7 +66,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, o options) (good bool, err error) {
+func execute(ctx context.Context, o options) (good bool, err error) {
 	s, err := newSuite(ctx)
 	if s != nil {
 		defer func() { err = errors.Join(err, s.close(context.WithoutCancel(ctx))) }()
@@ -78,12 +78,12 @@ func run(ctx context.Context, o options) (good bool, err error) {
 	began := time.Now()
 	ctx, halt := context.WithCancelCause(ctx)
 	defer halt(nil)
-	p := &program{suite: s, stop: halt, options: o, random: rand.New(rand.NewPCG(o.seed, o.seed)), report: newReport()}
-	if err := p.play(ctx); err != nil {
+	c := &campaign{suite: s, stop: halt, options: o, random: rand.New(rand.NewPCG(o.seed, o.seed)), report: newReport()}
+	if err := c.execute(ctx); err != nil {
 		return false, err
 	}
-	p.report.took = time.Since(began)
-	return p.report.print(os.Stdout), p.report.write("bin/results/faults.xml")
+	c.report.took = time.Since(began)
+	return c.report.print(os.Stdout), c.report.write("bin/results/faults.xml")
 }
 
 func matches(name, part string) bool { return strings.Contains(name, part) }

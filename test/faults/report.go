@@ -46,14 +46,14 @@ func (t *report) trouble(format string, args ...any) {
 func (t *report) add(r *round, took time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	i := slices.IndexFunc(t.rows, func(w *row) bool { return w.fault == r.fault.name && w.kind == r.story.kind })
+	i := slices.IndexFunc(t.rows, func(w *row) bool { return w.fault == r.fault.name && w.kind == r.scenario.kind })
 	if i < 0 {
 		i = len(t.rows)
-		t.rows = append(t.rows, &row{kind: r.story.kind, fault: r.fault.name})
+		t.rows = append(t.rows, &row{kind: r.scenario.kind, fault: r.fault.name})
 	}
 	w := t.rows[i]
 	w.rounds++
-	c := testCase{Class: r.story.kind, Name: r.String(), Time: took.Seconds()}
+	c := testCase{Class: r.scenario.kind, Name: r.String(), Time: took.Seconds()}
 	word := "ok"
 	switch {
 	case len(r.broken) > 0:
@@ -64,7 +64,7 @@ func (t *report) add(r *round, took time.Duration) {
 		word = "TROUBLE"
 		t.troubles = append(t.troubles, fmt.Sprintf("%s: %s", r, strings.Join(r.trouble, "; ")))
 		c.Failure = &failure{Message: r.trouble[0], Text: strings.Join(r.trouble, "\n")}
-	case r.fault.strike != nil && !r.noted(&r.sprung) || r.story.prelude != nil && !r.noted(&r.preluded):
+	case r.fault.inject != nil && !r.noted(&r.sprung) || r.scenario.prelude != nil && !r.noted(&r.preluded):
 		w.missed++
 		word = "missed"
 	}
@@ -81,10 +81,10 @@ func (t *report) add(r *round, took time.Duration) {
 // where tells where to look further.
 func (r *round) where() string {
 	var logs []string
-	for _, m := range r.g.past {
+	for _, m := range r.testbed.past {
 		logs = append(logs, m.log)
 	}
-	return fmt.Sprintf("namespace %s, logs %s", r.g.namespace, strings.Join(logs, " "))
+	return fmt.Sprintf("namespace %s, logs %s", r.testbed.namespace, strings.Join(logs, " "))
 }
 
 // print prints the table. It is true where all went well.

@@ -29,15 +29,15 @@ const (
 	slack = 4 * time.Second
 )
 
-// round is one story with one fault in it.
+// round is one scenario with one fault in it.
 type round struct {
-	g     *ground
-	story *story
-	fault fault
-	at    spot
-	nth   int
+	testbed  *testbed
+	scenario *scenario
+	fault    fault
+	at       spot
+	nth      int
 
-	act       act
+	run       run
 	began     time.Time
 	meanwhile sync.WaitGroup
 	// heal are parts of the cluster that have to be ready again at the end.
@@ -46,7 +46,7 @@ type round struct {
 	unstuck time.Time
 
 	mu sync.Mutex
-	// tampered: somebody deleted what belongs to the story.
+	// tampered: somebody deleted what belongs to the scenario.
 	tampered, podGone, namespaceGone bool
 	preluded, sprung                 bool
 	blind                            time.Duration
@@ -55,9 +55,9 @@ type round struct {
 
 func (r *round) String() string {
 	if r.fault.name == none.name {
-		return fmt.Sprintf("%s, %s, undisturbed", r.story.kind, r.story.name)
+		return fmt.Sprintf("%s, %s, undisturbed", r.scenario.kind, r.scenario.name)
 	}
-	return fmt.Sprintf("%s, %s: %s: %s", r.story.kind, r.story.name, r.fault.name, r.at)
+	return fmt.Sprintf("%s, %s: %s: %s", r.scenario.kind, r.scenario.name, r.fault.name, r.at)
 }
 
 // violates notes that something isn't as it was promised.
@@ -94,27 +94,27 @@ func (r *round) noted(what *bool) bool {
 	return *what
 }
 
-// play plays the round to its end. It returns the moments that the managers
+// execute takes the round to its end. It returns the moments that the managers
 // went through.
-func (r *round) play(ctx context.Context) (passed []moment) {
+func (r *round) execute(ctx context.Context) (passed []moment) {
 	r.began = time.Now()
-	r.act = r.story.play(r)
+	r.run = r.scenario.newRun(r)
 	if err := r.setUp(ctx); err != nil {
 		r.broke("%v", err)
 		return nil
 	}
-	if err := r.act.begin(ctx); err != nil && !r.noted(&r.namespaceGone) {
+	if err := r.run.begin(ctx); err != nil && !r.noted(&r.namespaceGone) {
 		r.broke("%v", err)
 	}
 	if r.noted(&r.namespaceGone) {
 		r.awaitNamespaceGone(ctx)
 	} else {
-		r.act.end(ctx)
-		r.act.leave(ctx)
+		r.run.end(ctx)
+		r.run.leave(ctx)
 	}
-	r.g.mu.Lock()
-	defer r.g.mu.Unlock()
-	for _, m := range r.g.past {
+	r.testbed.mu.Lock()
+	defer r.testbed.mu.Unlock()
+	for _, m := range r.testbed.past {
 		passed = append(passed, m.moments()...)
 	}
 	return passed
@@ -122,27 +122,27 @@ func (r *round) play(ctx context.Context) (passed []moment) {
 
 // setUp has a manager at work, with the traps of the round laid.
 func (r *round) setUp(ctx context.Context) error {
-	m := r.g.current()
-	if m != nil && !m.dead() && m.started.Before(r.g.outage) {
+	m := r.testbed.current()
+	if m != nil && !m.dead() && m.started.Before(r.testbed.outage) {
 		if err := m.stop(ctx); err != nil {
 			return err
 		}
 	}
 	if m == nil || m.dead() {
-		if err := r.g.aManager(nil); err != nil {
+		if err := r.testbed.aManager(nil); err != nil {
 			return err
 		}
-		m = r.g.current()
+		m = r.testbed.current()
 	}
-	if err := r.act.prepare(ctx); err != nil {
+	if err := r.run.prepare(ctx); err != nil {
 		return err
 	}
 	m.moments()
-	own := newTrap(r.at.is, max(1, r.nth), r.strike(ctx))
-	if r.fault.strike == nil {
+	own := newTrap(r.at.is, max(1, r.nth), r.inject(ctx))
+	if r.fault.inject == nil {
 		own = nil
 	}
-	first := r.story.prelude
+	first := r.scenario.prelude
 	if first == nil {
 		m.lay(own)
 		return nil
@@ -154,7 +154,7 @@ func (r *round) setUp(ctx context.Context) error {
 			return first.answer
 		}
 		m.kill()
-		if err := r.g.aManager(own); err != nil {
+		if err := r.testbed.aManager(own); err != nil {
 			r.broke("%v", err)
 		}
 		return ""
@@ -162,11 +162,11 @@ func (r *round) setUp(ctx context.Context) error {
 	return nil
 }
 
-// strike lets the fault happen.
-func (r *round) strike(ctx context.Context) func(*manager, moment) string {
+// inject lets the fault happen.
+func (r *round) inject(ctx context.Context) func(*manager, moment) string {
 	return func(m *manager, _ moment) string {
 		r.note(&r.sprung)
-		answer, err := r.fault.strike(ctx, r, m)
+		answer, err := r.fault.inject(ctx, r, m)
 		if err != nil {
 			r.broke("%v", err)
 		}
@@ -174,18 +174,18 @@ func (r *round) strike(ctx context.Context) func(*manager, moment) string {
 	}
 }
 
-// objects are those that the story is about: all of their kind on its ground.
+// objects are those that the scenario is about: all of their kind on its testbed.
 func (r *round) objects(ctx context.Context) (all []client.Object, err error) {
-	if r.story.kind == ofBackups {
+	if r.scenario.kind == ofBackups {
 		var backups v1alpha1.VolumeBackupList
-		err := r.g.List(ctx, &backups, client.InNamespace(r.g.namespace))
+		err := r.testbed.List(ctx, &backups, client.InNamespace(r.testbed.namespace))
 		for i := range backups.Items {
 			all = append(all, &backups.Items[i])
 		}
 		return all, err
 	}
 	var restores v1alpha1.VolumeRestoreList
-	err = r.g.List(ctx, &restores, client.InNamespace(r.g.namespace))
+	err = r.testbed.List(ctx, &restores, client.InNamespace(r.testbed.namespace))
 	for i := range restores.Items {
 		all = append(all, &restores.Items[i])
 	}
@@ -197,7 +197,7 @@ func (r *round) settle(ctx context.Context) {
 	r.meanwhile.Wait()
 	var errs []error
 	for _, name := range r.heal {
-		errs = append(errs, r.g.control(ctx, "start", name))
+		errs = append(errs, r.testbed.control(ctx, "start", name))
 	}
 	if err := errors.Join(errs...); err != nil {
 		r.broke("%v", err)
@@ -211,7 +211,7 @@ func (r *round) unstick(ctx context.Context) error {
 	if !r.fault.alone || time.Since(r.unstuck) < time.Minute {
 		return nil
 	}
-	snapshots, contents, err := r.g.left(ctx)
+	snapshots, contents, err := r.testbed.left(ctx)
 	if err != nil {
 		return err
 	}
@@ -224,7 +224,7 @@ func (r *round) unstick(ctx context.Context) error {
 		if waits && gone {
 			r.unstuck = time.Now()
 			fmt.Printf("          snapshot %s waits for a content that is gone: the snapshot controller is restarted\n", s.Name)
-			return r.g.control(ctx, "restart", "snapshot-controller")
+			return r.testbed.control(ctx, "restart", "snapshot-controller")
 		}
 	}
 	return nil
@@ -232,11 +232,11 @@ func (r *round) unstick(ctx context.Context) error {
 
 // stopOthers ends the managers of the round but the last, and lifts the traps.
 func (r *round) stopOthers(ctx context.Context) {
-	r.g.mu.Lock()
-	past := slices.Clone(r.g.past)
-	r.g.mu.Unlock()
+	r.testbed.mu.Lock()
+	past := slices.Clone(r.testbed.past)
+	r.testbed.mu.Unlock()
 	for _, m := range past {
-		if m == r.g.current() {
+		if m == r.testbed.current() {
 			m.lay(nil)
 			continue
 		}
@@ -253,8 +253,8 @@ func (r *round) stopOthers(ctx context.Context) {
 
 func (r *round) awaitNamespaceGone(ctx context.Context) {
 	err := poll(ctx, endLimit, "the namespace is gone", func(ctx context.Context) (string, error) {
-		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: r.g.namespace}}
-		gone, err := r.g.gone(ctx, ns)
+		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: r.testbed.namespace}}
+		gone, err := r.testbed.gone(ctx, ns)
 		var left []string
 		for _, c := range ns.Status.Conditions {
 			if c.Status == corev1.ConditionTrue {
@@ -269,7 +269,7 @@ func (r *round) awaitNamespaceGone(ctx context.Context) {
 	}
 	r.meanwhile.Wait()
 	err = poll(ctx, goneLimit, "nothing is left of it", func(ctx context.Context) (string, error) {
-		_, contents, err := r.g.left(ctx)
+		_, contents, err := r.testbed.left(ctx)
 		return unless(len(contents) == 0, "%d contents", len(contents)), err
 	})
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/test/faults/points"
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 const (
@@ -33,14 +33,14 @@ const (
 
 // suite is what all rounds share.
 type suite struct {
-	*fixture.Cluster
-	all        []points.Point
-	dir        string // for sockets, logs, programs
-	program    string // the manager with failpoints
-	faultctl   string // test/cluster, to break components
-	kubeconfig string // of the manager's service account
-	image      string // of the operator
-	replicas   int32  // of the deployed manager
+	*framework.Cluster
+	all           []points.Point
+	dir           string // for sockets, logs, programs
+	managerBinary string // the manager with failpoints
+	faultctl      string // test/cluster, to break components
+	kubeconfig    string // of the manager's service account
+	image         string // of the operator
+	replicas      int32  // of the deployed manager
 
 	// alone is held for reading by a round, and for writing by one that breaks
 	// a part of the cluster that all share.
@@ -68,13 +68,13 @@ func newSuite(ctx context.Context) (*suite, error) {
 	if err := points.Check(".", s.all); err != nil {
 		return nil, err
 	}
-	if s.program, err = build(ctx, s.dir, ".", "./cmd/manager", "manager", "-tags=failpoints", "-gcflags=github.com/lull-dev/lull/...=-l"); err != nil {
+	if s.managerBinary, err = build(ctx, s.dir, ".", "./cmd/manager", "manager", "-tags=failpoints", "-gcflags=github.com/lull-dev/lull/...=-l"); err != nil {
 		return nil, err
 	}
 	if s.faultctl, err = build(ctx, s.dir, "test/cluster", ".", "cluster"); err != nil {
 		return nil, err
 	}
-	if s.Cluster, err = fixture.Connect(); err != nil {
+	if s.Cluster, err = framework.Connect(); err != nil {
 		return nil, err
 	}
 	if s.kubeconfig, err = s.managerKubeconfig(ctx); err != nil {
@@ -83,7 +83,7 @@ func newSuite(ctx context.Context) (*suite, error) {
 	return s, s.standAside(ctx)
 }
 
-// build builds a program. Functions of ours aren't inlined: failpoints are
+// build builds a campaign. Functions of ours aren't inlined: failpoints are
 // named by them.
 func build(ctx context.Context, to, module, of, name string, flags ...string) (string, error) {
 	path := filepath.Join(to, name)
@@ -98,7 +98,7 @@ func build(ctx context.Context, to, module, of, name string, flags ...string) (s
 // managerKubeconfig is that of the manager's own service account: its rights
 // are under test too.
 func (s *suite) managerKubeconfig(ctx context.Context) (string, error) {
-	answer, err := s.Kube.CoreV1().ServiceAccounts(fixture.ManagerNamespace).CreateToken(ctx, serviceAccount,
+	answer, err := s.Kube.CoreV1().ServiceAccounts(framework.ManagerNamespace).CreateToken(ctx, serviceAccount,
 		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr.To(int64(tokenLife.Seconds()))}}, metav1.CreateOptions{})
 	if err != nil {
 		return "", err
@@ -117,7 +117,7 @@ func (s *suite) managerKubeconfig(ctx context.Context) (string, error) {
 // standAside scales the deployed manager to zero and waits until it is gone.
 func (s *suite) standAside(ctx context.Context) error {
 	deployed := &appsv1.Deployment{}
-	if err := s.Get(ctx, client.ObjectKey{Namespace: fixture.ManagerNamespace, Name: deployment}, deployed); err != nil {
+	if err := s.Get(ctx, client.ObjectKey{Namespace: framework.ManagerNamespace, Name: deployment}, deployed); err != nil {
 		return fmt.Errorf("the operator isn't deployed (make deploy): %w", err)
 	}
 	s.image = deployed.Spec.Template.Spec.Containers[0].Image
@@ -127,7 +127,7 @@ func (s *suite) standAside(ctx context.Context) error {
 	}
 	return poll(ctx, 90*time.Second, "the deployed manager is gone", func(ctx context.Context) (string, error) {
 		var pods corev1.PodList
-		err := s.List(ctx, &pods, client.InNamespace(fixture.ManagerNamespace), client.MatchingLabels{"app.kubernetes.io/component": "manager"})
+		err := s.List(ctx, &pods, client.InNamespace(framework.ManagerNamespace), client.MatchingLabels{"app.kubernetes.io/component": "manager"})
 		return unless(len(pods.Items) == 0, "%d pod(s) are left", len(pods.Items)), err
 	})
 }
@@ -136,7 +136,7 @@ func (s *suite) standAside(ctx context.Context) error {
 // is seen then is of two managers.
 func (s *suite) aside(ctx context.Context) error {
 	deployed := &appsv1.Deployment{}
-	if err := s.Get(ctx, client.ObjectKey{Namespace: fixture.ManagerNamespace, Name: deployment}, deployed); err != nil {
+	if err := s.Get(ctx, client.ObjectKey{Namespace: framework.ManagerNamespace, Name: deployment}, deployed); err != nil {
 		return err
 	}
 	if n := ptr.Deref(deployed.Spec.Replicas, 1); n > 0 {
@@ -146,7 +146,7 @@ func (s *suite) aside(ctx context.Context) error {
 }
 
 func (s *suite) scale(ctx context.Context, replicas int32) error {
-	deployed := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: fixture.ManagerNamespace, Name: deployment}}
+	deployed := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: framework.ManagerNamespace, Name: deployment}}
 	change := fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas)
 	return s.Patch(ctx, deployed, client.RawPatch("application/merge-patch+json", []byte(change)))
 }

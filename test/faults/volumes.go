@@ -18,7 +18,7 @@ import (
 	"github.com/lull-dev/lull/api/v1alpha1"
 )
 
-// volume is what is known of one that was once bound to a claim of the ground.
+// volume is what is known of one that was once bound to a claim of the testbed.
 type volume struct {
 	name, handle string
 	policy       corev1.PersistentVolumeReclaimPolicy
@@ -30,20 +30,20 @@ type volume struct {
 const volumesFolder = "/var/lib/lull-cluster/csi/pool/volumes"
 
 // boundEver are the volumes that are there and are, or were, for a claim of
-// the ground.
-func (g *ground) boundEver(ctx context.Context) ([]corev1.PersistentVolume, error) {
+// the testbed.
+func (tb *testbed) boundEver(ctx context.Context) ([]corev1.PersistentVolume, error) {
 	var all corev1.PersistentVolumeList
-	err := g.List(ctx, &all)
+	err := tb.List(ctx, &all)
 	return slices.DeleteFunc(all.Items, func(v corev1.PersistentVolume) bool {
-		return v.Spec.ClaimRef == nil || v.Spec.ClaimRef.Namespace != g.namespace
+		return v.Spec.ClaimRef == nil || v.Spec.ClaimRef.Namespace != tb.namespace
 	}), err
 }
 
 // mounted are the claims that the workloads' templates and pods name, and one
-// that belongs to the ground.
-func (g *ground) mounted(ctx context.Context) (map[string]bool, error) {
+// that belongs to the testbed.
+func (tb *testbed) mounted(ctx context.Context) (map[string]bool, error) {
 	var pods corev1.PodList
-	if err := g.List(ctx, &pods, client.InNamespace(g.namespace)); err != nil {
+	if err := tb.List(ctx, &pods, client.InNamespace(tb.namespace)); err != nil {
 		return nil, err
 	}
 	used := map[string]bool{"idle": true}
@@ -59,8 +59,8 @@ func (g *ground) mounted(ctx context.Context) (map[string]bool, error) {
 
 // countVolumes notes all volumes that are there. The first call notes those
 // that the application had before.
-func (r *restoreAct) countVolumes(ctx context.Context) error {
-	all, err := r.g.boundEver(ctx)
+func (r *restoreRun) countVolumes(ctx context.Context) error {
+	all, err := r.testbed.boundEver(ctx)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (r *restoreAct) countVolumes(ctx context.Context) error {
 
 // checkVolumes looks for every volume that was ever bound. Lost are those that
 // the application has run on and that nobody let go.
-func (r *restoreAct) checkVolumes(ctx context.Context) {
+func (r *restoreRun) checkVolumes(ctx context.Context) {
 	if err := r.countVolumes(ctx); err != nil {
 		r.broke("%v", err)
 		return
@@ -86,9 +86,9 @@ func (r *restoreAct) checkVolumes(ctx context.Context) {
 	defer r.guard.Unlock()
 	for _, known := range r.volumes {
 		v := &corev1.PersistentVolume{}
-		err := r.g.Get(ctx, client.ObjectKey{Name: known.name}, v)
+		err := r.testbed.Get(ctx, client.ObjectKey{Name: known.name}, v)
 		if apierrors.IsNotFound(err) {
-			if known.old && !r.letGo(known.name) || r.ranOn(known.name) {
+			if known.old && !r.toBeDeleted(known.name) || r.ranOn(known.name) {
 				r.violates("LOST: PersistentVolume %s is gone", known.name)
 			}
 			continue
@@ -110,8 +110,8 @@ func (r *restoreAct) checkVolumes(ctx context.Context) {
 	}
 }
 
-// letGo is true for a previous volume that its owner did not want kept.
-func (r *restoreAct) letGo(name string) bool {
+// toBeDeleted is true for a previous volume that its owner did not want kept.
+func (r *restoreRun) toBeDeleted(name string) bool {
 	for _, v := range r.all {
 		if v.Spec.PreviousClaims != v1alpha1.PreviousDelete || v.Status.Phase != v1alpha1.RestoreCompleted && v.Status.Phase != "" {
 			continue
@@ -126,10 +126,10 @@ func (r *restoreAct) letGo(name string) bool {
 }
 
 // ranOn is true for a restored volume on which the application was started.
-func (r *restoreAct) ranOn(name string) bool {
+func (r *restoreRun) ranOn(name string) bool {
 	for _, v := range r.all {
 		for _, c := range v.Status.Claims {
-			if c.RestoredVolume == name && v.Status.ScaledUpAt != nil && !r.letGo(name) {
+			if c.RestoredVolume == name && v.Status.ScaledUpAt != nil && !r.toBeDeleted(name) {
 				return true
 			}
 		}
@@ -143,7 +143,7 @@ func (r *restoreAct) ranOn(name string) bool {
 // there. No number stands twice, which is what two pods would do that write at
 // the same time, unless somebody deleted a pod: the one that takes its place
 // doesn't wait for its end.
-func (r *restoreAct) checkKept(ctx context.Context, v *volume) string {
+func (r *restoreRun) checkKept(ctx context.Context, v *volume) string {
 	image := filepath.Join(volumesFolder, v.handle+".img")
 	said, err := exec.CommandContext(ctx, "debugfs", "-R", "cat /ledger", image).Output()
 	if err != nil {
@@ -174,7 +174,7 @@ func (r *restoreAct) checkKept(ctx context.Context, v *volume) string {
 // checkOrphans waits until all that is there belongs to somebody: pods and
 // claims to an application, to a restore that keeps them, or that made nothing
 // but them; volumes to a claim, or they are kept and say for which restore.
-func (r *restoreAct) checkOrphans(ctx context.Context) {
+func (r *restoreRun) checkOrphans(ctx context.Context) {
 	err := poll(ctx, goneLimit, "all belongs to somebody", func(ctx context.Context) (string, error) {
 		left, err := r.orphans(ctx)
 		return strings.Join(left, ", "), err
@@ -184,13 +184,13 @@ func (r *restoreAct) checkOrphans(ctx context.Context) {
 	}
 }
 
-func (r *restoreAct) orphans(ctx context.Context) (left []string, err error) {
-	used, err := r.g.mounted(ctx)
+func (r *restoreRun) orphans(ctx context.Context) (left []string, err error) {
+	used, err := r.testbed.mounted(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var pods corev1.PodList
-	if err := r.g.List(ctx, &pods, client.InNamespace(r.g.namespace)); err != nil {
+	if err := r.testbed.List(ctx, &pods, client.InNamespace(r.testbed.namespace)); err != nil {
 		return nil, err
 	}
 	for _, p := range pods.Items {
@@ -199,10 +199,10 @@ func (r *restoreAct) orphans(ctx context.Context) (left []string, err error) {
 		}
 	}
 	var claims corev1.PersistentVolumeClaimList
-	if err := r.g.List(ctx, &claims, client.InNamespace(r.g.namespace)); err != nil {
+	if err := r.testbed.List(ctx, &claims, client.InNamespace(r.testbed.namespace)); err != nil {
 		return nil, err
 	}
-	volumes, err := r.g.boundEver(ctx)
+	volumes, err := r.testbed.boundEver(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +233,7 @@ func (r *restoreAct) orphans(ctx context.Context) (left []string, err error) {
 }
 
 // madeOnly is true for a claim that was all that a restore was to make.
-func (r *restoreAct) madeOnly(claim string) bool {
+func (r *restoreRun) madeOnly(claim string) bool {
 	for _, v := range r.restores() {
 		for _, c := range v.Status.Claims {
 			if c.RestoredClaim == claim && v.Status.Strategy == v1alpha1.StrategyClaimsOnly {

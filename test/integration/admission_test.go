@@ -49,9 +49,9 @@ var refused = []struct{ name, spec, says string }{
 }
 
 func TestTheAPIServerRefusesABadBackup(t *testing.T) {
-	w := aWorld(t)
+	fc := aFakeCluster(t)
 	for _, c := range refused {
-		t.Run(c.name, func(t *testing.T) { w.isRefused(t, c.spec, c.says) })
+		t.Run(c.name, func(t *testing.T) { fc.isRefused(t, c.spec, c.says) })
 	}
 	for _, timeout := range []string{
 		`"30"`, `30`, `"0s"`, `"999ms"`, `"2h"`, `"1h1s"`, `"3601s"`, `"soon"`, `""`, `"-5s"`, `"+5s"`, `"1d"`, `"1 s"`, `"1s\n"`, `".5m"`, `"1us"`,
@@ -62,14 +62,14 @@ func TestTheAPIServerRefusesABadBackup(t *testing.T) {
 			if timeout == `30` {
 				says = "must be of type string"
 			}
-			w.isRefused(t, `{applicationRef: {name: mysql}, quiesce: {timeout: `+timeout+`}}`, says)
+			fc.isRefused(t, `{applicationRef: {name: mysql}, quiesce: {timeout: `+timeout+`}}`, says)
 		})
 	}
 }
 
-func (w *world) isRefused(t *testing.T, spec, says string) {
+func (fc *fakeCluster) isRefused(t *testing.T, spec, says string) {
 	t.Helper()
-	err := w.apply(t, admin, spec)
+	err := fc.apply(t, admin, spec)
 	if err == nil {
 		t.Fatalf("%s should be refused", spec)
 	}
@@ -79,12 +79,12 @@ func (w *world) isRefused(t *testing.T, spec, says string) {
 }
 
 // apply creates a backup as kubectl does, with strict field validation.
-func (w *world) apply(t *testing.T, as client.Client, spec string) error {
-	_, err := w.created(t, as, spec)
+func (fc *fakeCluster) apply(t *testing.T, as client.Client, spec string) error {
+	_, err := fc.created(t, as, spec)
 	return err
 }
 
-func (w *world) created(t *testing.T, as client.Client, spec string) (*unstructured.Unstructured, error) {
+func (fc *fakeCluster) created(t *testing.T, as client.Client, spec string) (*unstructured.Unstructured, error) {
 	t.Helper()
 	obj := &unstructured.Unstructured{Object: map[string]any{}}
 	fields := map[string]any{}
@@ -92,14 +92,14 @@ func (w *world) created(t *testing.T, as client.Client, spec string) (*unstructu
 		t.Fatal(err)
 	}
 	obj.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("VolumeBackup"))
-	obj.SetNamespace(w.namespace)
+	obj.SetNamespace(fc.namespace)
 	obj.SetGenerateName("backup-")
 	obj.Object["spec"] = fields
-	return obj, as.Create(w.ctx, obj, client.FieldValidation("Strict"))
+	return obj, as.Create(fc.ctx, obj, client.FieldValidation("Strict"))
 }
 
 func TestTheAPIServerTakesAGoodBackup(t *testing.T) {
-	w := aWorld(t)
+	fc := aFakeCluster(t)
 	for _, spec := range []string{
 		`{applicationRef: {name: mysql}}`,
 		`{applicationRef: {kind: StatefulSet, name: my.sql-0}, volumes: {include: [a], exclude: [b]}}`,
@@ -110,15 +110,15 @@ func TestTheAPIServerTakesAGoodBackup(t *testing.T) {
 		`{applicationRef: {name: mysql}, attempts: 10, deletionPolicy: Retain, volumeSnapshotClassName: fast}`,
 	} {
 		t.Run(spec, func(t *testing.T) {
-			if err := w.apply(t, admin, spec); err != nil {
+			if err := fc.apply(t, admin, spec); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	t.Run("the samples", func(t *testing.T) {
 		for _, obj := range samples(t) {
-			obj.SetNamespace(w.namespace)
-			if err := admin.Create(w.ctx, obj, client.FieldValidation("Strict"), client.DryRunAll); err != nil {
+			obj.SetNamespace(fc.namespace)
+			if err := admin.Create(fc.ctx, obj, client.FieldValidation("Strict"), client.DryRunAll); err != nil {
 				t.Errorf("%s: %v", obj.GetName(), err)
 			}
 		}
@@ -128,32 +128,32 @@ func TestTheAPIServerTakesAGoodBackup(t *testing.T) {
 // A list that our types can't read would stop every controller, so that no
 // backup of the cluster would be made.
 func TestWhateverIsAdmittedCanBeRead(t *testing.T) {
-	w := aWorld(t)
+	fc := aFakeCluster(t)
 	for timeout, means := range map[string]time.Duration{
 		"1s": time.Second, "1h": time.Hour, "60m": time.Hour, "1000ms": time.Second, "1.5m": 90 * time.Second, "59m60s": time.Hour,
 		"0h30s": 30 * time.Second, "0001s": time.Second, "1m1m": 2 * time.Minute, "0.00001h1s": 1036 * time.Millisecond,
 		"1.000000000000000000000001s": time.Second,
 	} {
-		obj, err := w.created(t, admin, `{applicationRef: {name: mysql}, quiesce: {timeout: `+timeout+`}}`)
+		obj, err := fc.created(t, admin, `{applicationRef: {name: mysql}, quiesce: {timeout: `+timeout+`}}`)
 		if err != nil {
 			continue // what is refused harms nobody
 		}
 		var b v1alpha1.VolumeBackup
-		if err := admin.Get(w.ctx, client.ObjectKeyFromObject(obj), &b); err != nil {
+		if err := admin.Get(fc.ctx, client.ObjectKeyFromObject(obj), &b); err != nil {
 			t.Errorf("timeout %s: %v", timeout, err)
 		} else if b.Spec.Quiesce.Timeout.Duration != means {
 			t.Errorf("timeout %s is read as %s", timeout, b.Spec.Quiesce.Timeout.Duration)
 		}
 	}
-	if err := admin.List(w.ctx, &v1alpha1.VolumeBackupList{}, client.InNamespace(w.namespace)); err != nil {
+	if err := admin.List(fc.ctx, &v1alpha1.VolumeBackupList{}, client.InNamespace(fc.namespace)); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestDefaultsAreFilledIn(t *testing.T) {
-	w := aWorld(t)
-	obj, err := w.created(t, admin, `{applicationRef: {name: mysql}}`)
-	w.must(err)
+	fc := aFakeCluster(t)
+	obj, err := fc.created(t, admin, `{applicationRef: {name: mysql}}`)
+	fc.must(err)
 	for _, c := range []struct {
 		want any
 		path []string
@@ -169,10 +169,10 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 }
 
 func TestASpecCantBeChangedAndLabelsCan(t *testing.T) {
-	w := aWorld(t)
-	b := w.aBackupOf(v1alpha1.KindDeployment, "mysql")
+	fc := aFakeCluster(t)
+	b := fc.aBackupOf(v1alpha1.KindDeployment, "mysql")
 	b.Labels = map[string]string{"team": "shop"}
-	w.must(admin.Update(w.ctx, b))
+	fc.must(admin.Update(fc.ctx, b))
 	for what, change := range map[string]func(*v1alpha1.VolumeBackupSpec){
 		"the application": func(s *v1alpha1.VolumeBackupSpec) { s.ApplicationRef.Name = "other" },
 		"the policy":      retain,
@@ -181,7 +181,7 @@ func TestASpecCantBeChangedAndLabelsCan(t *testing.T) {
 	} {
 		other := b.DeepCopy()
 		change(&other.Spec)
-		err := admin.Update(w.ctx, other)
+		err := admin.Update(fc.ctx, other)
 		if err == nil || !strings.Contains(err.Error(), "the spec of a backup can't be changed: create another VolumeBackup") {
 			t.Errorf("%s: %v", what, err)
 		}

@@ -17,44 +17,44 @@ var (
 
 // aStatefulSet has one claim template for each name; its pods and claims are
 // made by the test, as nobody else makes them here.
-func (w *world) aStatefulSet(name string, replicas int32, claimTemplates ...string) *appsv1.StatefulSet {
-	w.Helper()
+func (fc *fakeCluster) aStatefulSet(name string, replicas int32, claimTemplates ...string) *appsv1.StatefulSet {
+	fc.Helper()
 	set := &appsv1.StatefulSet{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec:       appsv1.StatefulSetSpec{Replicas: &replicas, Selector: selector, ServiceName: name, Template: template()},
 	}
 	for _, t := range claimTemplates {
-		set.Spec.VolumeClaimTemplates = append(set.Spec.VolumeClaimTemplates, *w.newClaim(t))
+		set.Spec.VolumeClaimTemplates = append(set.Spec.VolumeClaimTemplates, *fc.newClaim(t))
 	}
-	w.create(set)
+	fc.create(set)
 	return set
 }
 
-func (w *world) aDeployment(name string, of corev1.PodTemplateSpec) *appsv1.Deployment {
-	w.Helper()
+func (fc *fakeCluster) aDeployment(name string, of corev1.PodTemplateSpec) *appsv1.Deployment {
+	fc.Helper()
 	d := &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec:       appsv1.DeploymentSpec{Replicas: ptr.To[int32](1), Selector: selector, Template: of},
 	}
-	w.create(d)
+	fc.create(d)
 	return d
 }
 
-func (w *world) aReplicaSet(name string, of corev1.PodTemplateSpec, owner *appsv1.Deployment) *appsv1.ReplicaSet {
-	w.Helper()
+func (fc *fakeCluster) aReplicaSet(name string, of corev1.PodTemplateSpec, owner *appsv1.Deployment) *appsv1.ReplicaSet {
+	fc.Helper()
 	r := &appsv1.ReplicaSet{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec:       appsv1.ReplicaSetSpec{Replicas: ptr.To[int32](1), Selector: selector, Template: of},
 	}
 	if owner != nil {
-		w.owns(owner, r)
+		fc.owns(owner, r)
 	}
-	w.create(r)
+	fc.create(r)
 	return r
 }
 
 // newSnapshotOf is one that carries the marks of a backup.
-func (w *world) newSnapshotOf(b *v1alpha1.VolumeBackup, claim string) *snapshotv1.VolumeSnapshot {
+func (fc *fakeCluster) newSnapshotOf(b *v1alpha1.VolumeBackup, claim string) *snapshotv1.VolumeSnapshot {
 	return &snapshotv1.VolumeSnapshot{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: b.Name + "-late",

@@ -16,124 +16,124 @@ import (
 	"github.com/lull-dev/lull/api/v1alpha1"
 )
 
-// story is a backup's way, which is to come to the same end wherever it is
+// scenario is a backup's way, which is to come to the same end wherever it is
 // disturbed.
-type story struct {
+type scenario struct {
 	name string
 	// begin makes the application and the backup.
-	begin func(*world) *v1alpha1.VolumeBackup
+	begin func(*fakeCluster) *v1alpha1.VolumeBackup
 	// meanwhile is what a person does, with the manager at work.
-	meanwhile func(w *world, m *manager, b *v1alpha1.VolumeBackup)
+	meanwhile func(fc *fakeCluster, m *manager, b *v1alpha1.VolumeBackup)
 	// end waits for what it must come to.
-	end func(*world, *v1alpha1.VolumeBackup)
+	end func(*fakeCluster, *v1alpha1.VolumeBackup)
 }
 
-var stories = []story{
+var scenarios = []scenario{
 	{name: "Hold", begin: heldApplication, end: endsProven},
-	{name: "Hooks", begin: hookedApplication, end: func(w *world, b *v1alpha1.VolumeBackup) { w.awaitComplete(b, v1alpha1.Declared) }},
-	{name: "Idle", begin: idleApplication, end: endsProven},
+	{name: "Hooks", begin: hookedApplication, end: func(fc *fakeCluster, b *v1alpha1.VolumeBackup) { fc.awaitComplete(b, v1alpha1.Declared) }},
+	{name: "Idle", begin: anUnmountedClaim, end: endsProven},
 	{name: "Hold that fails and goes on without", begin: unholdable, end: endsUnquieted},
-	{name: "Hold that is never cut", begin: uncuttable, end: func(w *world, b *v1alpha1.VolumeBackup) {
-		w.awaitFailed(b, v1alpha1.ReasonQuiesceFailed)
-		w.noSnapshotIsLeft()
+	{name: "Hold that is never cut", begin: uncuttable, end: func(fc *fakeCluster, b *v1alpha1.VolumeBackup) {
+		fc.awaitFailed(b, v1alpha1.ReasonQuiesceFailed)
+		fc.noSnapshotIsLeft()
 	}},
 	{name: "Hooks, deleted while frozen", begin: uncuttableHooks, meanwhile: deletedWhileFrozen, end: endsGone},
 	{name: "Hold, deleted when complete", begin: heldApplication, meanwhile: deletedWhenComplete, end: endsGone},
 }
 
-func heldApplication(w *world) *v1alpha1.VolumeBackup {
-	w.anApplication("data", "log")
-	return w.aBackup(w.held)
+func heldApplication(fc *fakeCluster) *v1alpha1.VolumeBackup {
+	fc.anApplication("data", "log")
+	return fc.aBackup(fc.held)
 }
 
-func hookedApplication(w *world) *v1alpha1.VolumeBackup {
-	w.anApplication("data", "log")
-	return w.aBackup(w.hooked)
+func hookedApplication(fc *fakeCluster) *v1alpha1.VolumeBackup {
+	fc.anApplication("data", "log")
+	return fc.aBackup(fc.hooked)
 }
 
-func idleApplication(w *world) *v1alpha1.VolumeBackup {
-	w.claims("data")
-	return w.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data")
+func anUnmountedClaim(fc *fakeCluster) *v1alpha1.VolumeBackup {
+	fc.claims("data")
+	return fc.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data")
 }
 
-func unholdable(w *world) *v1alpha1.VolumeBackup {
-	w.anApplication("data")
-	return w.aBackup(w.heldBy(neverHolds), orContinue, attempts(1))
+func unholdable(fc *fakeCluster) *v1alpha1.VolumeBackup {
+	fc.anApplication("data")
+	return fc.aBackup(fc.heldBy(neverHolds), orContinue, attempts(1))
 }
 
-func uncuttable(w *world) *v1alpha1.VolumeBackup {
-	w.anApplication("data", "log")
-	w.storage.decide(func(claim string, _ int) fate { return fate{never: claim == "log"} })
-	return w.aBackup(w.held, within(time.Second), attempts(1))
+func uncuttable(fc *fakeCluster) *v1alpha1.VolumeBackup {
+	fc.anApplication("data", "log")
+	fc.storage.decide(func(claim string, _ int) fate { return fate{never: claim == "log"} })
+	return fc.aBackup(fc.held, within(time.Second), attempts(1))
 }
 
-func uncuttableHooks(w *world) *v1alpha1.VolumeBackup {
-	w.anApplication("data")
-	w.storage.decide(func(string, int) fate { return fate{never: true} })
-	return w.aBackup(w.hooked, within(2*time.Second))
+func uncuttableHooks(fc *fakeCluster) *v1alpha1.VolumeBackup {
+	fc.anApplication("data")
+	fc.storage.decide(func(string, int) fate { return fate{never: true} })
+	return fc.aBackup(fc.hooked, within(2*time.Second))
 }
 
-func deletedWhileFrozen(w *world, m *manager, b *v1alpha1.VolumeBackup) {
-	w.eventually("a snapshot is asked for", func() bool { return m.dead() || len(w.storage.made()) > 0 })
-	w.delete(b)
+func deletedWhileFrozen(fc *fakeCluster, m *manager, b *v1alpha1.VolumeBackup) {
+	fc.eventually("a snapshot is asked for", func() bool { return m.dead() || len(fc.storage.made()) > 0 })
+	fc.delete(b)
 }
 
-func deletedWhenComplete(w *world, m *manager, b *v1alpha1.VolumeBackup) {
-	w.endsOrDies(b, m)
-	w.delete(b)
+func deletedWhenComplete(fc *fakeCluster, m *manager, b *v1alpha1.VolumeBackup) {
+	fc.endsOrDies(b, m)
+	fc.delete(b)
 }
 
-func endsProven(w *world, b *v1alpha1.VolumeBackup) { w.awaitComplete(b, v1alpha1.Proven) }
+func endsProven(fc *fakeCluster, b *v1alpha1.VolumeBackup) { fc.awaitComplete(b, v1alpha1.Proven) }
 
 // endsUnquieted: a disturbance uses up the only attempt that there was.
-func endsUnquieted(w *world, b *v1alpha1.VolumeBackup) {
-	if b = w.awaitEnd(b); isTrue(b, v1alpha1.ConditionFailed) {
-		w.awaitFailed(b, v1alpha1.ReasonQuiesceFailed, "after 2 attempt(s)")
+func endsUnquieted(fc *fakeCluster, b *v1alpha1.VolumeBackup) {
+	if b = fc.awaitEnd(b); isTrue(b, v1alpha1.ConditionFailed) {
+		fc.awaitFailed(b, v1alpha1.ReasonQuiesceFailed, "after 2 attempt(s)")
 	} else {
-		w.awaitComplete(b, v1alpha1.Crash)
+		fc.awaitComplete(b, v1alpha1.Crash)
 	}
 }
 
-func endsGone(w *world, b *v1alpha1.VolumeBackup) {
-	w.awaitGone(b)
-	w.nothingIsFrozen()
-	w.noSnapshotIsLeft()
+func endsGone(fc *fakeCluster, b *v1alpha1.VolumeBackup) {
+	fc.awaitGone(b)
+	fc.nothingIsFrozen()
+	fc.noSnapshotIsLeft()
 }
 
 // endsOrDies waits for the end of the backup, or of its manager.
-func (w *world) endsOrDies(b *v1alpha1.VolumeBackup, m *manager) {
-	w.Helper()
-	w.follow(m.life, b.Name, "at its end", func(b *v1alpha1.VolumeBackup) bool { return ended(b) && b.DeletionTimestamp.IsZero() })
+func (fc *fakeCluster) endsOrDies(b *v1alpha1.VolumeBackup, m *manager) {
+	fc.Helper()
+	fc.follow(m.life, b.Name, "at its end", func(b *v1alpha1.VolumeBackup) bool { return ended(b) && b.DeletionTimestamp.IsZero() })
 }
 
-// tell runs a story under a fault. Where the fault kills the manager another
+// run runs a scenario under a fault. Where the fault kills the manager another
 // takes its place.
-func (s *story) tell(w *world, f fault) *manager {
-	b := s.begin(w)
-	m := w.aManager(withFault(f))
+func (s *scenario) run(fc *fakeCluster, f fault) *manager {
+	b := s.begin(fc)
+	m := fc.aManager(withFault(f))
 	if s.meanwhile != nil {
-		s.meanwhile(w, m, b)
+		s.meanwhile(fc, m, b)
 	}
-	if w.endsOrDies(b, m); m.dead() {
-		w.aManager()
+	if fc.endsOrDies(b, m); m.dead() {
+		fc.aManager()
 	}
-	s.end(w, b)
+	s.end(fc, b)
 	return m
 }
 
-// points are those that the story passes through undisturbed.
-func (s *story) points(t *testing.T) (points []string) {
+// points are those that the scenario passes through undisturbed.
+func (s *scenario) points(t *testing.T) (points []string) {
 	t.Helper()
 	t.Run("undisturbed", func(t *testing.T) {
 		// Not parallel to the caller, who needs the answer.
-		w := aWorldAlone(t)
-		points = s.tell(w, func(int, string) action { return action{} }).passed()
+		fc := aFakeClusterAlone(t)
+		points = s.run(fc, func(int, string) action { return action{} }).passed()
 	})
 	return points
 }
 
 func TestAManagerThatIsKilledAnywhereLeavesNothingBehind(t *testing.T) {
-	for _, s := range stories {
+	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			for n, what := range s.points(t) {
@@ -143,7 +143,7 @@ func TestAManagerThatIsKilledAnywhereLeavesNothingBehind(t *testing.T) {
 				}
 				for name, moment := range moments {
 					t.Run(fmt.Sprintf("%s %d %s", name, n, what), func(t *testing.T) {
-						s.tell(aWorld(t), func(at int, _ string) action {
+						s.run(aFakeCluster(t), func(at int, _ string) action {
 							if at == n {
 								return action{kill: moment}
 							}
@@ -166,7 +166,7 @@ var answers = map[string]action{
 }
 
 func TestAWriteThatFailsOnceChangesNoEnd(t *testing.T) {
-	for _, s := range stories {
+	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			for n, what := range s.points(t) {
@@ -175,7 +175,7 @@ func TestAWriteThatFailsOnceChangesNoEnd(t *testing.T) {
 				}
 				for name, answer := range answers {
 					t.Run(fmt.Sprintf("%d %s: %s", n, strings.TrimPrefix(what, writes), name), func(t *testing.T) {
-						s.tell(aWorld(t), func(at int, _ string) action {
+						s.run(aFakeCluster(t), func(at int, _ string) action {
 							if at == n {
 								return answer
 							}
@@ -191,21 +191,21 @@ func TestAWriteThatFailsOnceChangesNoEnd(t *testing.T) {
 // Each manager dies while it holds: the attempts are used up, and the backup
 // says so instead of freezing the application for ever again.
 func TestManagersThatDieAgainAndAgainUseUpTheAttempts(t *testing.T) {
-	for name, begin := range map[string]func(*world) *v1alpha1.VolumeBackup{"Hold": heldApplication, "Hooks": hookedApplication} {
+	for name, begin := range map[string]func(*fakeCluster) *v1alpha1.VolumeBackup{"Hold": heldApplication, "Hooks": hookedApplication} {
 		t.Run(name, func(t *testing.T) {
-			w := aWorld(t)
-			b := begin(w)
+			fc := aFakeCluster(t)
+			b := begin(fc)
 			for range 4 {
-				m := w.aManager(withFault(func(_ int, what string) action {
+				m := fc.aManager(withFault(func(_ int, what string) action {
 					if strings.HasPrefix(what, writes+"create snapshot of log") {
 						return action{kill: after}
 					}
 					return action{}
 				}))
-				w.endsOrDies(b, m)
+				fc.endsOrDies(b, m)
 			}
-			w.awaitFailed(b, v1alpha1.ReasonQuiesceFailed, "after 3 attempt(s)", "interrupted")
-			w.noSnapshotIsLeft()
+			fc.awaitFailed(b, v1alpha1.ReasonQuiesceFailed, "after 3 attempt(s)", "interrupted")
+			fc.noSnapshotIsLeft()
 		})
 	}
 }
@@ -213,42 +213,42 @@ func TestManagersThatDieAgainAndAgainUseUpTheAttempts(t *testing.T) {
 // A pre-hook may run in a container of its own, where it goes on when its
 // manager dies: it could freeze after the recovery.
 func TestALeftPreHookIsEndedInItsOwnContainer(t *testing.T) {
-	w := aWorld(t)
-	w.claims("data")
+	fc := aFakeCluster(t)
+	fc.claims("data")
 	pod := template("data")
 	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "side", Image: "side"})
-	w.runs("mysql", pod, nil)
-	first := w.aManager()
-	b := w.aBackup(w.hookedBy(`if [ -e "$marks/../again" ]; then : >"$mark"; exit; fi; : >"$marks/../again"; exec tail -f /dev/null`, `rm -f "$mark"`),
+	fc.runs("mysql", pod, nil)
+	first := fc.aManager()
+	b := fc.aBackup(fc.hookedBy(`if [ -e "$marks/../again" ]; then : >"$mark"; exit; fi; : >"$marks/../again"; exec tail -f /dev/null`, `rm -f "$mark"`),
 		func(spec *v1alpha1.VolumeBackupSpec) { spec.Quiesce.Pre.Container = "side" })
-	w.eventually("the pre-hook hangs", func() bool {
-		_, err := os.Stat(filepath.Join(w.marks, "..", "again"))
+	fc.eventually("the pre-hook hangs", func() bool {
+		_, err := os.Stat(filepath.Join(fc.marks, "..", "again"))
 		return err == nil
 	})
 	first.kill()
-	w.aManager()
-	w.awaitComplete(b, v1alpha1.Declared)
-	w.happened("run pre-hook in mysql/side", "run kill in mysql/side", "run kill in mysql/db", "run post-hook in mysql/db", "run pre-hook in mysql/side")
+	fc.aManager()
+	fc.awaitComplete(b, v1alpha1.Declared)
+	fc.happened("run pre-hook in mysql/side", "run kill in mysql/side", "run kill in mysql/db", "run post-hook in mysql/db", "run pre-hook in mysql/side")
 }
 
 // A manager that is told to stop lets go what it holds before it ends.
 func TestAManagerThatStopsReleasesWhatItHolds(t *testing.T) {
-	for name, quieted := range map[string]func(*world) func(*v1alpha1.VolumeBackupSpec){
-		"Hold":  func(w *world) func(*v1alpha1.VolumeBackupSpec) { return w.held },
-		"Hooks": func(w *world) func(*v1alpha1.VolumeBackupSpec) { return w.hooked },
+	for name, quieted := range map[string]func(*fakeCluster) func(*v1alpha1.VolumeBackupSpec){
+		"Hold":  func(fc *fakeCluster) func(*v1alpha1.VolumeBackupSpec) { return fc.held },
+		"Hooks": func(fc *fakeCluster) func(*v1alpha1.VolumeBackupSpec) { return fc.hooked },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := aWorld(t)
-			w.anApplication("data")
-			w.storage.decide(func(_ string, n int) fate { return fate{never: n == 1} })
-			m := w.aManager()
-			b := w.aBackup(quieted(w), within(time.Hour))
-			w.eventually("a snapshot is asked for", func() bool { return len(w.storage.made()) == 1 })
+			fc := aFakeCluster(t)
+			fc.anApplication("data")
+			fc.storage.decide(func(_ string, n int) fate { return fate{never: n == 1} })
+			m := fc.aManager()
+			b := fc.aBackup(quieted(fc), within(time.Hour))
+			fc.eventually("a snapshot is asked for", func() bool { return len(fc.storage.made()) == 1 })
 			m.stop()
-			w.nothingIsFrozen()
-			w.aManager()
-			b = w.awaitEnd(b)
-			w.isMethod(b, b.Status.Quiesce.Method, 2)
+			fc.nothingIsFrozen()
+			fc.aManager()
+			b = fc.awaitEnd(b)
+			fc.isMethod(b, b.Status.Quiesce.Method, 2)
 		})
 	}
 }
@@ -256,14 +256,14 @@ func TestAManagerThatStopsReleasesWhatItHolds(t *testing.T) {
 // Leader election keeps two managers from working at once; where it fails them
 // they may get into each other's way, but must prove nothing that isn't so.
 func TestTwoManagersAtOnceProveNothingFalse(t *testing.T) {
-	for name, begin := range map[string]func(*world) *v1alpha1.VolumeBackup{"Hold": heldApplication, "Hooks": hookedApplication, "Idle": idleApplication} {
+	for name, begin := range map[string]func(*fakeCluster) *v1alpha1.VolumeBackup{"Hold": heldApplication, "Hooks": hookedApplication, "Idle": anUnmountedClaim} {
 		for n := range 3 {
 			t.Run(fmt.Sprintf("%s %d", name, n+1), func(t *testing.T) {
-				w := aWorld(t)
-				b := begin(w)
-				w.aManager()
-				w.aManager()
-				b = w.awaitEnd(b)
+				fc := aFakeCluster(t)
+				b := begin(fc)
+				fc.aManager()
+				fc.aManager()
+				b = fc.awaitEnd(b)
 				t.Logf("%s, %s after %d attempt(s)", b.Status.Phase, b.Status.Consistency, b.Status.Quiesce.Attempt)
 			})
 		}

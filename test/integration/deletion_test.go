@@ -8,41 +8,41 @@ import (
 )
 
 func TestADeletedBackupTakesItsSnapshotsAlong(t *testing.T) {
-	w := aWorld(t)
-	w.anApplication("data", "log")
-	w.aManager()
-	b := w.awaitComplete(w.aBackup(w.held), v1alpha1.Proven)
-	w.delete(b)
-	w.awaitGone(b)
-	w.noSnapshotIsLeft()
+	fc := aFakeCluster(t)
+	fc.anApplication("data", "log")
+	fc.aManager()
+	b := fc.awaitComplete(fc.aBackup(fc.held), v1alpha1.Proven)
+	fc.delete(b)
+	fc.awaitGone(b)
+	fc.noSnapshotIsLeft()
 }
 
 func TestADeletedBackupWaitsUntilItsSnapshotsAreGoneAndSaysSo(t *testing.T) {
-	w := aWorld(t)
-	w.anApplication("data")
-	w.aManager()
-	b := w.awaitComplete(w.aBackup(w.held), v1alpha1.Proven)
-	snap := w.snapshots()[0]
-	w.storage.holdBack()
-	w.delete(b)
-	b = w.await(b, "waiting", func(b *v1alpha1.VolumeBackup) bool {
+	fc := aFakeCluster(t)
+	fc.anApplication("data")
+	fc.aManager()
+	b := fc.awaitComplete(fc.aBackup(fc.held), v1alpha1.Proven)
+	snap := fc.snapshots()[0]
+	fc.storage.holdBack()
+	fc.delete(b)
+	b = fc.await(b, "waiting", func(b *v1alpha1.VolumeBackup) bool {
 		return b.Status.Phase == v1alpha1.PhaseDeleting && condition(b, v1alpha1.ConditionReconciling).Reason == v1alpha1.ReasonDeleting
 	})
 	if want := "waits until these VolumeSnapshots are deleted: " + snap.Name; b.Status.Message != want {
 		t.Errorf("should say %q: %q", want, b.Status.Message)
 	}
-	w.storage.goOn()
-	w.awaitGone(b)
+	fc.storage.goOn()
+	fc.awaitGone(b)
 }
 
 func TestRetainLeavesTheSnapshotsUnboundFromTheBackup(t *testing.T) {
-	w := aWorld(t)
-	w.anApplication("data", "log")
-	w.aManager()
-	b := w.awaitComplete(w.aBackup(w.held, retain), v1alpha1.Proven)
-	w.delete(b)
-	w.awaitGone(b)
-	left := w.snapshots()
+	fc := aFakeCluster(t)
+	fc.anApplication("data", "log")
+	fc.aManager()
+	b := fc.awaitComplete(fc.aBackup(fc.held, retain), v1alpha1.Proven)
+	fc.delete(b)
+	fc.awaitGone(b)
+	left := fc.snapshots()
 	if len(left) != 2 {
 		t.Fatalf("both snapshots should be left: %d", len(left))
 	}
@@ -57,45 +57,45 @@ func TestRetainLeavesTheSnapshotsUnboundFromTheBackup(t *testing.T) {
 }
 
 func TestABackupThatIsDeletedWhileFrozenThawsFirst(t *testing.T) {
-	for name, quieted := range map[string]func(*world) func(*v1alpha1.VolumeBackupSpec){
-		"Hold":  func(w *world) func(*v1alpha1.VolumeBackupSpec) { return w.held },
-		"Hooks": func(w *world) func(*v1alpha1.VolumeBackupSpec) { return w.hooked },
-		"Retain keeps nothing that isn't proven": func(w *world) func(*v1alpha1.VolumeBackupSpec) {
-			return func(s *v1alpha1.VolumeBackupSpec) { w.hooked(s); retain(s) }
+	for name, quieted := range map[string]func(*fakeCluster) func(*v1alpha1.VolumeBackupSpec){
+		"Hold":  func(fc *fakeCluster) func(*v1alpha1.VolumeBackupSpec) { return fc.held },
+		"Hooks": func(fc *fakeCluster) func(*v1alpha1.VolumeBackupSpec) { return fc.hooked },
+		"Retain keeps nothing that isn't proven": func(fc *fakeCluster) func(*v1alpha1.VolumeBackupSpec) {
+			return func(s *v1alpha1.VolumeBackupSpec) { fc.hooked(s); retain(s) }
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := aWorld(t)
-			w.anApplication("data")
-			w.storage.decide(func(string, int) fate { return fate{never: true} })
-			w.aManager()
-			b := w.aBackup(quieted(w), within(time.Hour))
-			w.eventually("a snapshot is asked for", func() bool { return len(w.storage.made()) > 0 })
-			w.delete(b)
-			endsGone(w, b)
+			fc := aFakeCluster(t)
+			fc.anApplication("data")
+			fc.storage.decide(func(string, int) fate { return fate{never: true} })
+			fc.aManager()
+			b := fc.aBackup(quieted(fc), within(time.Hour))
+			fc.eventually("a snapshot is asked for", func() bool { return len(fc.storage.made()) > 0 })
+			fc.delete(b)
+			endsGone(fc, b)
 			if name != "Hold" {
-				w.happened("run pre-hook", "create snapshot", "run post-hook")
+				fc.happened("run pre-hook", "create snapshot", "run post-hook")
 			}
 		})
 	}
 }
 
 func TestABackupThatNeverBeganIsDeletedAtOnce(t *testing.T) {
-	w := aWorld(t)
-	w.aManager()
-	b := w.aBackup(w.held)
-	w.delete(b)
-	w.awaitGone(b)
-	w.noCommandRan()
+	fc := aFakeCluster(t)
+	fc.aManager()
+	b := fc.aBackup(fc.held)
+	fc.delete(b)
+	fc.awaitGone(b)
+	fc.noCommandRan()
 }
 
 // Nobody but a user deletes a backup, and a snapshot outlives what made it.
 func TestSnapshotsHaveNoOwner(t *testing.T) {
-	w := aWorld(t)
-	w.anApplication("data")
-	w.aManager()
-	w.awaitComplete(w.aBackup(w.held), v1alpha1.Proven)
-	for _, snap := range w.snapshots() {
+	fc := aFakeCluster(t)
+	fc.anApplication("data")
+	fc.aManager()
+	fc.awaitComplete(fc.aBackup(fc.held), v1alpha1.Proven)
+	for _, snap := range fc.snapshots() {
 		if len(snap.OwnerReferences) > 0 {
 			t.Errorf("%s would be deleted by cascade: %v", snap.Name, snap.OwnerReferences)
 		}

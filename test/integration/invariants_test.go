@@ -38,13 +38,13 @@ func describe(b *v1alpha1.VolumeBackup) string {
 
 // checkInvariants holds a backup at its end to all that must be true of one,
 // however it got there.
-func (w *world) checkInvariants(b *v1alpha1.VolumeBackup) {
-	w.Helper()
-	for _, broken := range slices.Concat(brokenConditions(b), brokenSummary(b), w.brokenVerdict(b)) {
-		w.Errorf("%s: %s\n%s", b.Name, broken, describe(b))
+func (fc *fakeCluster) checkInvariants(b *v1alpha1.VolumeBackup) {
+	fc.Helper()
+	for _, broken := range slices.Concat(brokenConditions(b), brokenSummary(b), fc.brokenVerdict(b)) {
+		fc.Errorf("%s: %s\n%s", b.Name, broken, describe(b))
 	}
-	w.nothingIsFrozen()
-	w.noStrays(b)
+	fc.nothingIsFrozen()
+	fc.noOrphans(b)
 }
 
 func brokenConditions(b *v1alpha1.VolumeBackup) (broken []string) {
@@ -110,7 +110,7 @@ func brokenSummary(b *v1alpha1.VolumeBackup) (broken []string) {
 
 // brokenVerdict compares what the backup claims with what the storage saw: in
 // each pod one and the same freeze has to stand at the cut of each snapshot.
-func (w *world) brokenVerdict(b *v1alpha1.VolumeBackup) (broken []string) {
+func (fc *fakeCluster) brokenVerdict(b *v1alpha1.VolumeBackup) (broken []string) {
 	q := b.Status.Quiesce
 	if q == nil || (b.Status.Consistency != v1alpha1.Proven && b.Status.Consistency != v1alpha1.Declared) {
 		return nil
@@ -124,7 +124,7 @@ func (w *world) brokenVerdict(b *v1alpha1.VolumeBackup) (broken []string) {
 	for _, pod := range q.Pods {
 		var common []string
 		for i, v := range b.Status.Volumes {
-			marks, cut := w.storage.frozenAtCut(v.SnapshotName)
+			marks, cut := fc.storage.frozenAtCut(v.SnapshotName)
 			if !cut {
 				broken = append(broken, fmt.Sprintf("FALSE %s: %s was never cut", b.Status.Consistency, v.ClaimName))
 			}
@@ -142,16 +142,16 @@ func (w *world) brokenVerdict(b *v1alpha1.VolumeBackup) (broken []string) {
 }
 
 // nothingIsFrozen waits for hooks that are told to end.
-func (w *world) nothingIsFrozen() {
-	w.Helper()
-	w.eventually("no hook holds", func() bool { return len(w.frozen()) == 0 })
+func (fc *fakeCluster) nothingIsFrozen() {
+	fc.Helper()
+	fc.eventually("no hook holds", func() bool { return len(fc.frozen()) == 0 })
 }
 
-// noStrays waits until only the snapshots that the backup names are left.
-func (w *world) noStrays(b *v1alpha1.VolumeBackup) {
-	w.Helper()
-	w.eventually("only the backup's own snapshots are left", func() bool {
-		for _, snap := range w.snapshots() {
+// noOrphans waits until only the snapshots that the backup names are left.
+func (fc *fakeCluster) noOrphans(b *v1alpha1.VolumeBackup) {
+	fc.Helper()
+	fc.eventually("only the backup's own snapshots are left", func() bool {
+		for _, snap := range fc.snapshots() {
 			ours := slices.ContainsFunc(b.Status.Volumes, func(v v1alpha1.VolumeStatus) bool { return v.SnapshotName == snap.Name })
 			if snap.Labels[v1alpha1.LabelBackupUID] == string(b.UID) && !ours {
 				return false
@@ -163,10 +163,10 @@ func (w *world) noStrays(b *v1alpha1.VolumeBackup) {
 		return
 	}
 	for _, v := range b.Status.Volumes {
-		if !slices.ContainsFunc(w.snapshots(), func(s snapshotv1.VolumeSnapshot) bool {
+		if !slices.ContainsFunc(fc.snapshots(), func(s snapshotv1.VolumeSnapshot) bool {
 			return s.Name == v.SnapshotName && s.DeletionTimestamp.IsZero()
 		}) {
-			w.Errorf("complete, and the snapshot of %s is not there", v.ClaimName)
+			fc.Errorf("complete, and the snapshot of %s is not there", v.ClaimName)
 		}
 	}
 }

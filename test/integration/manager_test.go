@@ -15,7 +15,6 @@ import (
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
-	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -25,7 +24,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/controllers"
 	"github.com/lull-dev/lull/hooks"
 	"github.com/lull-dev/lull/hooks/hookstest"
 )
@@ -35,7 +33,7 @@ import (
 // each write to the API and each word of a session, at any of which it can be
 // killed.
 type manager struct {
-	w *world
+	fc *fakeCluster
 	// stopAll tells it to stop, as SIGTERM does.
 	stopAll context.CancelFunc
 	// life is over when it is killed: its streams break.
@@ -75,39 +73,31 @@ const (
 var errKilled = errors.New("this manager is dead")
 
 // aManager starts.
-func (w *world) aManager(change ...func(*manager, *controllers.Options)) *manager {
-	w.Helper()
-	m := &manager{w: w, done: make(chan struct{}), fault: func(int, string) action { return action{} }}
-	options := controllers.DefaultOptions()
-	options.Workers = 4
+func (fc *fakeCluster) aManager(change ...func(*manager, *options)) *manager {
+	fc.Helper()
+	m := &manager{fc: fc, done: make(chan struct{}), fault: func(int, string) action { return action{} }}
+	o := defaultOptions()
+	o.Workers = 4
 	for _, c := range change {
-		c(m, &options)
+		c(m, &o)
 	}
-	ctx, stop := context.WithCancel(w.ctx)
+	ctx, stop := context.WithCancel(fc.ctx)
 	m.stopAll = stop
-	m.life, m.end = context.WithCancel(w.ctx)
+	m.life, m.end = context.WithCancel(fc.ctx)
 	config := rest.CopyConfig(asManager)
 	config.Wrap(m.notesLists)
 	mgr, err := ctrl.NewManager(config, m.managerOptions())
-	w.must(err)
-	backups := &controllers.VolumeBackupReconciler{
-		Client:   mgr.GetClient(),
-		Live:     &mortalReader{mgr.GetAPIReader(), m},
-		Cache:    mgr.GetCache(),
-		Executor: &containers{m: m},
-		Events:   mgr.GetEventRecorder("lull"),
-		Clock:    clock.RealClock{},
-		Options:  options,
-	}
-	w.must(backups.SetupWithManager(ctx, mgr))
-	w.managers = append(w.managers, m)
+	fc.must(err)
+	drain, err := setUp(ctx, mgr, &mortalReader{mgr.GetAPIReader(), m}, &containers{m: m}, o)
+	fc.must(err)
+	fc.managers = append(fc.managers, m)
 	go func() {
 		defer close(m.done)
 		if err := mgr.Start(ctx); err != nil && m.life.Err() == nil {
-			w.journal.add("the manager ended: %v", err)
+			fc.journal.add("the manager ended: %v", err)
 		}
 		if m.life.Err() == nil {
-			backups.Drain(m.life)
+			drain(m.life)
 		}
 	}()
 	return m
@@ -120,7 +110,7 @@ const lists = "list "
 func (m *manager) notesLists(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
 		if kind := path.Base(req.URL.Path); req.Method == http.MethodGet && strings.HasSuffix(kind, "s") {
-			m.w.journal.add(lists+"%s", kind)
+			m.fc.journal.add(lists+"%s", kind)
 		}
 		return next.RoundTrip(req)
 	})
@@ -132,8 +122,8 @@ func (r roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { ret
 
 // managerOptions are those of cmd/manager, for one namespace.
 func (m *manager) managerOptions() ctrl.Options {
-	inNamespace := controllers.CacheOptions()
-	inNamespace.DefaultNamespaces = map[string]cache.Config{m.w.namespace: {}}
+	inNamespace := cacheOptions()
+	inNamespace.DefaultNamespaces = map[string]cache.Config{m.fc.namespace: {}}
 	return ctrl.Options{
 		Scheme:                  scheme,
 		Metrics:                 server.Options{BindAddress: "0"},
@@ -151,12 +141,12 @@ func (m *manager) managerOptions() ctrl.Options {
 	}
 }
 
-func withFault(f fault) func(*manager, *controllers.Options) {
-	return func(m *manager, _ *controllers.Options) { m.fault = f }
+func withFault(f fault) func(*manager, *options) {
+	return func(m *manager, _ *options) { m.fault = f }
 }
 
-func withOptions(change func(*controllers.Options)) func(*manager, *controllers.Options) {
-	return func(_ *manager, o *controllers.Options) { change(o) }
+func withOptions(change func(*options)) func(*manager, *options) {
+	return func(_ *manager, o *options) { change(o) }
 }
 
 // stop tells the manager to stop and waits until it has; a dead one is not
@@ -200,7 +190,7 @@ func (m *manager) say(what string) {
 		return
 	}
 	if m.at(what).kill != never {
-		m.w.journal.add("killed at %s", what)
+		m.fc.journal.add("killed at %s", what)
 		m.kill()
 	}
 }
@@ -215,19 +205,19 @@ func (m *manager) write(what string, do func() error) error {
 	}
 	a := m.at(writes + what)
 	if a.kill == before {
-		m.w.journal.add("killed before %s", what)
+		m.fc.journal.add("killed before %s", what)
 		m.kill()
 		return errKilled
 	}
 	if a.err != nil && !a.lost {
-		m.w.journal.add("refused %s: %v", what, a.err)
+		m.fc.journal.add("refused %s: %v", what, a.err)
 		return a.err
 	}
-	m.w.journal.add("%s", what)
+	m.fc.journal.add("%s", what)
 	err := do()
 	switch {
 	case a.kill == after:
-		m.w.journal.add("killed after %s", what)
+		m.fc.journal.add("killed after %s", what)
 		m.kill()
 		return errKilled
 	case m.dead():
@@ -270,7 +260,7 @@ func (m *manager) interceptions() interceptor.Funcs {
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
 			return m.write(named("patch "+sub+" of", obj), func() error {
 				if b, ok := obj.(*v1alpha1.VolumeBackup); ok {
-					m.w.journal.add("  says: %s", b.Status.Message)
+					m.fc.journal.add("  says: %s", b.Status.Message)
 				}
 				return c.SubResource(sub).Patch(ctx, obj, patch, opts...)
 			})
@@ -321,20 +311,20 @@ func (e *containers) Exec(ctx context.Context, c hooks.Container, command []stri
 	if e.m.dead() {
 		return errKilled
 	}
-	e.m.w.journal.add("run %s in %s/%s", what, c.Pod, c.Name)
+	e.m.fc.journal.add("run %s in %s/%s", what, c.Pod, c.Name)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(e.m.life, cancel)()
 	if s.In != nil {
 		s.In = &heard{Reader: s.In, end: func() {
-			e.m.w.journal.add("released %s", c.Pod)
+			e.m.fc.journal.add("released %s", c.Pod)
 			e.m.say("released " + c.Pod)
 		}}
 	}
 	if s.Out != nil {
 		s.Out = &listened{next: s.Out, line: func(word string) {
 			if word == "HELD" || word == "STILL_HELD" {
-				e.m.w.journal.add("%s %s", word, c.Pod)
+				e.m.fc.journal.add("%s %s", word, c.Pod)
 				e.m.say(word + " " + c.Pod)
 			}
 		}}
@@ -343,7 +333,7 @@ func (e *containers) Exec(ctx context.Context, c hooks.Container, command []stri
 	if e.m.dead() {
 		return errKilled
 	}
-	e.m.w.journal.add("end of %s in %s: %v", what, c.Pod, err)
+	e.m.fc.journal.add("end of %s in %s: %v", what, c.Pod, err)
 	e.m.say(fmt.Sprintf("end of %s in %s", what, c.Pod))
 	return err
 }

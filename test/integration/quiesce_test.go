@@ -13,95 +13,95 @@ import (
 )
 
 func TestAHeldApplicationIsProven(t *testing.T) {
-	w := aWorld(t)
-	w.anApplication("data", "log")
-	w.aManager()
-	b := w.awaitComplete(w.aBackup(w.held), v1alpha1.Proven)
-	w.isMethod(b, v1alpha1.MethodHold, 1)
-	w.happened("run hold", "HELD mysql", "create snapshot", "cut", "released mysql", "STILL_HELD mysql")
-	w.isAllBefore("HELD", "create snapshot")
-	w.isAllBefore("create snapshot", "released")
-	w.isAllBefore("cut", "released")
+	fc := aFakeCluster(t)
+	fc.anApplication("data", "log")
+	fc.aManager()
+	b := fc.awaitComplete(fc.aBackup(fc.held), v1alpha1.Proven)
+	fc.isMethod(b, v1alpha1.MethodHold, 1)
+	fc.happened("run hold", "HELD mysql", "create snapshot", "cut", "released mysql", "STILL_HELD mysql")
+	fc.isAllBefore("HELD", "create snapshot")
+	fc.isAllBefore("create snapshot", "released")
+	fc.isAllBefore("cut", "released")
 	if q := b.Status.Quiesce; q.FrozenAt == nil || q.CutAt == nil || q.ThawedAt == nil || q.FrozenFor == nil || !slices.Equal(claimsOf(b), []string{"data", "log"}) {
 		t.Errorf("times or volumes are missing:\n%s", describe(b))
 	}
 }
 
 func TestAllPodsHoldBeforeTheFirstSnapshotAndUntilTheLast(t *testing.T) {
-	w := aWorld(t)
-	w.claims("data-db-0", "data-db-1", "data-db-2")
-	set := w.aStatefulSet("db", 3, "data")
+	fc := aFakeCluster(t)
+	fc.claims("data-db-0", "data-db-1", "data-db-2")
+	set := fc.aStatefulSet("db", 3, "data")
 	for _, n := range []string{"0", "1", "2"} {
-		w.runs("db-"+n, template("data-db-"+n), set)
+		fc.runs("db-"+n, template("data-db-"+n), set)
 	}
-	w.aManager()
-	b := w.awaitComplete(w.aBackupOf(v1alpha1.KindStatefulSet, "db", w.held), v1alpha1.Proven)
+	fc.aManager()
+	b := fc.awaitComplete(fc.aBackupOf(v1alpha1.KindStatefulSet, "db", fc.held), v1alpha1.Proven)
 	if len(b.Status.Quiesce.Pods) != 3 {
 		t.Errorf("three pods should be quieted:\n%s", describe(b))
 	}
-	w.isAllBefore("HELD", "create snapshot")
-	w.isAllBefore("cut", "released")
+	fc.isAllBefore("HELD", "create snapshot")
+	fc.isAllBefore("cut", "released")
 }
 
 func TestHooksAreDeclared(t *testing.T) {
-	w := aWorld(t)
-	w.anApplication("data", "log")
-	w.aManager()
-	b := w.awaitComplete(w.aBackup(w.hooked), v1alpha1.Declared)
-	w.isMethod(b, v1alpha1.MethodHooks, 1)
-	w.isAllBefore("end of pre-hook", "create snapshot")
-	w.isAllBefore("cut", "run post-hook")
+	fc := aFakeCluster(t)
+	fc.anApplication("data", "log")
+	fc.aManager()
+	b := fc.awaitComplete(fc.aBackup(fc.hooked), v1alpha1.Declared)
+	fc.isMethod(b, v1alpha1.MethodHooks, 1)
+	fc.isAllBefore("end of pre-hook", "create snapshot")
+	fc.isAllBefore("cut", "run post-hook")
 }
 
 func TestWithoutHooksABackupIsOfTheRunningApplication(t *testing.T) {
-	w := aWorld(t)
-	w.anApplication("data")
-	w.aManager()
-	b := w.awaitComplete(w.aBackup(), v1alpha1.Crash)
-	w.isMethod(b, v1alpha1.MethodNone, 1)
-	w.noCommandRan()
+	fc := aFakeCluster(t)
+	fc.anApplication("data")
+	fc.aManager()
+	b := fc.awaitComplete(fc.aBackup(), v1alpha1.Crash)
+	fc.isMethod(b, v1alpha1.MethodNone, 1)
+	fc.noCommandRan()
 }
 
 func TestAnApplicationThatDoesntRunIsProvenIdle(t *testing.T) {
-	w := aWorld(t)
-	w.claims("data")
-	w.aManager()
-	b := w.awaitComplete(w.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data", w.held), v1alpha1.Proven)
-	w.isMethod(b, v1alpha1.MethodIdle, 1)
-	w.noCommandRan()
+	fc := aFakeCluster(t)
+	fc.claims("data")
+	fc.aManager()
+	b := fc.awaitComplete(fc.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data", fc.held), v1alpha1.Proven)
+	fc.isMethod(b, v1alpha1.MethodIdle, 1)
+	fc.noCommandRan()
 }
 
 func TestAPodThatStartsDuringAnIdleBackupDisprovesIt(t *testing.T) {
-	w := aWorld(t)
-	w.claims("data")
-	cut := w.storage.holdFirstCuts()
-	w.aManager()
-	b := w.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data", attempts(1))
-	w.eventually("a snapshot is asked for", func() bool { return len(w.storage.made()) == 1 })
-	w.runs("late", template("data"), nil)
+	fc := aFakeCluster(t)
+	fc.claims("data")
+	cut := fc.storage.holdFirstCuts()
+	fc.aManager()
+	b := fc.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data", attempts(1))
+	fc.eventually("a snapshot is asked for", func() bool { return len(fc.storage.made()) == 1 })
+	fc.runs("late", template("data"), nil)
 	close(cut)
-	w.awaitFailed(b, v1alpha1.ReasonQuiesceFailed, "another pod began to use the volumes")
+	fc.awaitFailed(b, v1alpha1.ReasonQuiesceFailed, "another pod began to use the volumes")
 }
 
 // Whoever comes after a crash knows what to thaw only from what stands in the
 // status before the first command runs.
 func TestTheIntentIsWrittenBeforeTheFirstCommand(t *testing.T) {
-	for name, quieted := range map[string]func(*world) func(*v1alpha1.VolumeBackupSpec){
-		"Hold":  func(w *world) func(*v1alpha1.VolumeBackupSpec) { return w.held },
-		"Hooks": func(w *world) func(*v1alpha1.VolumeBackupSpec) { return w.hooked },
+	for name, quieted := range map[string]func(*fakeCluster) func(*v1alpha1.VolumeBackupSpec){
+		"Hold":  func(fc *fakeCluster) func(*v1alpha1.VolumeBackupSpec) { return fc.held },
+		"Hooks": func(fc *fakeCluster) func(*v1alpha1.VolumeBackupSpec) { return fc.hooked },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := aWorld(t)
-			pod := w.anApplication("data", "log")
+			fc := aFakeCluster(t)
+			pod := fc.anApplication("data", "log")
 			asked := false
-			w.aManager(withFault(func(_ int, what string) action {
+			fc.aManager(withFault(func(_ int, what string) action {
 				if strings.HasPrefix(what, "run ") && !asked {
 					asked = true
-					w.intentStands(t, pod)
+					fc.intentStands(t, pod)
 				}
 				return action{}
 			}))
-			w.awaitEnd(w.aBackup(quieted(w)))
+			fc.awaitEnd(fc.aBackup(quieted(fc)))
 			if !asked {
 				t.Error("no command was run")
 			}
@@ -109,9 +109,9 @@ func TestTheIntentIsWrittenBeforeTheFirstCommand(t *testing.T) {
 	}
 }
 
-func (w *world) intentStands(t *testing.T, pod *corev1.Pod) {
+func (fc *fakeCluster) intentStands(t *testing.T, pod *corev1.Pod) {
 	var all v1alpha1.VolumeBackupList
-	if err := admin.List(w.ctx, &all, client.InNamespace(w.namespace)); err != nil || len(all.Items) != 1 {
+	if err := admin.List(fc.ctx, &all, client.InNamespace(fc.namespace)); err != nil || len(all.Items) != 1 {
 		t.Errorf("one backup should be there: %v", err)
 		return
 	}
@@ -133,65 +133,65 @@ func (w *world) intentStands(t *testing.T, pod *corev1.Pod) {
 }
 
 func TestTheApplicationGoesOnAtTheCutAndNotAtReady(t *testing.T) {
-	w := aWorld(t)
-	w.anApplication("data")
+	fc := aFakeCluster(t)
+	fc.anApplication("data")
 	ready := make(chan struct{})
-	w.storage.decide(func(string, int) fate { return fate{ready: ready} })
-	w.aManager()
-	b := w.await(w.aBackup(w.held), "cut and thawed", func(b *v1alpha1.VolumeBackup) bool {
+	fc.storage.decide(func(string, int) fate { return fate{ready: ready} })
+	fc.aManager()
+	b := fc.await(fc.aBackup(fc.held), "cut and thawed", func(b *v1alpha1.VolumeBackup) bool {
 		return b.Status.Consistency == v1alpha1.Proven && isTrue(b, v1alpha1.ConditionThawed)
 	})
-	w.nothingIsFrozen()
+	fc.nothingIsFrozen()
 	if b.Status.Phase != v1alpha1.PhaseSnapshotting || ended(b) {
 		t.Errorf("should wait until it is ready:\n%s", describe(b))
 	}
 	close(ready)
-	w.awaitComplete(b, v1alpha1.Proven)
+	fc.awaitComplete(b, v1alpha1.Proven)
 }
 
 func TestAnUncutSnapshotIsGivenUpAtTheDeadlineAndTriedAgainUnderANewName(t *testing.T) {
-	w := aWorld(t)
-	w.anApplication("data", "log")
+	fc := aFakeCluster(t)
+	fc.anApplication("data", "log")
 	late := make(chan struct{})
-	w.storage.decide(func(claim string, n int) fate {
+	fc.storage.decide(func(claim string, n int) fate {
 		if claim == "log" && n == 1 {
 			return fate{cut: late}
 		}
 		return fate{}
 	})
-	w.aManager()
-	b := w.awaitComplete(w.aBackup(w.held, within(soon)), v1alpha1.Proven)
+	fc.aManager()
+	b := fc.awaitComplete(fc.aBackup(fc.held, within(soon)), v1alpha1.Proven)
 	close(late)
-	w.isMethod(b, v1alpha1.MethodHold, 2)
-	names := w.storage.made()
+	fc.isMethod(b, v1alpha1.MethodHold, 2)
+	names := fc.storage.made()
 	if len(names) != 4 || len(slices.Compact(slices.Sorted(slices.Values(names)))) != 4 {
 		t.Errorf("the second attempt should have names of its own: %v", names)
 	}
-	w.noStrays(b)
+	fc.noOrphans(b)
 }
 
 func TestADriverThatComplainsIsNotWaitedFor(t *testing.T) {
-	w := aWorld(t)
-	w.anApplication("data", "log")
+	fc := aFakeCluster(t)
+	fc.anApplication("data", "log")
 	late := make(chan struct{})
-	w.storage.decide(func(claim string, n int) fate {
+	fc.storage.decide(func(claim string, n int) fate {
 		if claim == "data" && n == 1 {
 			return fate{complaint: "the pool is full", cut: late}
 		}
 		return fate{}
 	})
-	w.aManager()
-	b := w.aBackup(w.held, within(time.Hour))
-	failed := w.await(b, "in its second attempt, or failed", func(b *v1alpha1.VolumeBackup) bool {
+	fc.aManager()
+	b := fc.aBackup(fc.held, within(time.Hour))
+	failed := fc.await(b, "in its second attempt, or failed", func(b *v1alpha1.VolumeBackup) bool {
 		return b.Status.Quiesce != nil && (b.Status.Quiesce.Attempt == 2 || b.Status.Quiesce.Failure != "")
 	})
 	if q := failed.Status.Quiesce; q.Attempt == 1 && !strings.Contains(q.Failure, "data: the pool is full") {
 		t.Errorf("should say what the driver said: %s", q.Failure)
 	}
-	b = w.awaitComplete(b, v1alpha1.Proven)
-	w.isMethod(b, v1alpha1.MethodHold, 2)
+	b = fc.awaitComplete(b, v1alpha1.Proven)
+	fc.isMethod(b, v1alpha1.MethodHold, 2)
 	close(late)
-	w.noStrays(b)
+	fc.noOrphans(b)
 }
 
 func TestAHoldThatIsNotProvenIsTriedAgainAndThenFails(t *testing.T) {
@@ -202,79 +202,79 @@ func TestAHoldThatIsNotProvenIsTriedAgainAndThenFails(t *testing.T) {
 		freezesSilent: "no HELD",
 	} {
 		t.Run(says, func(t *testing.T) {
-			w := aWorld(t)
-			w.anApplication("data", "log")
+			fc := aFakeCluster(t)
+			fc.anApplication("data", "log")
 			if script == endsTooEarly {
-				w.storage.decide(func(string, int) fate { return fate{never: true} })
+				fc.storage.decide(func(string, int) fate { return fate{never: true} })
 			}
-			w.aManager()
-			b := w.awaitFailed(w.aBackup(w.heldBy(script), attempts(2), within(soon)), v1alpha1.ReasonQuiesceFailed, "after 2 attempt(s)")
+			fc.aManager()
+			b := fc.awaitFailed(fc.aBackup(fc.heldBy(script), attempts(2), within(soon)), v1alpha1.ReasonQuiesceFailed, "after 2 attempt(s)")
 			if says != "pod mysql: hold" && !strings.Contains(b.Status.Message, says) {
 				t.Errorf("should say %q: %s", says, b.Status.Message)
 			}
 			if b.Status.Consistency != "" {
 				t.Errorf("nothing is known of it:\n%s", describe(b))
 			}
-			w.isMethod(b, v1alpha1.MethodHold, 2)
-			w.noSnapshotIsLeft()
+			fc.isMethod(b, v1alpha1.MethodHold, 2)
+			fc.noSnapshotIsLeft()
 		})
 	}
 }
 
 func TestAHoldThatFailsOnceIsProvenInTheNextAttempt(t *testing.T) {
-	w := aWorld(t)
-	w.anApplication("data")
-	w.aManager()
+	fc := aFakeCluster(t)
+	fc.anApplication("data")
+	fc.aManager()
 	once := `if [ -e "$marks/../once-$$POD" ]; then ` + holds + `; else : >"$marks/../once-$$POD"; ` + losesTheLock + `; fi`
 	once = strings.ReplaceAll(once, "$$POD", "$POD")
-	w.isMethod(w.awaitComplete(w.aBackup(w.heldBy(once)), v1alpha1.Proven), v1alpha1.MethodHold, 2)
+	fc.isMethod(fc.awaitComplete(fc.aBackup(fc.heldBy(once)), v1alpha1.Proven), v1alpha1.MethodHold, 2)
 }
 
 func TestThePostHookRunsOnEveryWayOut(t *testing.T) {
 	t.Run("the pre-hook fails", func(t *testing.T) {
-		w := aWorld(t)
-		w.anApplication("data")
-		w.aManager()
-		w.awaitFailed(w.aBackup(w.hookedBy(`echo $$ >"$mark"; echo "no space" >&2; exit 3`, `rm -f "$mark"`), attempts(1)), v1alpha1.ReasonQuiesceFailed, "no space")
-		w.happened("run pre-hook", "run post-hook")
-		w.noSnapshotWasMade()
+		fc := aFakeCluster(t)
+		fc.anApplication("data")
+		fc.aManager()
+		fc.awaitFailed(fc.aBackup(fc.hookedBy(`echo $$ >"$mark"; echo "no space" >&2; exit 3`, `rm -f "$mark"`), attempts(1)), v1alpha1.ReasonQuiesceFailed, "no space")
+		fc.happened("run pre-hook", "run post-hook")
+		fc.noSnapshotWasMade()
 	})
 	t.Run("the pre-hook is too slow", func(t *testing.T) {
-		w := aWorld(t)
-		w.anApplication("data")
-		w.aManager()
-		w.awaitFailed(w.aBackup(w.hookedBy(`echo $$ >"$mark"; exec tail -f /dev/null`, `rm -f "$mark"`), attempts(1), within(soon)), v1alpha1.ReasonQuiesceFailed, "was still at work and was killed")
-		w.happened("run pre-hook", "run kill", "run post-hook")
-		w.noSnapshotWasMade()
+		fc := aFakeCluster(t)
+		fc.anApplication("data")
+		fc.aManager()
+		fc.awaitFailed(fc.aBackup(fc.hookedBy(`echo $$ >"$mark"; exec tail -f /dev/null`, `rm -f "$mark"`), attempts(1), within(soon)), v1alpha1.ReasonQuiesceFailed, "was still at work and was killed")
+		fc.happened("run pre-hook", "run kill", "run post-hook")
+		fc.noSnapshotWasMade()
 	})
 	t.Run("the volumes aren't cut", func(t *testing.T) {
-		w := aWorld(t)
-		w.anApplication("data")
-		w.storage.decide(func(string, int) fate { return fate{never: true} })
-		w.aManager()
-		w.awaitFailed(w.aBackup(w.hooked, attempts(1), within(soon)), v1alpha1.ReasonQuiesceFailed, "the volumes of data were not cut")
-		w.happened("run pre-hook", "create snapshot", "run post-hook")
-		w.noSnapshotIsLeft()
+		fc := aFakeCluster(t)
+		fc.anApplication("data")
+		fc.storage.decide(func(string, int) fate { return fate{never: true} })
+		fc.aManager()
+		fc.awaitFailed(fc.aBackup(fc.hooked, attempts(1), within(soon)), v1alpha1.ReasonQuiesceFailed, "the volumes of data were not cut")
+		fc.happened("run pre-hook", "create snapshot", "run post-hook")
+		fc.noSnapshotIsLeft()
 	})
 	t.Run("the post-hook itself fails at first", func(t *testing.T) {
-		w := aWorld(t)
-		w.anApplication("data")
-		w.aManager()
+		fc := aFakeCluster(t)
+		fc.anApplication("data")
+		fc.aManager()
 		flaky := `if [ -e "$marks/../tried" ]; then rm -f "$mark"; else : >"$marks/../tried"; echo "not yet" >&2; exit 1; fi`
-		b := w.aBackup(w.hookedBy(`echo $$ >"$mark"`, flaky))
-		w.await(b, "Stalled, with the command that thaws", func(b *v1alpha1.VolumeBackup) bool {
+		b := fc.aBackup(fc.hookedBy(`echo $$ >"$mark"`, flaky))
+		fc.await(b, "Stalled, with the command that thaws", func(b *v1alpha1.VolumeBackup) bool {
 			said := condition(b, v1alpha1.ConditionThawed).Message
 			return ended(b) || b.Status.Quiesce != nil && b.Status.Quiesce.Attempt > 1 || strings.Contains(said, "not yet") || b.Status.Quiesce != nil && strings.Contains(b.Status.Quiesce.Failure, "not yet")
 		})
-		w.isMethod(w.awaitComplete(b, v1alpha1.Declared), v1alpha1.MethodHooks, 2)
+		fc.isMethod(fc.awaitComplete(b, v1alpha1.Declared), v1alpha1.MethodHooks, 2)
 	})
 }
 
 func TestContinueTakesACrashConsistentBackupAndSaysSo(t *testing.T) {
-	w := aWorld(t)
-	w.anApplication("data", "log")
-	w.aManager()
-	b := w.awaitComplete(w.aBackup(w.heldBy(neverHolds), orContinue, attempts(1)), v1alpha1.Crash)
+	fc := aFakeCluster(t)
+	fc.anApplication("data", "log")
+	fc.aManager()
+	b := fc.awaitComplete(fc.aBackup(fc.heldBy(neverHolds), orContinue, attempts(1)), v1alpha1.Crash)
 	if !strings.Contains(b.Status.Message, "the lock is taken") {
 		t.Errorf("should say why it wasn't quieted: %s", b.Status.Message)
 	}
@@ -284,57 +284,57 @@ func TestContinueTakesACrashConsistentBackupAndSaysSo(t *testing.T) {
 }
 
 func TestAnotherApplicationThatWritesIsNotProven(t *testing.T) {
-	w := aWorld(t)
-	w.anApplication("data")
-	w.runs("neighbour", template("data"), nil)
-	w.aManager()
-	b := w.awaitComplete(w.aBackup(w.held), v1alpha1.Crash)
+	fc := aFakeCluster(t)
+	fc.anApplication("data")
+	fc.runs("neighbour", template("data"), nil)
+	fc.aManager()
+	b := fc.awaitComplete(fc.aBackup(fc.held), v1alpha1.Crash)
 	if !strings.Contains(b.Status.Message, "pod neighbour, of another application, writes to the volumes") {
 		t.Errorf("should name the neighbour: %s", b.Status.Message)
 	}
 }
 
 func TestAPodThatComesDuringTheFreezeIsNotProven(t *testing.T) {
-	w := aWorld(t)
-	w.anApplication("data")
-	cut := w.storage.holdFirstCuts()
-	w.aManager()
-	b := w.aBackup(w.held, attempts(1))
-	w.eventually("a snapshot is asked for", func() bool { return len(w.storage.made()) == 1 })
-	w.runs("late", template("data"), nil)
+	fc := aFakeCluster(t)
+	fc.anApplication("data")
+	cut := fc.storage.holdFirstCuts()
+	fc.aManager()
+	b := fc.aBackup(fc.held, attempts(1))
+	fc.eventually("a snapshot is asked for", func() bool { return len(fc.storage.made()) == 1 })
+	fc.runs("late", template("data"), nil)
 	close(cut)
-	w.awaitFailed(b, v1alpha1.ReasonQuiesceFailed, "another pod began to use the volumes")
-	w.noSnapshotIsLeft()
+	fc.awaitFailed(b, v1alpha1.ReasonQuiesceFailed, "another pod began to use the volumes")
+	fc.noSnapshotIsLeft()
 }
 
 func TestAQuietedPodThatGoesIsNoMatter(t *testing.T) {
-	w := aWorld(t)
-	pod := w.anApplication("data")
+	fc := aFakeCluster(t)
+	pod := fc.anApplication("data")
 	cut := make(chan struct{})
-	w.storage.decide(func(string, int) fate { return fate{cut: cut} })
-	w.aManager()
-	b := w.aBackup(w.held)
-	w.eventually("a snapshot is asked for", func() bool { return len(w.storage.made()) == 1 })
-	w.delete(pod)
+	fc.storage.decide(func(string, int) fate { return fate{cut: cut} })
+	fc.aManager()
+	b := fc.aBackup(fc.held)
+	fc.eventually("a snapshot is asked for", func() bool { return len(fc.storage.made()) == 1 })
+	fc.delete(pod)
 	close(cut)
-	w.awaitComplete(b, v1alpha1.Proven)
+	fc.awaitComplete(b, v1alpha1.Proven)
 }
 
-func (w *world) isMethod(b *v1alpha1.VolumeBackup, method v1alpha1.QuiesceMethod, attempt int32) {
-	w.Helper()
+func (fc *fakeCluster) isMethod(b *v1alpha1.VolumeBackup, method v1alpha1.QuiesceMethod, attempt int32) {
+	fc.Helper()
 	if q := b.Status.Quiesce; q.Method != method || q.Attempt != attempt {
-		w.Errorf("should be %s in attempt %d:\n%s", method, attempt, describe(b))
+		fc.Errorf("should be %s in attempt %d:\n%s", method, attempt, describe(b))
 	}
 }
 
 // happened: these began, in this order.
-func (w *world) happened(prefixes ...string) {
-	w.Helper()
-	entries := w.journal.entries()
+func (fc *fakeCluster) happened(prefixes ...string) {
+	fc.Helper()
+	entries := fc.journal.entries()
 	for _, prefix := range prefixes {
 		at := slices.IndexFunc(entries, func(e string) bool { return strings.HasPrefix(e, prefix) })
 		if at < 0 {
-			w.Errorf("%q did not happen in its turn", prefix)
+			fc.Errorf("%q did not happen in its turn", prefix)
 			return
 		}
 		entries = entries[at+1:]
@@ -342,15 +342,15 @@ func (w *world) happened(prefixes ...string) {
 }
 
 // isAllBefore: the last of the one came before the first of the other.
-func (w *world) isAllBefore(one, other string) {
-	w.Helper()
-	ones, others := w.journal.positions(one), w.journal.positions(other)
+func (fc *fakeCluster) isAllBefore(one, other string) {
+	fc.Helper()
+	ones, others := fc.journal.positions(one), fc.journal.positions(other)
 	if len(ones) == 0 || len(others) == 0 || ones[len(ones)-1] > others[0] {
-		w.Errorf("all %q should come before any %q", one, other)
+		fc.Errorf("all %q should come before any %q", one, other)
 	}
 }
 
-func (w *world) noSnapshotIsLeft() {
-	w.Helper()
-	w.eventually("no snapshot is left", func() bool { return len(w.snapshots()) == 0 })
+func (fc *fakeCluster) noSnapshotIsLeft() {
+	fc.Helper()
+	fc.eventually("no snapshot is left", func() bool { return len(fc.snapshots()) == 0 })
 }

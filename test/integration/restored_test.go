@@ -13,49 +13,49 @@ import (
 )
 
 func TestAClaimThatIsReplacedDuringTheCutDisprovesIt(t *testing.T) {
-	w := aWorld(t)
-	w.claims("data", "log")
-	cut := w.storage.holdFirstCuts()
-	w.aManager()
-	w.runs("done", template("data", "log"), nil)
-	b := w.aBackup(w.held, attempts(1), func(s *v1alpha1.VolumeBackupSpec) { s.ApplicationRef.Name = "done" })
-	w.eventually("snapshots are asked for", func() bool { return len(w.storage.made()) == 2 })
-	w.replaceClaim("log")
+	fc := aFakeCluster(t)
+	fc.claims("data", "log")
+	cut := fc.storage.holdFirstCuts()
+	fc.aManager()
+	fc.runs("done", template("data", "log"), nil)
+	b := fc.aBackup(fc.held, attempts(1), func(s *v1alpha1.VolumeBackupSpec) { s.ApplicationRef.Name = "done" })
+	fc.eventually("snapshots are asked for", func() bool { return len(fc.storage.made()) == 2 })
+	fc.replaceClaim("log")
 	close(cut)
-	w.awaitFailed(b, v1alpha1.ReasonQuiesceFailed, "PersistentVolumeClaim log was replaced")
-	w.noSnapshotIsLeft()
+	fc.awaitFailed(b, v1alpha1.ReasonQuiesceFailed, "PersistentVolumeClaim log was replaced")
+	fc.noSnapshotIsLeft()
 }
 
 // replaceClaim puts a claim of the same name for another volume in its place.
-func (w *world) replaceClaim(name string) {
-	w.Helper()
-	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}}
-	w.must(admin.Delete(w.ctx, claim))
-	letGo := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`))
-	w.must(client.IgnoreNotFound(admin.Patch(w.ctx, claim, letGo)))
-	another := w.newClaim(name)
-	another.Spec.VolumeName = w.namespace + "-another"
-	w.create(another)
+func (fc *fakeCluster) replaceClaim(name string) {
+	fc.Helper()
+	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: fc.namespace, Name: name}}
+	fc.must(admin.Delete(fc.ctx, claim))
+	unprotected := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`))
+	fc.must(client.IgnoreNotFound(admin.Patch(fc.ctx, claim, unprotected)))
+	another := fc.newClaim(name)
+	another.Spec.VolumeName = fc.namespace + "-another"
+	fc.create(another)
 }
 
 func TestABackupWaitsForARestoreThatHasTheApplicationStopped(t *testing.T) {
-	w := aWorld(t)
-	w.anApplication("data")
+	fc := aFakeCluster(t)
+	fc.anApplication("data")
 	restore := &v1alpha1.VolumeRestore{
 		ObjectMeta: metav1.ObjectMeta{Name: "monday"},
 		Spec:       v1alpha1.VolumeRestoreSpec{Source: v1alpha1.RestoreSource{VolumeBackupRef: &v1alpha1.LocalReference{Name: "b"}}},
 	}
-	w.create(restore)
+	fc.create(restore)
 	now := metav1.NowMicro()
 	restore.Status.ScaledDownAt = &now
 	restore.Status.Application = &v1alpha1.ApplicationReference{Kind: v1alpha1.KindPod, Name: "mysql"}
-	w.must(admin.Status().Update(w.ctx, restore))
-	w.aManager()
-	b := w.await(w.aBackup(w.held), "that it waits", func(b *v1alpha1.VolumeBackup) bool {
+	fc.must(admin.Status().Update(fc.ctx, restore))
+	fc.aManager()
+	b := fc.await(fc.aBackup(fc.held), "that it waits", func(b *v1alpha1.VolumeBackup) bool {
 		return strings.Contains(b.Status.Message, "waits until VolumeRestore monday")
 	})
-	w.noCommandRan()
+	fc.noCommandRan()
 	meta.SetStatusCondition(&restore.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue, Reason: "x"})
-	w.must(admin.Status().Update(w.ctx, restore))
-	w.awaitComplete(b, v1alpha1.Proven)
+	fc.must(admin.Status().Update(fc.ctx, restore))
+	fc.awaitComplete(b, v1alpha1.Proven)
 }

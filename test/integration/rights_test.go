@@ -35,52 +35,52 @@ func samples(t *testing.T) []*unstructured.Unstructured {
 }
 
 // aUser has the roles in the namespace and nothing else.
-func (w *world) aUser(name string, roles ...string) client.Client {
-	w.Helper()
-	name = w.namespace + "-" + name
+func (fc *fakeCluster) aUser(name string, roles ...string) client.Client {
+	fc.Helper()
+	name = fc.namespace + "-" + name
 	for _, role := range roles {
-		w.create(&rbacv1.RoleBinding{
+		fc.create(&rbacv1.RoleBinding{
 			ObjectMeta: metav1.ObjectMeta{GenerateName: name + "-"},
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
 			Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: name}},
 		})
 	}
 	c, err := client.New(configOf(name), client.Options{Scheme: scheme})
-	w.must(err)
+	fc.must(err)
 	return c
 }
 
-func (w *world) mayExec() string {
+func (fc *fakeCluster) mayExec() string {
 	role := &rbacv1.ClusterRole{
-		ObjectMeta: metav1.ObjectMeta{Name: w.namespace + "-exec"},
+		ObjectMeta: metav1.ObjectMeta{Name: fc.namespace + "-exec"},
 		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods/exec"}, Verbs: []string{"create"}}},
 	}
-	w.must(admin.Create(w.ctx, role))
+	fc.must(admin.Create(fc.ctx, role))
 	return role.Name
 }
 
 func TestCommandsNeedTheRightToRunThem(t *testing.T) {
-	w := aWorld(t)
+	fc := aFakeCluster(t)
 	const plain, tuned = `{applicationRef: {name: mysql}}`, `{applicationRef: {name: mysql}, quiesce: {timeout: 10s, onFailure: Continue}}`
 	bringing := map[string]string{
 		"a recipe":     `{applicationRef: {name: mysql}, quiesce: {recipe: mariadb}}`,
 		"a hold":       `{applicationRef: {name: mysql}, quiesce: {hold: {command: [x]}}}`,
 		"pre and post": `{applicationRef: {name: mysql}, quiesce: {pre: {command: [x]}, post: {command: [x]}}}`,
 	}
-	editor := w.aUser("editor", "lull-edit")
-	operator := w.aUser("operator", "lull-edit", w.mayExec())
-	w.eventually("the policy and the roles are in force", func() bool {
-		err := w.apply(t, editor, bringing["a hold"])
-		return err != nil && strings.Contains(err.Error(), "spec.quiesce") && w.apply(t, operator, bringing["a hold"]) == nil
+	editor := fc.aUser("editor", "lull-edit")
+	operator := fc.aUser("operator", "lull-edit", fc.mayExec())
+	fc.eventually("the policy and the roles are in force", func() bool {
+		err := fc.apply(t, editor, bringing["a hold"])
+		return err != nil && strings.Contains(err.Error(), "spec.quiesce") && fc.apply(t, operator, bringing["a hold"]) == nil
 	})
 	for what, spec := range bringing {
 		t.Run(what+" without the right", func(t *testing.T) {
-			err := w.apply(t, editor, spec)
+			err := fc.apply(t, editor, spec)
 			if err == nil {
 				t.Fatal("should be refused")
 			}
 			for _, words := range []string{
-				w.namespace + "-editor may not create pods/exec in namespace " + w.namespace,
+				fc.namespace + "-editor may not create pods/exec in namespace " + fc.namespace,
 				"ask for that right, or leave spec.quiesce out and let the annotations of the pod template say how to quiet it",
 			} {
 				if !strings.Contains(err.Error(), words) {
@@ -88,36 +88,36 @@ func TestCommandsNeedTheRightToRunThem(t *testing.T) {
 				}
 			}
 		})
-		t.Run(what+" with the right", func(t *testing.T) { w.must(w.apply(t, operator, spec)) })
+		t.Run(what+" with the right", func(t *testing.T) { fc.must(fc.apply(t, operator, spec)) })
 	}
 	t.Run("no command needs no right", func(t *testing.T) {
-		w.must(w.apply(t, editor, plain))
-		w.must(w.apply(t, editor, tuned))
+		fc.must(fc.apply(t, editor, plain))
+		fc.must(fc.apply(t, editor, tuned))
 	})
 	t.Run("the right in another namespace is none here", func(t *testing.T) {
-		ns := w.namespace + "-elsewhere"
-		elsewhere := &world{T: t, ctx: w.ctx, namespace: ns}
-		w.must(admin.Create(w.ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}}))
+		ns := fc.namespace + "-elsewhere"
+		elsewhere := &fakeCluster{T: t, ctx: fc.ctx, namespace: ns}
+		fc.must(admin.Create(fc.ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}}))
 		elsewhere.create(&rbacv1.RoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Name: "operator-edits"},
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "lull-edit"},
-			Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: w.namespace + "-operator"}},
+			Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: fc.namespace + "-operator"}},
 		})
-		w.eventually("the role is in force", func() bool { return elsewhere.apply(t, operator, plain) == nil })
+		fc.eventually("the role is in force", func() bool { return elsewhere.apply(t, operator, plain) == nil })
 		elsewhere.isRefusedTo(t, operator, bringing["a hold"], "may not create pods/exec in namespace "+ns)
 	})
 	t.Run("who may only view creates nothing", func(t *testing.T) {
-		viewer := w.aUser("viewer", "lull-view")
-		w.eventually("the role is in force", func() bool {
-			return viewer.List(w.ctx, &v1alpha1.VolumeBackupList{}, client.InNamespace(w.namespace)) == nil
+		viewer := fc.aUser("viewer", "lull-view")
+		fc.eventually("the role is in force", func() bool {
+			return viewer.List(fc.ctx, &v1alpha1.VolumeBackupList{}, client.InNamespace(fc.namespace)) == nil
 		})
-		w.isRefusedTo(t, viewer, plain, "cannot create resource")
+		fc.isRefusedTo(t, viewer, plain, "cannot create resource")
 	})
 }
 
-func (w *world) isRefusedTo(t *testing.T, user client.Client, spec, says string) {
+func (fc *fakeCluster) isRefusedTo(t *testing.T, user client.Client, spec, says string) {
 	t.Helper()
-	if err := w.apply(t, user, spec); err == nil || !strings.Contains(err.Error(), says) {
+	if err := fc.apply(t, user, spec); err == nil || !strings.Contains(err.Error(), says) {
 		t.Errorf("should be refused by %q: %v", says, err)
 	}
 }
@@ -125,18 +125,18 @@ func (w *world) isRefusedTo(t *testing.T, user client.Client, spec, says string)
 // The manager of every other test has exactly these rights; this one says that
 // they end where the design says.
 func TestTheManagerMayNoMoreThanItNeeds(t *testing.T) {
-	w := aWorld(t)
+	fc := aFakeCluster(t)
 	manager, err := client.New(asManager, client.Options{Scheme: scheme})
-	w.must(err)
+	fc.must(err)
 	for what, try := range map[string]func() error{
 		"delete a volume": func() error {
-			return manager.Delete(w.ctx, &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "any"}})
+			return manager.Delete(fc.ctx, &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "any"}})
 		},
 		"delete a workload": func() error {
-			return manager.Delete(w.ctx, &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "any", Namespace: w.namespace}})
+			return manager.Delete(fc.ctx, &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "any", Namespace: fc.namespace}})
 		},
-		"read secrets":    func() error { return manager.List(w.ctx, &corev1.SecretList{}, client.InNamespace(w.namespace)) },
-		"create a backup": func() error { return w.apply(t, manager, `{applicationRef: {name: mysql}}`) },
+		"read secrets":    func() error { return manager.List(fc.ctx, &corev1.SecretList{}, client.InNamespace(fc.namespace)) },
+		"create a backup": func() error { return fc.apply(t, manager, `{applicationRef: {name: mysql}}`) },
 	} {
 		if err := try(); err == nil || !strings.Contains(err.Error(), "forbidden") {
 			t.Errorf("%s: %v", what, err)

@@ -36,7 +36,7 @@ type fate struct {
 // storage does to snapshots what the snapshot controller and a driver's
 // sidecar do: it binds a content, cuts, reports, and takes away.
 type storage struct {
-	w   *world
+	fc  *fakeCluster
 	all sync.WaitGroup
 
 	mu      sync.Mutex
@@ -47,12 +47,12 @@ type storage struct {
 	held    chan struct{}
 }
 
-// playStorage begins to serve the world's namespace.
-func playStorage(w *world) *storage {
-	s := &storage{w: w, counts: map[string]int{}, cuts: map[string][]string{}}
+// startStorage begins to serve the namespace of the fake cluster.
+func startStorage(fc *fakeCluster) *storage {
+	s := &storage{fc: fc, counts: map[string]int{}, cuts: map[string][]string{}}
 	s.all.Go(func() {
-		for w.ctx.Err() == nil {
-			s.serveAll(w.ctx)
+		for fc.ctx.Err() == nil {
+			s.serveAll(fc.ctx)
 		}
 	})
 	return s
@@ -107,7 +107,7 @@ func (s *storage) frozenAtCut(snapshot string) (marks []string, cut bool) {
 }
 
 func (s *storage) serveAll(ctx context.Context) {
-	watcher, err := admin.Watch(ctx, &snapshotv1.VolumeSnapshotList{}, client.InNamespace(s.w.namespace))
+	watcher, err := admin.Watch(ctx, &snapshotv1.VolumeSnapshotList{}, client.InNamespace(s.fc.namespace))
 	if err != nil {
 		return
 	}
@@ -182,7 +182,7 @@ func (s *storage) bind(ctx context.Context, snap *snapshotv1.VolumeSnapshot) (*s
 		ObjectMeta: metav1.ObjectMeta{Name: "snapcontent-" + string(snap.UID)},
 		Spec: snapshotv1.VolumeSnapshotContentSpec{
 			DeletionPolicy:    snapshotv1.VolumeSnapshotContentDelete,
-			Driver:            s.w.driver,
+			Driver:            s.fc.driver,
 			Source:            snapshotv1.VolumeSnapshotContentSource{VolumeHandle: snap.Spec.Source.PersistentVolumeClaimName},
 			VolumeSnapshotRef: corev1.ObjectReference{Namespace: snap.Namespace, Name: snap.Name, UID: snap.UID, Kind: "VolumeSnapshot", APIVersion: snapshotv1.SchemeGroupVersion.String()},
 		},
@@ -200,9 +200,9 @@ func (s *storage) bind(ctx context.Context, snap *snapshotv1.VolumeSnapshot) (*s
 // cut takes the volume as it is at this instant, with the marks that stand.
 func (s *storage) cut(ctx context.Context, snap *snapshotv1.VolumeSnapshot, content *snapshotv1.VolumeSnapshotContent) error {
 	s.mu.Lock()
-	s.cuts[snap.Name] = s.w.frozen()
+	s.cuts[snap.Name] = s.fc.frozen()
 	s.mu.Unlock()
-	s.w.journal.add("cut %s", snap.Labels[v1alpha1.LabelClaim])
+	s.fc.journal.add("cut %s", snap.Labels[v1alpha1.LabelClaim])
 	now := time.Now()
 	if err := s.report(ctx, content, map[string]any{
 		"snapshotHandle": "handle-" + snap.Name, "creationTime": now.UnixNano(), "readyToUse": false, "restoreSize": 1 << 30,

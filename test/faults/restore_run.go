@@ -15,47 +15,47 @@ import (
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/snapshot"
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
-// restoreAct is one performance of a story of restores.
-type restoreAct struct {
+// restoreRun is one performance of a scenario of restores.
+type restoreRun struct {
 	*round
-	story *restoreStory
+	scenario *restoreScenario
 
-	app    fixture.Application
+	app    framework.Application
 	backup *v1alpha1.VolumeBackup
 	// mark is on the volumes since the backup was taken: it tells old data
 	// from new.
 	mark string
 	// before is what was known of the application's pods.
-	before []*sight
+	before []*observation
 
 	guard sync.Mutex
 	all   []*v1alpha1.VolumeRestore
-	// volumes that were ever bound to a claim of the ground.
+	// volumes that were ever bound to a claim of the testbed.
 	volumes map[string]*volume
 }
 
 // prepare takes a backup, and marks what the application has since.
-func (r *restoreAct) prepare(ctx context.Context) error {
-	r.g.current().lay(nil)
-	r.app, r.mark = r.g.books, fmt.Sprintf("since-%d", time.Now().UnixNano())
-	if r.story.shelf {
-		if err := r.g.withShelf(ctx); err != nil {
+func (r *restoreRun) prepare(ctx context.Context) error {
+	r.testbed.current().lay(nil)
+	r.app, r.mark = r.testbed.books, fmt.Sprintf("since-%d", time.Now().UnixNano())
+	if r.scenario.shelf {
+		if err := r.testbed.withShelf(ctx); err != nil {
 			return err
 		}
-		r.app = r.g.shelf
+		r.app = r.testbed.shelf
 	}
-	if err := r.g.awaitReady(ctx, r.app); err != nil {
+	if err := r.testbed.awaitReady(ctx, r.app); err != nil {
 		return err
 	}
-	if r.story.arrange != nil {
-		if err := r.story.arrange(ctx, r); err != nil {
+	if r.scenario.arrange != nil {
+		if err := r.scenario.arrange(ctx, r); err != nil {
 			return err
 		}
 	}
-	if r.story.poison {
+	if r.scenario.poison {
 		if err := r.inAll(ctx, "echo 1 | dd of=/first/poison conv=fsync 2>/dev/null"); err != nil {
 			return err
 		}
@@ -67,20 +67,20 @@ func (r *restoreAct) prepare(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if r.before, err = r.g.lookAt(ctx, r.app); err != nil {
+	if r.before, err = r.testbed.observeAll(ctx, r.app); err != nil {
 		return err
 	}
 	r.volumes = map[string]*volume{}
 	return r.countVolumes(ctx)
 }
 
-func (r *restoreAct) takeBackup(ctx context.Context) error {
+func (r *restoreRun) takeBackup(ctx context.Context) error {
 	var err error
-	if r.backup, err = r.g.aBackup(ctx, held, of(r.app.Ref().Kind, r.app.Name)); err != nil {
+	if r.backup, err = r.testbed.aBackup(ctx, held, of(r.app.Ref().Kind, r.app.Name)); err != nil {
 		return err
 	}
 	err = poll(ctx, endLimit, "there is a backup", func(ctx context.Context) (string, error) {
-		err := r.g.Get(ctx, client.ObjectKeyFromObject(r.backup), r.backup)
+		err := r.testbed.Get(ctx, client.ObjectKeyFromObject(r.backup), r.backup)
 		return unless(ended(r.backup), "%s %s", r.backup.Status.Phase, r.backup.Status.Message), err
 	})
 	if err == nil && r.backup.Status.Consistency != v1alpha1.Proven {
@@ -90,27 +90,27 @@ func (r *restoreAct) takeBackup(ctx context.Context) error {
 }
 
 // inAll runs a line in all pods of the application.
-func (r *restoreAct) inAll(ctx context.Context, line string) error {
-	pods, err := r.g.ReadyPods(ctx, r.app)
+func (r *restoreRun) inAll(ctx context.Context, line string) error {
+	pods, err := r.testbed.ReadyPods(ctx, r.app)
 	if err != nil {
 		return err
 	}
 	for i := range pods {
-		if _, err := r.g.Sh(ctx, &pods[i], line); err != nil {
+		if _, err := r.testbed.Sh(ctx, &pods[i], line); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *restoreAct) begin(ctx context.Context) error {
-	if r.story.begin != nil {
-		return r.story.begin(ctx, r)
+func (r *restoreRun) begin(ctx context.Context) error {
+	if r.scenario.begin != nil {
+		return r.scenario.begin(ctx, r)
 	}
 	return oneRestore(ctx, r)
 }
 
-func (r *restoreAct) whileHalted(ctx context.Context) error {
+func (r *restoreRun) whileHalted(ctx context.Context) error {
 	over := time.NewTimer(ownLimit * time.Second)
 	defer over.Stop()
 	select {
@@ -121,8 +121,8 @@ func (r *restoreAct) whileHalted(ctx context.Context) error {
 	}
 }
 
-// restores are those of the story, as last seen.
-func (r *restoreAct) restores() []*v1alpha1.VolumeRestore {
+// restores are those of the scenario, as last seen.
+func (r *restoreRun) restores() []*v1alpha1.VolumeRestore {
 	r.guard.Lock()
 	defer r.guard.Unlock()
 	return slices.Clone(r.all)
@@ -144,14 +144,14 @@ func settled(v *v1alpha1.VolumeRestore) bool {
 }
 
 // awaitEnd waits until a restore is at its end, or gone.
-func (r *restoreAct) awaitEnd(ctx context.Context, v *v1alpha1.VolumeRestore) {
+func (r *restoreRun) awaitEnd(ctx context.Context, v *v1alpha1.VolumeRestore) {
 	err := poll(ctx, 2*endLimit, v.Name+" ends", func(ctx context.Context) (string, error) {
 		if err := r.countVolumes(ctx); err != nil {
 			return "", err
 		}
 		r.guard.Lock()
 		defer r.guard.Unlock()
-		if gone, err := r.g.gone(ctx, v); gone || err != nil {
+		if gone, err := r.testbed.gone(ctx, v); gone || err != nil {
 			if gone {
 				v.Status.Phase = ""
 			}
@@ -164,7 +164,7 @@ func (r *restoreAct) awaitEnd(ctx context.Context, v *v1alpha1.VolumeRestore) {
 	}
 }
 
-func (r *restoreAct) end(ctx context.Context) {
+func (r *restoreRun) end(ctx context.Context) {
 	for _, v := range r.restores() {
 		r.awaitEnd(ctx, v)
 	}
@@ -178,7 +178,7 @@ func (r *restoreAct) end(ctx context.Context) {
 	if r.fault.mild {
 		r.checkPhases()
 	}
-	if r.g.spoilt() != "" && !r.noted(&r.tampered) {
+	if r.testbed.retired() != "" && !r.noted(&r.tampered) {
 		return
 	}
 	r.checkApplication(ctx)
@@ -186,15 +186,15 @@ func (r *restoreAct) end(ctx context.Context) {
 	r.checkOrphans(ctx)
 }
 
-// checkPhases holds the restores to what the story wants.
-func (r *restoreAct) checkPhases() {
+// checkPhases holds the restores to what the scenario wants.
+func (r *restoreRun) checkPhases() {
 	var are []v1alpha1.RestorePhase
 	var said []string
 	for _, v := range r.restores() {
 		are = append(are, v.Status.Phase)
 		said = append(said, v.Status.Message)
 	}
-	wants := r.story.wants
+	wants := r.scenario.wants
 	if slices.Equal(are, wants) {
 		return
 	}
@@ -205,7 +205,7 @@ func (r *restoreAct) checkPhases() {
 }
 
 // checkStatus holds a restore at its end to what must be true of its status.
-func (r *restoreAct) checkStatus(v *v1alpha1.VolumeRestore) {
+func (r *restoreRun) checkStatus(v *v1alpha1.VolumeRestore) {
 	if v.Status.Phase == "" {
 		return // it is gone
 	}
@@ -229,7 +229,7 @@ func (r *restoreAct) checkStatus(v *v1alpha1.VolumeRestore) {
 // newer says which data the application has to run on: new is true after a
 // restore that stands. known is false where no object is there any more that
 // could say.
-func (r *restoreAct) newer() (isNew, known bool) {
+func (r *restoreRun) newer() (isNew, known bool) {
 	for _, v := range r.restores() {
 		switch {
 		case v.Status.Phase == "":
@@ -247,11 +247,11 @@ func (r *restoreAct) newer() (isNew, known bool) {
 // checkApplication waits until the application runs with its replicas, is
 // ready and writes, and then looks at what it runs on: on all volumes of all
 // pods the same, and that which the status says.
-func (r *restoreAct) checkApplication(ctx context.Context) {
-	var seen []*sight
+func (r *restoreRun) checkApplication(ctx context.Context) {
+	var seen []*observation
 	asked := time.Now()
 	err := poll(ctx, time.Minute+r.blind, "the application runs", func(ctx context.Context) (string, error) {
-		looked, err := r.g.lookAt(ctx, r.app)
+		looked, err := r.testbed.observeAll(ctx, r.app)
 		if err != nil {
 			return "", err
 		}
@@ -260,11 +260,11 @@ func (r *restoreAct) checkApplication(ctx context.Context) {
 			if !s.lastAt.After(asked) {
 				return fmt.Sprintf("the last record of %s is from %s", s.pod, s.lastAt.Format(time.TimeOnly)), nil
 			}
-			if len(s.strangers) > 0 {
-				return fmt.Sprintf("commands of ours run in it: %q", s.strangers), nil
+			if len(s.leftovers) > 0 {
+				return fmt.Sprintf("commands of ours run in it: %q", s.leftovers), nil
 			}
 		}
-		_, err = r.g.ReadyPods(ctx, r.app)
+		_, err = r.testbed.ReadyPods(ctx, r.app)
 		return "", err
 	})
 	if err != nil {
@@ -294,7 +294,7 @@ func (r *restoreAct) checkApplication(ctx context.Context) {
 	}
 }
 
-func (r *restoreAct) says() string {
+func (r *restoreRun) says() string {
 	var said []string
 	for _, v := range r.restores() {
 		said = append(said, fmt.Sprintf("%s %s, %s", v.Name, v.Status.Phase, v.Status.Message))
@@ -303,19 +303,19 @@ func (r *restoreAct) says() string {
 }
 
 // leave removes all, and lets go what is kept.
-func (r *restoreAct) leave(ctx context.Context) {
+func (r *restoreRun) leave(ctx context.Context) {
 	var objects []client.Object
 	for _, v := range r.restores() {
 		objects = append(objects, v)
 	}
 	for _, o := range append(objects, r.backup) {
-		if err := r.g.Delete(ctx, o); client.IgnoreNotFound(err) != nil {
+		if err := r.testbed.Delete(ctx, o); client.IgnoreNotFound(err) != nil {
 			r.broke("%v", err)
 		}
 	}
 	for _, o := range append(objects, r.backup) {
 		err := poll(ctx, goneLimit, o.GetName()+" is gone", func(ctx context.Context) (string, error) {
-			gone, err := r.g.gone(ctx, o)
+			gone, err := r.testbed.gone(ctx, o)
 			return unless(gone, "it is there"), errors.Join(err, r.unstick(ctx))
 		})
 		if err != nil {
@@ -324,13 +324,13 @@ func (r *restoreAct) leave(ctx context.Context) {
 	}
 	r.settle(ctx)
 	r.stopOthers(ctx)
-	if r.story.tidy != nil {
-		if err := r.story.tidy(ctx, r); err != nil {
+	if r.scenario.tidy != nil {
+		if err := r.scenario.tidy(ctx, r); err != nil {
 			r.broke("%v", err)
 		}
 	}
 	err := poll(ctx, goneLimit, "no snapshot is left of it", func(ctx context.Context) (string, error) {
-		snapshots, contents, err := r.g.left(ctx)
+		snapshots, contents, err := r.testbed.left(ctx)
 		return unless(len(snapshots)+len(contents) == 0, "%d snapshots, %d contents", len(snapshots), len(contents)), err
 	})
 	if err != nil {
@@ -344,13 +344,13 @@ func (r *restoreAct) leave(ctx context.Context) {
 }
 
 // sweep lets go what restores keep, as its owner does in the end.
-func (r *restoreAct) sweep(ctx context.Context) error {
-	used, err := r.g.mounted(ctx)
+func (r *restoreRun) sweep(ctx context.Context) error {
+	used, err := r.testbed.mounted(ctx)
 	if err != nil {
 		return err
 	}
 	var claims corev1.PersistentVolumeClaimList
-	if err := r.g.List(ctx, &claims, client.InNamespace(r.g.namespace)); err != nil {
+	if err := r.testbed.List(ctx, &claims, client.InNamespace(r.testbed.namespace)); err != nil {
 		return err
 	}
 	inUse := map[string]bool{}
@@ -358,14 +358,14 @@ func (r *restoreAct) sweep(ctx context.Context) error {
 		if c := &claims.Items[i]; used[c.Name] {
 			inUse[c.Spec.VolumeName] = true
 		} else {
-			err = errors.Join(err, client.IgnoreNotFound(r.g.Delete(ctx, c)))
+			err = errors.Join(err, client.IgnoreNotFound(r.testbed.Delete(ctx, c)))
 		}
 	}
 	if err != nil {
 		return err
 	}
 	return poll(ctx, goneLimit, "all volumes are let go", func(ctx context.Context) (string, error) {
-		all, err := r.g.boundEver(ctx)
+		all, err := r.testbed.boundEver(ctx)
 		var left []string
 		for i := range all {
 			v := &all[i]
@@ -375,7 +375,7 @@ func (r *restoreAct) sweep(ctx context.Context) error {
 			left = append(left, v.Name)
 			if v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain {
 				let := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}`))
-				err = errors.Join(err, client.IgnoreNotFound(r.g.Patch(ctx, v, let)))
+				err = errors.Join(err, client.IgnoreNotFound(r.testbed.Patch(ctx, v, let)))
 			}
 		}
 		return strings.Join(left, ", "), err

@@ -15,22 +15,22 @@ import (
 	"github.com/lull-dev/lull/api/v1alpha1"
 )
 
-// backupStory is what people want of backups: it is to come to the same end
+// backupScenario is what people want of backups: it is to come to the same end
 // wherever the manager is disturbed.
-type backupStory struct {
+type backupScenario struct {
 	name string
 	// begin makes the backups that it is about.
-	begin func(context.Context, *ground) ([]*v1alpha1.VolumeBackup, error)
+	begin func(context.Context, *testbed) ([]*v1alpha1.VolumeBackup, error)
 	// prelude happens to the manager before the round's own fault, where the
-	// story is about what comes after it.
+	// scenario is about what comes after it.
 	prelude *prelude
 	// meanwhile is what people do while the manager is at work.
-	meanwhile func(context.Context, *ground, []*v1alpha1.VolumeBackup) error
+	meanwhile func(context.Context, *testbed, []*v1alpha1.VolumeBackup) error
 	// wants says what is wrong with its end, empty where nothing is.
 	wants func([]*v1alpha1.VolumeBackup) string
-	// tidy mends what the story broke on purpose.
-	tidy func(context.Context, *ground) error
-	// slow stories are for the long form.
+	// tidy mends what the scenario broke on purpose.
+	tidy func(context.Context, *testbed) error
+	// slow scenarios are for the long form.
 	slow bool
 	// frozen is how long hooks of it may keep the application frozen, beyond
 	// what the spec allows, because they are broken on purpose.
@@ -44,39 +44,39 @@ const (
 	ownLimit  = 13
 )
 
-// tries are more than a story and a fault in it use up: the end of a backup is
+// tries are more than a scenario and a fault in it use up: the end of a backup is
 // not to hang on how busy the machine is.
 const tries = 6
 
 type change func(*v1alpha1.VolumeBackupSpec)
 
-func (g *ground) aBackup(ctx context.Context, changes ...change) (*v1alpha1.VolumeBackup, error) {
+func (tb *testbed) aBackup(ctx context.Context, changes ...change) (*v1alpha1.VolumeBackup, error) {
 	b := &v1alpha1.VolumeBackup{
-		ObjectMeta: metav1.ObjectMeta{Namespace: g.namespace, GenerateName: "backup-"},
-		Spec:       v1alpha1.VolumeBackupSpec{ApplicationRef: g.books.Ref(), Attempts: tries},
+		ObjectMeta: metav1.ObjectMeta{Namespace: tb.namespace, GenerateName: "backup-"},
+		Spec:       v1alpha1.VolumeBackupSpec{ApplicationRef: tb.books.Ref(), Attempts: tries},
 	}
 	for _, c := range changes {
 		c(&b.Spec)
 	}
-	return b, g.Create(ctx, b)
+	return b, tb.Create(ctx, b)
 }
 
-// one begins a story with one backup.
-func one(changes ...change) func(context.Context, *ground) ([]*v1alpha1.VolumeBackup, error) {
-	return func(ctx context.Context, g *ground) ([]*v1alpha1.VolumeBackup, error) {
-		b, err := g.aBackup(ctx, changes...)
+// one begins a scenario with one backup.
+func one(changes ...change) func(context.Context, *testbed) ([]*v1alpha1.VolumeBackup, error) {
+	return func(ctx context.Context, tb *testbed) ([]*v1alpha1.VolumeBackup, error) {
+		b, err := tb.aBackup(ctx, changes...)
 		return []*v1alpha1.VolumeBackup{b}, err
 	}
 }
 
-// onStorage begins a story with one backup on storage that misbehaves.
-func onStorage(faults []string, changes ...change) func(context.Context, *ground) ([]*v1alpha1.VolumeBackup, error) {
-	return func(ctx context.Context, g *ground) ([]*v1alpha1.VolumeBackup, error) {
-		class, err := g.aClass(ctx, faults...)
+// onStorage begins a scenario with one backup on storage that misbehaves.
+func onStorage(faults []string, changes ...change) func(context.Context, *testbed) ([]*v1alpha1.VolumeBackup, error) {
+	return func(ctx context.Context, tb *testbed) ([]*v1alpha1.VolumeBackup, error) {
+		class, err := tb.aClass(ctx, faults...)
 		if err != nil {
 			return nil, err
 		}
-		return one(append(slices.Clone(changes), ofClass(class))...)(ctx, g)
+		return one(append(slices.Clone(changes), ofClass(class))...)(ctx, tb)
 	}
 }
 
@@ -121,7 +121,7 @@ var (
 	hooked = hookedBy(preScript, postScript)
 )
 
-var backupStories = []backupStory{
+var backupScenarios = []backupScenario{
 	{name: "hold", begin: one(held), wants: complete(v1alpha1.Proven)},
 	{name: "hooks", begin: one(hooked), wants: complete(v1alpha1.Declared)},
 	{name: "claim without a pod", begin: one(of(v1alpha1.KindPersistentVolumeClaim, "idle")), wants: complete(v1alpha1.Proven)},
@@ -137,7 +137,7 @@ var backupStories = []backupStory{
 	{name: "hold that doesn't end", begin: one(heldBy("echo HELD; sleep 60; echo STILL_HELD"), attempts(1)), wants: failed(v1alpha1.ReasonQuiesceFailed)},
 	{name: "pre-hook that hangs", begin: one(hookedBy("sleep 60", postScript), within(2*time.Second), attempts(1)), wants: failed(v1alpha1.ReasonQuiesceFailed)},
 	{name: "application that isn't there", begin: one(of(v1alpha1.KindDeployment, "nobody")), wants: failed(v1alpha1.ReasonApplicationNotFound)},
-	{name: "waits for room", begin: oneAfterAnother, wants: func(all []*v1alpha1.VolumeBackup) string {
+	{name: "waits for driver capacity", begin: oneAfterAnother, wants: func(all []*v1alpha1.VolumeBackup) string {
 		return complete(v1alpha1.Proven)(all[:1]) + complete(v1alpha1.Crash)(all[1:])
 	}},
 	{name: "never ready", begin: onStorage([]string{"readyAfter", "never"}, held), wants: failed(v1alpha1.ReasonReadyTimeout)},
@@ -164,19 +164,19 @@ var backupStories = []backupStory{
 var whileFrozen = at("after", "Create", "VolumeBackup.createSnapshot")
 
 // oneAfterAnother has the driver busy with one application when another comes.
-func oneAfterAnother(ctx context.Context, g *ground) ([]*v1alpha1.VolumeBackup, error) {
-	first, err := onStorage([]string{"cutDelay", "2s", "times", "1"}, held)(ctx, g)
+func oneAfterAnother(ctx context.Context, tb *testbed) ([]*v1alpha1.VolumeBackup, error) {
+	first, err := onStorage([]string{"cutDelay", "2s", "times", "1"}, held)(ctx, tb)
 	if err != nil {
 		return nil, err
 	}
 	err = poll(ctx, endLimit, "the first is frozen", func(ctx context.Context) (string, error) {
-		err := g.Get(ctx, client.ObjectKeyFromObject(first[0]), first[0])
+		err := tb.Get(ctx, client.ObjectKeyFromObject(first[0]), first[0])
 		return unless(frozenOrOver(first[0]), "it is %s", first[0].Status.Phase), err
 	})
 	if err != nil {
 		return nil, err
 	}
-	second, err := g.aBackup(ctx, of(g.notes.Ref().Kind, g.notes.Name))
+	second, err := tb.aBackup(ctx, of(tb.notes.Ref().Kind, tb.notes.Name))
 	return append(first, second), err
 }
 
@@ -184,23 +184,23 @@ func frozenOrOver(b *v1alpha1.VolumeBackup) bool {
 	return b.Status.Phase == v1alpha1.PhaseQuiescing || b.Status.Consistency != "" || ended(b)
 }
 
-func deleteFrozen(ctx context.Context, g *ground, all []*v1alpha1.VolumeBackup) error {
+func deleteFrozen(ctx context.Context, tb *testbed, all []*v1alpha1.VolumeBackup) error {
 	b := all[0].DeepCopy()
 	err := poll(ctx, endLimit, "it is frozen", func(ctx context.Context) (string, error) {
-		err := g.Get(ctx, client.ObjectKeyFromObject(b), b)
+		err := tb.Get(ctx, client.ObjectKeyFromObject(b), b)
 		return unless(frozenOrOver(b), "it is %s", b.Status.Phase), err
 	})
 	if err != nil {
 		return err
 	}
-	return client.IgnoreNotFound(g.Delete(ctx, b))
+	return client.IgnoreNotFound(tb.Delete(ctx, b))
 }
 
 // deleteSnapshot deletes a snapshot of a backup that waits for it.
-func deleteSnapshot(ctx context.Context, g *ground, all []*v1alpha1.VolumeBackup) error {
+func deleteSnapshot(ctx context.Context, tb *testbed, all []*v1alpha1.VolumeBackup) error {
 	b := all[0].DeepCopy()
 	return poll(ctx, endLimit, "a snapshot is deleted", func(ctx context.Context) (string, error) {
-		if err := g.Get(ctx, client.ObjectKeyFromObject(b), b); err != nil {
+		if err := tb.Get(ctx, client.ObjectKeyFromObject(b), b); err != nil {
 			return "", err
 		}
 		if ended(b) {
@@ -209,10 +209,10 @@ func deleteSnapshot(ctx context.Context, g *ground, all []*v1alpha1.VolumeBackup
 		if b.Status.Consistency == "" {
 			return "it isn't cut", nil
 		}
-		snapshots, _, err := g.left(ctx)
+		snapshots, _, err := tb.left(ctx)
 		for i := range snapshots {
 			if snapshots[i].Name == b.Status.Volumes[0].SnapshotName {
-				return "", g.Delete(ctx, &snapshots[i])
+				return "", tb.Delete(ctx, &snapshots[i])
 			}
 		}
 		return "it isn't there", err
@@ -220,14 +220,14 @@ func deleteSnapshot(ctx context.Context, g *ground, all []*v1alpha1.VolumeBackup
 }
 
 // inBooks runs a line in the books' pod.
-func inBooks(line string) func(context.Context, *ground) error {
-	return func(ctx context.Context, g *ground) error {
+func inBooks(line string) func(context.Context, *testbed) error {
+	return func(ctx context.Context, tb *testbed) error {
 		return poll(ctx, endLimit, "the books are mended", func(ctx context.Context) (string, error) {
-			pods, err := g.ReadyPods(ctx, g.books)
+			pods, err := tb.ReadyPods(ctx, tb.books)
 			if err != nil {
 				return "", err
 			}
-			_, err = g.Sh(ctx, &pods[0], line)
+			_, err = tb.Sh(ctx, &pods[0], line)
 			return "", err
 		})
 	}
@@ -271,7 +271,7 @@ func failed(reasons ...string) func([]*v1alpha1.VolumeBackup) string {
 	}
 }
 
-// completeOrFailed is for a story whose attempts are used up by one more
+// completeOrFailed is for a scenario whose attempts are used up by one more
 // disturbance.
 func completeOrFailed(verdict v1alpha1.Consistency) func([]*v1alpha1.VolumeBackup) string {
 	return func(all []*v1alpha1.VolumeBackup) string {

@@ -7,22 +7,22 @@ import (
 	"github.com/lull-dev/lull/test/faults/points"
 )
 
-// story is something that people want of the operator. It is to come to the
+// scenario is something that people want of the operator. It is to come to the
 // same end wherever the manager is disturbed.
-type story struct {
+type scenario struct {
 	// kind is what it is about: backup or restore.
 	kind, name string
 	// prelude happens to the manager before the round's own fault, where the
-	// story is about what comes after it.
+	// scenario is about what comes after it.
 	prelude *prelude
-	// slow stories are for the long form.
+	// slow scenarios are for the long form.
 	slow bool
-	// play is one performance of it.
-	play func(*round) act
+	// newRun makes one run of it.
+	newRun func(*round) run
 }
 
-// act is one performance of a story.
-type act interface {
+// run is one performance of a scenario.
+type run interface {
 	// prepare makes what has to be there before. Nothing befalls the manager.
 	prepare(context.Context) error
 	// begin tells the manager what is wanted, and does what people do while it
@@ -37,24 +37,24 @@ type act interface {
 	leave(context.Context)
 }
 
-// The kinds of stories.
+// The kinds of scenarios.
 const (
 	ofBackups  = "backup"
 	ofRestores = "restore"
 )
 
-// stories are all there are.
-func stories() []story {
-	var backups, restores []story
-	for i := range backupStories {
-		s := &backupStories[i]
-		backups = append(backups, story{kind: ofBackups, name: s.name, prelude: s.prelude, slow: s.slow,
-			play: func(r *round) act { return &backupAct{round: r, story: s} }})
+// scenarios are all there are.
+func scenarios() []scenario {
+	var backups, restores []scenario
+	for i := range backupScenarios {
+		s := &backupScenarios[i]
+		backups = append(backups, scenario{kind: ofBackups, name: s.name, prelude: s.prelude, slow: s.slow,
+			newRun: func(r *round) run { return &backupRun{round: r, scenario: s} }})
 	}
-	for i := range restoreStories {
-		s := &restoreStories[i]
-		restores = append(restores, story{kind: ofRestores, name: s.name, prelude: s.prelude, slow: s.slow,
-			play: func(r *round) act { return &restoreAct{round: r, story: s} }})
+	for i := range restoreScenarios {
+		s := &restoreScenarios[i]
+		restores = append(restores, scenario{kind: ofRestores, name: s.name, prelude: s.prelude, slow: s.slow,
+			newRun: func(r *round) run { return &restoreRun{round: r, scenario: s} }})
 	}
 	return slices.Concat(backups, restores)
 }

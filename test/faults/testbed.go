@@ -18,18 +18,18 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/test/fixture"
+	"github.com/lull-dev/lull/test/framework"
 )
 
-// ground is where rounds are played one after the other: a namespace with
+// testbed is where rounds are run one after the other: a namespace with
 // applications in it, and a manager that looks into it alone.
-type ground struct {
+type testbed struct {
 	*suite
 	namespace string
 	// books has two ledgers on two volumes and can be quieted; shelf is the
 	// same as a StatefulSet of two, and is there once it is asked for; notes
 	// has one volume and nothing to be quieted by.
-	books, shelf, notes fixture.Application
+	books, shelf, notes framework.Application
 	// boot is when the machine was started, as the applications count time.
 	boot time.Time
 
@@ -37,13 +37,13 @@ type ground struct {
 	manager *manager
 	past    []*manager      // of this round
 	made    []client.Object // for this round: classes
-	// unusable says why the next round needs another ground, empty where it
+	// unusable says why the next round needs another testbed, empty where it
 	// doesn't.
 	unusable string
 }
 
 // The applications' clocks count hundredths of seconds since the machine
-// started: a shell can read them without a program.
+// started: a shell can read them without a campaign.
 const clockScript = `now() { read up rest </proc/uptime; now=${up%.*}${up#*.}; }
 `
 
@@ -117,41 +117,41 @@ now; echo "quiet mark $now" >>/first/journal`
 rm -f /first/quiet`
 )
 
-// newGround makes a namespace with running applications.
-func (s *suite) newGround(ctx context.Context) (*ground, error) {
-	g := &ground{suite: s}
+// newTestbed makes a namespace with running applications.
+func (s *suite) newTestbed(ctx context.Context) (*testbed, error) {
+	tb := &testbed{suite: s}
 	var err error
-	if g.boot, err = bootTime(); err != nil {
+	if tb.boot, err = bootTime(); err != nil {
 		return nil, err
 	}
-	if g.namespace, err = s.Namespace(ctx, "faults"); err != nil {
+	if tb.namespace, err = s.Namespace(ctx, "faults"); err != nil {
 		return nil, err
 	}
-	g.books = fixture.Tools(g.namespace, "books", booksScript, "first", "second")
-	g.books.Ready = &corev1.Probe{
+	tb.books = framework.Tools(tb.namespace, "books", booksScript, "first", "second")
+	tb.books.Ready = &corev1.Probe{
 		ProbeHandler:  corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"/bin/sh", "-c", "[ -e /tmp/last ] && [ ! -e /tmp/unready ]"}}},
 		PeriodSeconds: 1, TimeoutSeconds: 5,
 	}
-	g.shelf = g.books
-	g.shelf.Name, g.shelf.Kind, g.shelf.Replicas = "shelf", v1alpha1.KindStatefulSet, 2
-	g.notes = fixture.Tools(g.namespace, "notes", "date >/third/note", "third")
-	idle := fixture.Claim(g.namespace, "idle")
+	tb.shelf = tb.books
+	tb.shelf.Name, tb.shelf.Kind, tb.shelf.Replicas = "shelf", v1alpha1.KindStatefulSet, 2
+	tb.notes = framework.Tools(tb.namespace, "notes", "date >/third/note", "third")
+	idle := framework.Claim(tb.namespace, "idle")
 	idle.Spec.StorageClassName = ptr.To("immediate")
-	for _, a := range []fixture.Application{g.books, g.notes} {
+	for _, a := range []framework.Application{tb.books, tb.notes} {
 		if err := s.Start(ctx, a); err != nil {
-			return g, err
+			return tb, err
 		}
 	}
 	if err := s.Create(ctx, idle); err != nil {
-		return g, err
+		return tb, err
 	}
-	return g, g.awaitReady(ctx, g.books, g.notes)
+	return tb, tb.awaitReady(ctx, tb.books, tb.notes)
 }
 
-func (g *ground) awaitReady(ctx context.Context, all ...fixture.Application) error {
+func (tb *testbed) awaitReady(ctx context.Context, all ...framework.Application) error {
 	return poll(ctx, endLimit, "the applications run", func(ctx context.Context) (string, error) {
 		for _, a := range all {
-			if _, err := g.ReadyPods(ctx, a); err != nil {
+			if _, err := tb.ReadyPods(ctx, a); err != nil {
 				return "", err
 			}
 		}
@@ -160,11 +160,11 @@ func (g *ground) awaitReady(ctx context.Context, all ...fixture.Application) err
 }
 
 // withShelf has the shelf there.
-func (g *ground) withShelf(ctx context.Context) error {
-	if err := g.Start(ctx, g.shelf); client.IgnoreAlreadyExists(err) != nil {
+func (tb *testbed) withShelf(ctx context.Context) error {
+	if err := tb.Start(ctx, tb.shelf); client.IgnoreAlreadyExists(err) != nil {
 		return err
 	}
-	return g.awaitReady(ctx, g.shelf)
+	return tb.awaitReady(ctx, tb.shelf)
 }
 
 // bootTime is when the kernel began to count.
@@ -177,66 +177,66 @@ func bootTime() (time.Time, error) {
 	return time.Now().Add(-time.Duration(up * float64(time.Second))), err
 }
 
-// remove removes the ground with all that is in it, and its manager.
-func (g *ground) remove(ctx context.Context) error {
-	if m := g.current(); m != nil && !m.dead() {
+// remove removes the testbed with all that is in it, and its manager.
+func (tb *testbed) remove(ctx context.Context) error {
+	if m := tb.current(); m != nil && !m.dead() {
 		m.kill()
 	}
-	gone := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: g.namespace}}
-	return client.IgnoreNotFound(g.Delete(ctx, gone))
+	gone := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: tb.namespace}}
+	return client.IgnoreNotFound(tb.Delete(ctx, gone))
 }
 
-func (g *ground) current() *manager {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.manager
+func (tb *testbed) current() *manager {
+	tb.mu.Lock()
+	defer tb.mu.Unlock()
+	return tb.manager
 }
 
 // aManager starts a manager, with a trap or none.
-func (g *ground) aManager(set *trap) error {
-	m, err := g.startManager(g.namespace, set)
+func (tb *testbed) aManager(set *trap) error {
+	m, err := tb.startManager(tb.namespace, set)
 	if err != nil {
 		return err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.manager = m
-	g.past = append(g.past, m)
+	tb.mu.Lock()
+	defer tb.mu.Unlock()
+	tb.manager = m
+	tb.past = append(tb.past, m)
 	return nil
 }
 
-// clear ends a round: what it made beside its story goes.
-func (g *ground) clear(ctx context.Context) error {
-	g.mu.Lock()
-	made := g.made
-	g.made, g.past = nil, nil
-	if g.manager != nil {
-		g.past = []*manager{g.manager}
+// clear ends a round: what it made beside its scenario goes.
+func (tb *testbed) clear(ctx context.Context) error {
+	tb.mu.Lock()
+	made := tb.made
+	tb.made, tb.past = nil, nil
+	if tb.manager != nil {
+		tb.past = []*manager{tb.manager}
 	}
-	g.mu.Unlock()
+	tb.mu.Unlock()
 	for _, class := range made {
-		if err := g.Delete(ctx, class); client.IgnoreNotFound(err) != nil {
+		if err := tb.Delete(ctx, class); client.IgnoreNotFound(err) != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// spoil says that the next round needs another ground.
-func (g *ground) spoil(why string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.unusable = why
+// retire says that the next round needs another testbed.
+func (tb *testbed) retire(why string) {
+	tb.mu.Lock()
+	defer tb.mu.Unlock()
+	tb.unusable = why
 }
 
-func (g *ground) spoilt() string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.unusable
+func (tb *testbed) retired() string {
+	tb.mu.Lock()
+	defer tb.mu.Unlock()
+	return tb.unusable
 }
 
-// sight is what the books' pod tells of itself.
-type sight struct {
+// observation is what the books' pod tells of itself.
+type observation struct {
 	pod string
 	// last record, and when it was written.
 	last   int
@@ -247,26 +247,26 @@ type sight struct {
 	// marks on both volumes: which data this is.
 	marks []string
 	// processes that aren't the application's own.
-	strangers []string
+	leftovers []string
 }
 
 // interval is open at its end where to is zero.
 type interval struct{ from, to time.Time }
 
-// look looks into the books' pod.
-func (g *ground) look(ctx context.Context) (*sight, error) {
-	all, err := g.lookAt(ctx, g.books)
+// observe looks into the books' pod.
+func (tb *testbed) observe(ctx context.Context) (*observation, error) {
+	all, err := tb.observeAll(ctx, tb.books)
 	if err != nil {
 		return nil, err
 	}
 	return all[0], nil
 }
 
-// lookAt looks into all pods of an application, by their names. It is an error
+// observeAll looks into all pods of an application, by their names. It is an error
 // where there are not as many as there should be.
-func (g *ground) lookAt(ctx context.Context, a fixture.Application) ([]*sight, error) {
+func (tb *testbed) observeAll(ctx context.Context, a framework.Application) ([]*observation, error) {
 	var pods corev1.PodList
-	if err := g.List(ctx, &pods, client.InNamespace(g.namespace), client.MatchingLabels{"app": a.Name}); err != nil {
+	if err := tb.List(ctx, &pods, client.InNamespace(tb.namespace), client.MatchingLabels{"app": a.Name}); err != nil {
 		return nil, err
 	}
 	pods.Items = slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool {
@@ -275,55 +275,55 @@ func (g *ground) lookAt(ctx context.Context, a fixture.Application) ([]*sight, e
 	if len(pods.Items) != int(a.Replicas) {
 		return nil, fmt.Errorf("%s has %d pod(s) and should have %d", a.Name, len(pods.Items), a.Replicas)
 	}
-	var all []*sight
+	var all []*observation
 	for i := range pods.Items {
-		said, err := g.Sh(ctx, &pods.Items[i], lookScript)
+		said, err := tb.Sh(ctx, &pods.Items[i], observeScript)
 		if err != nil {
 			return nil, err
 		}
-		seen, err := g.read(pods.Items[i].Name, said)
+		seen, err := tb.read(pods.Items[i].Name, said)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, seen)
 	}
-	slices.SortFunc(all, func(a, b *sight) int { return strings.Compare(a.pod, b.pod) })
+	slices.SortFunc(all, func(a, b *observation) int { return strings.Compare(a.pod, b.pod) })
 	return all, nil
 }
 
-// lookScript tells all that is to be known of a pod of the books.
-const lookScript = clockScript + `now; echo "now $now"
+// observeScript tells all that is to be known of a pod of the books.
+const observeScript = clockScript + `now; echo "now $now"
 echo "last $(cat /tmp/last)"
 echo "marks $(cat /first/mark 2>/dev/null || echo none) $(cat /second/mark 2>/dev/null || echo none)"
 sed 's/^/pause /' /first/pauses 2>/dev/null
 cat /first/journal 2>/dev/null
 for p in /proc/[0-9]*; do
   args=$(tr '\0\n' '  ' <$p/cmdline 2>/dev/null)
-  case $args in *stranger*) ;; *STILL_HELD*|timeout*|*' mark '*) echo "stranger $args" ;; esac
+  case $args in *leftover*) ;; *STILL_HELD*|timeout*|*' mark '*) echo "leftover $args" ;; esac
 done`
 
-func (g *ground) read(pod, said string) (*sight, error) {
-	s := &sight{pod: pod}
+func (tb *testbed) read(pod, said string) (*observation, error) {
+	s := &observation{pod: pod}
 	open := map[string]time.Time{}
 	for _, line := range strings.Split(said, "\n") {
 		word, rest, _ := strings.Cut(line, " ")
 		fields := strings.Fields(rest)
 		switch {
-		case word == "stranger":
-			s.strangers = append(s.strangers, rest)
+		case word == "leftover":
+			s.leftovers = append(s.leftovers, rest)
 		case word == "now" && len(fields) == 1:
-			s.now = g.at(fields[0])
+			s.now = tb.at(fields[0])
 		case word == "last" && len(fields) == 2:
 			s.last, _ = strconv.Atoi(fields[0])
-			s.lastAt = g.at(fields[1])
+			s.lastAt = tb.at(fields[1])
 		case word == "marks":
 			s.marks = fields
 		case word == "pause" && len(fields) == 2:
-			s.pauses = append(s.pauses, interval{g.at(fields[0]), g.at(fields[1])})
+			s.pauses = append(s.pauses, interval{tb.at(fields[0]), tb.at(fields[1])})
 		case word == "quiet" && len(fields) == 2:
-			open[fields[0]] = g.at(fields[1])
+			open[fields[0]] = tb.at(fields[1])
 		case word == "loud" && len(fields) == 2 && !open[fields[0]].IsZero():
-			s.quiets = append(s.quiets, interval{open[fields[0]], g.at(fields[1])})
+			s.quiets = append(s.quiets, interval{open[fields[0]], tb.at(fields[1])})
 			delete(open, fields[0])
 		}
 	}
@@ -337,13 +337,13 @@ func (g *ground) read(pod, said string) (*sight, error) {
 }
 
 // at is the time of an application's clock.
-func (g *ground) at(hundredths string) time.Time {
+func (tb *testbed) at(hundredths string) time.Time {
 	n, _ := strconv.ParseInt(hundredths, 10, 64)
-	return g.boot.Add(time.Duration(n) * 10 * time.Millisecond)
+	return tb.boot.Add(time.Duration(n) * 10 * time.Millisecond)
 }
 
 // longestPause is the longest time without a record since a moment.
-func (s *sight) longestPause(since time.Time) time.Duration {
+func (s *observation) longestPause(since time.Time) time.Duration {
 	longest := s.now.Sub(s.lastAt)
 	for _, p := range s.pauses {
 		if p.to.After(since) {
@@ -353,24 +353,24 @@ func (s *sight) longestPause(since time.Time) time.Duration {
 	return longest
 }
 
-// left are the snapshots of the ground, and the contents that belong to it.
-func (g *ground) left(ctx context.Context) (snapshots []snapshotv1.VolumeSnapshot, contents []snapshotv1.VolumeSnapshotContent, err error) {
+// left are the snapshots of the testbed, and the contents that belong to it.
+func (tb *testbed) left(ctx context.Context) (snapshots []snapshotv1.VolumeSnapshot, contents []snapshotv1.VolumeSnapshotContent, err error) {
 	var inNamespace snapshotv1.VolumeSnapshotList
-	if err := g.List(ctx, &inNamespace, client.InNamespace(g.namespace)); err != nil {
+	if err := tb.List(ctx, &inNamespace, client.InNamespace(tb.namespace)); err != nil {
 		return nil, nil, err
 	}
 	var all snapshotv1.VolumeSnapshotContentList
-	if err := g.List(ctx, &all); err != nil {
+	if err := tb.List(ctx, &all); err != nil {
 		return nil, nil, err
 	}
 	contents = slices.DeleteFunc(all.Items, func(c snapshotv1.VolumeSnapshotContent) bool {
-		return c.Spec.VolumeSnapshotRef.Namespace != g.namespace
+		return c.Spec.VolumeSnapshotRef.Namespace != tb.namespace
 	})
 	return inNamespace.Items, contents, nil
 }
 
 // gone is true for an object that isn't there any more.
-func (g *ground) gone(ctx context.Context, obj client.Object) (bool, error) {
-	err := g.Get(ctx, client.ObjectKeyFromObject(obj), obj)
+func (tb *testbed) gone(ctx context.Context, obj client.Object) (bool, error) {
+	err := tb.Get(ctx, client.ObjectKeyFromObject(obj), obj)
 	return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
 }

@@ -15,23 +15,23 @@ import (
 	"github.com/lull-dev/lull/snapshot"
 )
 
-// restoreStory is what people want of a restore.
-type restoreStory struct {
+// restoreScenario is what people want of a restore.
+type restoreScenario struct {
 	name string
 	// shelf: it is about the StatefulSet, else about the Deployment.
 	shelf bool
 	// poison: the application is never ready on what is restored.
 	poison bool
 	// arrange changes the application before.
-	arrange func(context.Context, *restoreAct) error
+	arrange func(context.Context, *restoreRun) error
 	// tidy takes back what was arranged.
-	tidy func(context.Context, *restoreAct) error
+	tidy func(context.Context, *restoreRun) error
 	spec func(*v1alpha1.VolumeRestoreSpec)
 	// begin makes the restores, and does what people do meanwhile. Default:
 	// one restore.
-	begin func(context.Context, *restoreAct) error
+	begin func(context.Context, *restoreRun) error
 	// prelude happens to the manager before the round's own fault, where the
-	// story is about what comes after it.
+	// scenario is about what comes after it.
 	prelude *prelude
 	// wants are the phases that they come to.
 	wants []v1alpha1.RestorePhase
@@ -41,13 +41,13 @@ type restoreStory struct {
 // restoreReady is how long the application may take to be ready.
 const restoreReady = 2 * time.Minute
 
-var restoreStories = []restoreStory{
+var restoreScenarios = []restoreScenario{
 	{name: "repoint", wants: completed},
 	{name: "replace, of a Deployment", spec: by(v1alpha1.StrategyReplace), wants: completed},
 	{name: "replace, of a StatefulSet", shelf: true, wants: completed},
-	{name: "repoint, and let go", spec: letGo, wants: completed},
-	{name: "repoint, and let go, with a finished pod on its claim", spec: letGo, arrange: withFinishedPod, tidy: withoutFinishedPod, wants: completed},
-	{name: "replace, and let go", spec: func(s *v1alpha1.VolumeRestoreSpec) { letGo(s); by(v1alpha1.StrategyReplace)(s) }, wants: completed, slow: true},
+	{name: "repoint, and previous claims deleted", spec: deletingPrevious, wants: completed},
+	{name: "repoint, and previous claims deleted, with a finished pod on its claim", spec: deletingPrevious, arrange: withFinishedPod, tidy: withoutFinishedPod, wants: completed},
+	{name: "replace, and previous claims deleted", spec: func(s *v1alpha1.VolumeRestoreSpec) { deletingPrevious(s); by(v1alpha1.StrategyReplace)(s) }, wants: completed, slow: true},
 	{name: "undone as asked, repoint", begin: thenUndo, wants: rolledBack},
 	{name: "undone as asked, replace", shelf: true, begin: thenUndo, wants: rolledBack},
 	{name: "not ready on it, repoint", poison: true, spec: soon, wants: rolledBack},
@@ -81,28 +81,28 @@ func by(s v1alpha1.RestoreStrategy) func(*v1alpha1.VolumeRestoreSpec) {
 	return func(spec *v1alpha1.VolumeRestoreSpec) { spec.Target.Strategy = s }
 }
 
-func letGo(s *v1alpha1.VolumeRestoreSpec) { s.PreviousClaims = v1alpha1.PreviousDelete }
+func deletingPrevious(s *v1alpha1.VolumeRestoreSpec) { s.PreviousClaims = v1alpha1.PreviousDelete }
 
 func soon(s *v1alpha1.VolumeRestoreSpec) {
 	s.ReadyTimeout = &metav1.Duration{Duration: 6 * time.Second}
 }
 
-// aRestore makes a restore of the act's backup.
-func (r *restoreAct) aRestore(ctx context.Context, changes ...func(*v1alpha1.VolumeRestoreSpec)) (*v1alpha1.VolumeRestore, error) {
+// aRestore makes a restore of the run's backup.
+func (r *restoreRun) aRestore(ctx context.Context, changes ...func(*v1alpha1.VolumeRestoreSpec)) (*v1alpha1.VolumeRestore, error) {
 	v := &v1alpha1.VolumeRestore{
-		ObjectMeta: metav1.ObjectMeta{Namespace: r.g.namespace, GenerateName: "restore-"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: r.testbed.namespace, GenerateName: "restore-"},
 		Spec: v1alpha1.VolumeRestoreSpec{
 			Source:       v1alpha1.RestoreSource{VolumeBackupRef: &v1alpha1.LocalReference{Name: r.backup.Name}},
 			ReadyTimeout: &metav1.Duration{Duration: restoreReady},
 		},
 	}
-	if r.story.spec != nil {
-		r.story.spec(&v.Spec)
+	if r.scenario.spec != nil {
+		r.scenario.spec(&v.Spec)
 	}
 	for _, c := range changes {
 		c(&v.Spec)
 	}
-	err := r.g.Create(ctx, v)
+	err := r.testbed.Create(ctx, v)
 	if err == nil {
 		r.guard.Lock()
 		r.all = append(r.all, v)
@@ -111,13 +111,13 @@ func (r *restoreAct) aRestore(ctx context.Context, changes ...func(*v1alpha1.Vol
 	return v, err
 }
 
-func oneRestore(ctx context.Context, r *restoreAct) error {
+func oneRestore(ctx context.Context, r *restoreRun) error {
 	_, err := r.aRestore(ctx)
 	return err
 }
 
 // thenUndo undoes a restore as soon as it is at its end.
-func thenUndo(ctx context.Context, r *restoreAct) error {
+func thenUndo(ctx context.Context, r *restoreRun) error {
 	v, err := r.aRestore(ctx)
 	if err != nil {
 		return err
@@ -125,28 +125,28 @@ func thenUndo(ctx context.Context, r *restoreAct) error {
 	r.awaitEnd(ctx, v)
 	return poll(ctx, endLimit, "it is told to go back", func(ctx context.Context) (string, error) {
 		undo := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"rollBack":true}}`))
-		return "", client.IgnoreNotFound(r.g.Patch(ctx, v, undo))
+		return "", client.IgnoreNotFound(r.testbed.Patch(ctx, v, undo))
 	})
 }
 
 // thenDelete deletes a restore when the application is down.
-func thenDelete(ctx context.Context, r *restoreAct) error {
+func thenDelete(ctx context.Context, r *restoreRun) error {
 	v, err := r.aRestore(ctx)
 	if err != nil {
 		return err
 	}
 	err = poll(ctx, endLimit, "the application is stopped", func(ctx context.Context) (string, error) {
-		gone, err := r.g.gone(ctx, v)
+		gone, err := r.testbed.gone(ctx, v)
 		early := !r.fault.mild && (gone || snapshot.RestoreEnded(v))
 		return unless(v.Status.ScaledDownAt != nil || early, "%s: %s", v.Status.Phase, v.Status.Message), err
 	})
 	if err != nil {
 		return err
 	}
-	return client.IgnoreNotFound(r.g.Delete(ctx, v))
+	return client.IgnoreNotFound(r.testbed.Delete(ctx, v))
 }
 
-func twoAtOnce(ctx context.Context, r *restoreAct) error {
+func twoAtOnce(ctx context.Context, r *restoreRun) error {
 	if _, err := r.aRestore(ctx); err != nil {
 		return err
 	}
@@ -155,8 +155,8 @@ func twoAtOnce(ctx context.Context, r *restoreAct) error {
 }
 
 // onBadStorage restores onto storage whose volumes can't be mounted.
-func onBadStorage(ctx context.Context, r *restoreAct) error {
-	class, err := r.g.aStorageClass(ctx, "stageError", "Internal")
+func onBadStorage(ctx context.Context, r *restoreRun) error {
+	class, err := r.testbed.aStorageClass(ctx, "stageError", "Internal")
 	if err != nil {
 		return err
 	}
@@ -165,25 +165,25 @@ func onBadStorage(ctx context.Context, r *restoreAct) error {
 }
 
 // paused pauses the rollout of the books.
-func paused(ctx context.Context, r *restoreAct) error { return r.pause(ctx, true) }
+func paused(ctx context.Context, r *restoreRun) error { return r.pause(ctx, true) }
 
-func unpaused(ctx context.Context, r *restoreAct) error { return r.pause(ctx, false) }
+func unpaused(ctx context.Context, r *restoreRun) error { return r.pause(ctx, false) }
 
-func (r *restoreAct) pause(ctx context.Context, paused bool) error {
+func (r *restoreRun) pause(ctx context.Context, paused bool) error {
 	change := fmt.Sprintf(`{"spec":{"paused":%t}}`, paused)
-	return r.g.Patch(ctx, r.g.books.Workload(), client.RawPatch("application/merge-patch+json", []byte(change)))
+	return r.testbed.Patch(ctx, r.testbed.books.Workload(), client.RawPatch("application/merge-patch+json", []byte(change)))
 }
 
 // withFinishedPod leaves a pod of the books that has ended and still names a
 // claim, as one does that was evicted.
-func withFinishedPod(ctx context.Context, r *restoreAct) error {
-	pods, err := r.g.ReadyPods(ctx, r.app)
+func withFinishedPod(ctx context.Context, r *restoreRun) error {
+	pods, err := r.testbed.ReadyPods(ctx, r.app)
 	if err != nil {
 		return err
 	}
 	runs := pods[0]
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: r.g.namespace, Name: "books-done"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: r.testbed.namespace, Name: "books-done"},
 		Spec: corev1.PodSpec{
 			RestartPolicy: corev1.RestartPolicyNever,
 			Containers: []corev1.Container{{
@@ -193,11 +193,11 @@ func withFinishedPod(ctx context.Context, r *restoreAct) error {
 			Volumes: slices.DeleteFunc(slices.Clone(runs.Spec.Volumes), func(v corev1.Volume) bool { return v.Name != "first" }),
 		},
 	}
-	if err := r.g.Create(ctx, pod); client.IgnoreAlreadyExists(err) != nil {
+	if err := r.testbed.Create(ctx, pod); client.IgnoreAlreadyExists(err) != nil {
 		return err
 	}
 	err = poll(ctx, endLimit, "the pod has done its work", func(ctx context.Context) (string, error) {
-		err := r.g.Get(ctx, client.ObjectKeyFromObject(pod), pod)
+		err := r.testbed.Get(ctx, client.ObjectKeyFromObject(pod), pod)
 		return unless(pod.Status.Phase == corev1.PodSucceeded, "%s", pod.Status.Phase), err
 	})
 	if err != nil {
@@ -205,12 +205,12 @@ func withFinishedPod(ctx context.Context, r *restoreAct) error {
 	}
 	// Only now: a ReplicaSet ends pods of its own that it has too many of.
 	pod.Labels, pod.OwnerReferences = runs.Labels, runs.OwnerReferences
-	return r.g.Update(ctx, pod)
+	return r.testbed.Update(ctx, pod)
 }
 
-func withoutFinishedPod(ctx context.Context, r *restoreAct) error {
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: r.g.namespace, Name: "books-done"}}
-	return client.IgnoreNotFound(r.g.Delete(ctx, pod))
+func withoutFinishedPod(ctx context.Context, r *restoreRun) error {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: r.testbed.namespace, Name: "books-done"}}
+	return client.IgnoreNotFound(r.testbed.Delete(ctx, pod))
 }
 
 func restoreIs(v *v1alpha1.VolumeRestore, kind string) bool {

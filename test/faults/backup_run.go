@@ -17,30 +17,30 @@ import (
 	"github.com/lull-dev/lull/api/v1alpha1"
 )
 
-// backupAct is one performance of a story of backups.
-type backupAct struct {
+// backupRun is one performance of a scenario of backups.
+type backupRun struct {
 	*round
-	story *backupStory
+	scenario *backupScenario
 
 	guard sync.Mutex
 	all   []*v1alpha1.VolumeBackup
 }
 
-func (r *backupAct) prepare(context.Context) error { return nil }
+func (r *backupRun) prepare(context.Context) error { return nil }
 
-func (r *backupAct) begin(ctx context.Context) error {
-	all, err := r.story.begin(ctx, r.g)
+func (r *backupRun) begin(ctx context.Context) error {
+	all, err := r.scenario.begin(ctx, r.testbed)
 	r.guard.Lock()
 	r.all = all
 	r.guard.Unlock()
-	if err == nil && r.story.meanwhile != nil {
-		err = r.story.meanwhile(ctx, r.g, all)
+	if err == nil && r.scenario.meanwhile != nil {
+		err = r.scenario.meanwhile(ctx, r.testbed, all)
 	}
 	return err
 }
 
-// backups are those of the story, as last seen.
-func (r *backupAct) backups() []*v1alpha1.VolumeBackup {
+// backups are those of the scenario, as last seen.
+func (r *backupRun) backups() []*v1alpha1.VolumeBackup {
 	r.guard.Lock()
 	defer r.guard.Unlock()
 	var copies []*v1alpha1.VolumeBackup
@@ -50,33 +50,33 @@ func (r *backupAct) backups() []*v1alpha1.VolumeBackup {
 	return copies
 }
 
-func (r *backupAct) end(ctx context.Context) {
+func (r *backupRun) end(ctx context.Context) {
 	for _, b := range r.backups() {
 		r.awaitEnd(ctx, b)
 	}
 	r.settle(ctx)
 	r.refresh(ctx)
-	sight := r.awaitWriting(ctx)
+	observation := r.awaitWriting(ctx)
 	var alive []*v1alpha1.VolumeBackup
 	for _, b := range r.backups() {
 		if b.DeletionTimestamp.IsZero() && b.Status.StartTime != nil {
-			r.checkEnd(ctx, b, sight)
+			r.checkEnd(ctx, b, observation)
 		}
 		if b.DeletionTimestamp.IsZero() && ended(b) {
 			alive = append(alive, b)
 		}
 	}
 	if r.fault.mild && len(alive) == len(r.all) {
-		if wrong := r.story.wants(alive); wrong != "" {
+		if wrong := r.scenario.wants(alive); wrong != "" {
 			r.violates("%s", wrong)
 		}
 	}
 }
 
 // awaitEnd waits until a backup is complete, has failed, or is gone.
-func (r *backupAct) awaitEnd(ctx context.Context, b *v1alpha1.VolumeBackup) {
-	err := poll(ctx, endLimit+r.story.frozen, b.Name+" ends", func(ctx context.Context) (string, error) {
-		if gone, err := r.g.gone(ctx, b); gone || err != nil {
+func (r *backupRun) awaitEnd(ctx context.Context, b *v1alpha1.VolumeBackup) {
+	err := poll(ctx, endLimit+r.scenario.frozen, b.Name+" ends", func(ctx context.Context) (string, error) {
+		if gone, err := r.testbed.gone(ctx, b); gone || err != nil {
 			return "", err
 		}
 		return unless(ended(b) && b.DeletionTimestamp.IsZero(), "%s, %s", b.Status.Phase, b.Status.Message), nil
@@ -88,11 +88,11 @@ func (r *backupAct) awaitEnd(ctx context.Context, b *v1alpha1.VolumeBackup) {
 
 // refresh reads the backups as they are now; those that are gone keep what was
 // last seen, and count as deleted.
-func (r *backupAct) refresh(ctx context.Context) {
+func (r *backupRun) refresh(ctx context.Context) {
 	r.guard.Lock()
 	defer r.guard.Unlock()
 	for _, b := range r.all {
-		gone, err := r.g.gone(ctx, b)
+		gone, err := r.testbed.gone(ctx, b)
 		if err != nil {
 			r.broke("%v", err)
 		}
@@ -103,15 +103,15 @@ func (r *backupAct) refresh(ctx context.Context) {
 	}
 }
 
-func (r *backupAct) leave(ctx context.Context) {
+func (r *backupRun) leave(ctx context.Context) {
 	for _, b := range r.backups() {
-		if err := r.g.Delete(ctx, b); client.IgnoreNotFound(err) != nil {
+		if err := r.testbed.Delete(ctx, b); client.IgnoreNotFound(err) != nil {
 			r.broke("%v", err)
 		}
 	}
 	for _, b := range r.backups() {
-		err := poll(ctx, goneLimit+r.story.frozen, b.Name+" is gone", func(ctx context.Context) (string, error) {
-			gone, err := r.g.gone(ctx, b)
+		err := poll(ctx, goneLimit+r.scenario.frozen, b.Name+" is gone", func(ctx context.Context) (string, error) {
+			gone, err := r.testbed.gone(ctx, b)
 			return unless(gone, "%s, %s", b.Status.Phase, b.Status.Message), errors.Join(err, r.unstick(ctx))
 		})
 		if err != nil {
@@ -120,8 +120,8 @@ func (r *backupAct) leave(ctx context.Context) {
 	}
 	r.settle(ctx)
 	r.stopOthers(ctx)
-	if r.story.tidy != nil {
-		if err := r.story.tidy(ctx, r.g); err != nil {
+	if r.scenario.tidy != nil {
+		if err := r.scenario.tidy(ctx, r.testbed); err != nil {
 			r.broke("%v", err)
 		}
 	}
@@ -130,15 +130,15 @@ func (r *backupAct) leave(ctx context.Context) {
 
 // awaitNothingLeft waits until no snapshot is left but those that are retained,
 // which belong to nobody, and removes these.
-func (r *backupAct) awaitNothingLeft(ctx context.Context) {
+func (r *backupRun) awaitNothingLeft(ctx context.Context) {
 	err := poll(ctx, goneLimit, "nothing is left of it", func(ctx context.Context) (string, error) {
-		snapshots, contents, err := r.g.left(ctx)
+		snapshots, contents, err := r.testbed.left(ctx)
 		left, groupErr := r.groupsLeft(ctx)
 		err = errors.Join(err, groupErr, r.unstick(ctx))
 		for i := range snapshots {
 			s := &snapshots[i]
 			if r.retained(s) && len(s.OwnerReferences) == 0 {
-				err = errors.Join(err, client.IgnoreNotFound(r.g.Delete(ctx, s)))
+				err = errors.Join(err, client.IgnoreNotFound(r.testbed.Delete(ctx, s)))
 			}
 			left = append(left, "snapshot "+s.Name)
 		}
@@ -151,7 +151,7 @@ func (r *backupAct) awaitNothingLeft(ctx context.Context) {
 		r.violates("orphans: %v", err)
 	}
 	var pods corev1.PodList
-	if err := r.g.List(ctx, &pods, client.InNamespace(r.g.namespace)); err != nil {
+	if err := r.testbed.List(ctx, &pods, client.InNamespace(r.testbed.namespace)); err != nil {
 		r.broke("%v", err)
 	}
 	for _, p := range pods.Items {
@@ -164,7 +164,7 @@ func (r *backupAct) awaitNothingLeft(ctx context.Context) {
 // retained is true for what a backup has left behind as its owner asked: it is
 // nobody's, and says of which backup it is and what verdict that had. One that
 // is deleted under way has a verdict too, once an attempt was good.
-func (r *backupAct) retained(obj client.Object) bool {
+func (r *backupRun) retained(obj client.Object) bool {
 	labels, notes := obj.GetLabels(), obj.GetAnnotations()
 	if labels[v1alpha1.LabelBackup] != "" || labels[v1alpha1.LabelBackupUID] != "" || notes[v1alpha1.AnnotationConsistency] == "" {
 		return false
@@ -177,21 +177,21 @@ func (r *backupAct) retained(obj client.Object) bool {
 // awaitWriting waits until the application writes, and no session is left in
 // it. However a round went, it has to come to that. It also holds the longest
 // pause to what the owner allows.
-func (r *backupAct) awaitWriting(ctx context.Context) *sight {
-	if r.g.spoilt() != "" || r.toBeThawedByHand() {
+func (r *backupRun) awaitWriting(ctx context.Context) *observation {
+	if r.testbed.retired() != "" || r.toBeThawedByHand() {
 		return nil
 	}
-	var seen *sight
+	var seen *observation
 	asked := time.Now()
-	limit := ownLimit*time.Second + slack + r.blind + r.story.frozen + 30*time.Second
+	limit := ownLimit*time.Second + slack + r.blind + r.scenario.frozen + 30*time.Second
 	err := poll(ctx, limit, "the application writes", func(ctx context.Context) (string, error) {
-		looked, err := r.g.look(ctx)
+		looked, err := r.testbed.observe(ctx)
 		if err != nil {
 			return "", err
 		}
 		seen = looked
-		if len(seen.strangers) > 0 {
-			return fmt.Sprintf("commands of ours run in it: %q", seen.strangers), nil
+		if len(seen.leftovers) > 0 {
+			return fmt.Sprintf("commands of ours run in it: %q", seen.leftovers), nil
 		}
 		return unless(seen.lastAt.After(asked), "its last record is from %s", seen.lastAt.Format(time.TimeOnly)), nil
 	})
@@ -207,12 +207,12 @@ func (r *backupAct) awaitWriting(ctx context.Context) *sight {
 
 // allowedPause is how long the application may have stood still. A held session
 // ends by itself; hooks need a manager that lives.
-func (r *backupAct) allowedPause() time.Duration {
+func (r *backupRun) allowedPause() time.Duration {
 	limit := ownLimit*time.Second + slack
 	for _, b := range r.backups() {
 		if q := b.Spec.Quiesce; q == nil || q.Hold == nil {
-			limit += r.blind + r.story.frozen
-			if r.noted(&r.sprung) || r.story.prelude != nil {
+			limit += r.blind + r.scenario.frozen
+			if r.noted(&r.sprung) || r.scenario.prelude != nil {
 				limit += 10 * time.Second // until another manager is there
 			}
 		}
@@ -224,12 +224,12 @@ func (r *backupAct) allowedPause() time.Duration {
 }
 
 // toBeThawedByHand is true where a post-hook is broken, and the status says so.
-func (r *backupAct) toBeThawedByHand() bool {
+func (r *backupRun) toBeThawedByHand() bool {
 	return slices.ContainsFunc(r.backups(), func(b *v1alpha1.VolumeBackup) bool { return reason(b) == v1alpha1.ReasonThawFailed })
 }
 
 // whileHalted waits until a held session must have ended by its own limit.
-func (r *backupAct) whileHalted(ctx context.Context) error {
+func (r *backupRun) whileHalted(ctx context.Context) error {
 	over := time.NewTimer(ownLimit * time.Second)
 	defer over.Stop()
 	select {
@@ -244,7 +244,7 @@ func (r *backupAct) whileHalted(ctx context.Context) error {
 	}
 	asked := time.Now()
 	err := poll(ctx, slack+2*time.Second, "a held session ends by itself", func(ctx context.Context) (string, error) {
-		seen, err := r.g.look(ctx)
+		seen, err := r.testbed.observe(ctx)
 		if err != nil {
 			return "", err
 		}
@@ -258,7 +258,7 @@ func (r *backupAct) whileHalted(ctx context.Context) error {
 
 // checkEnd holds a backup at its end to all that must be true of one, however
 // it got there.
-func (r *backupAct) checkEnd(ctx context.Context, b *v1alpha1.VolumeBackup, seen *sight) {
+func (r *backupRun) checkEnd(ctx context.Context, b *v1alpha1.VolumeBackup, seen *observation) {
 	complete, failed := isTrue(b, v1alpha1.ConditionComplete), isTrue(b, v1alpha1.ConditionFailed)
 	if !complete && !failed {
 		return // it doesn't converge: that is a violation already
@@ -276,10 +276,10 @@ func (r *backupAct) checkEnd(ctx context.Context, b *v1alpha1.VolumeBackup, seen
 	if complete {
 		r.checkVerdict(ctx, b, seen)
 	}
-	r.checkStrays(ctx, b)
+	r.checkOrphans(ctx, b)
 }
 
-func (r *backupAct) wants(good bool, b *v1alpha1.VolumeBackup, format string, args ...any) {
+func (r *backupRun) wants(good bool, b *v1alpha1.VolumeBackup, format string, args ...any) {
 	if !good {
 		r.violates("%s: %s", b.Name, fmt.Sprintf(format, args...))
 	}
@@ -287,7 +287,7 @@ func (r *backupAct) wants(good bool, b *v1alpha1.VolumeBackup, format string, ar
 
 // checkVerdict holds what a backup says of itself against what the application
 // and the storage say: the cuts of all volumes were in one and the same quiet.
-func (r *backupAct) checkVerdict(ctx context.Context, b *v1alpha1.VolumeBackup, seen *sight) {
+func (r *backupRun) checkVerdict(ctx context.Context, b *v1alpha1.VolumeBackup, seen *observation) {
 	q := b.Status.Quiesce
 	if q == nil {
 		r.violates("%s: complete without an attempt", b.Name)
@@ -333,8 +333,8 @@ func (i interval) String() string {
 func lastOf(all []interval, n int) []interval { return all[max(0, len(all)-n):] }
 
 // cuts are the first and the last cut of a backup, by the storage's own word.
-func (r *backupAct) cuts(ctx context.Context, b *v1alpha1.VolumeBackup) (first, last time.Time, err error) {
-	snapshots, contents, err := r.g.left(ctx)
+func (r *backupRun) cuts(ctx context.Context, b *v1alpha1.VolumeBackup) (first, last time.Time, err error) {
+	snapshots, contents, err := r.testbed.left(ctx)
 	if err != nil {
 		return first, last, err
 	}
@@ -365,27 +365,27 @@ func (r *backupAct) cuts(ctx context.Context, b *v1alpha1.VolumeBackup) (first, 
 	return first, last, nil
 }
 
-// checkStrays waits until only the snapshots that the backup names are left.
-func (r *backupAct) checkStrays(ctx context.Context, b *v1alpha1.VolumeBackup) {
+// checkOrphans waits until only the snapshots that the backup names are left.
+func (r *backupRun) checkOrphans(ctx context.Context, b *v1alpha1.VolumeBackup) {
 	named := map[string]bool{}
 	for _, v := range b.Status.Volumes {
 		named[v.SnapshotName] = true
 	}
-	err := poll(ctx, goneLimit, "no stray is left", func(ctx context.Context) (string, error) {
-		snapshots, _, err := r.g.left(ctx)
+	err := poll(ctx, goneLimit, "no orphan is left", func(ctx context.Context) (string, error) {
+		snapshots, _, err := r.testbed.left(ctx)
 		for i := range snapshots {
 			if s := &snapshots[i]; s.Labels[v1alpha1.LabelBackupUID] == string(b.UID) && !named[s.Name] {
 				return s.Name, err
 			}
 		}
-		group, groupErr := r.strayGroup(ctx, b)
+		group, groupErr := r.orphanGroup(ctx, b)
 		return group, errors.Join(err, groupErr)
 	})
 	if err != nil {
 		r.violates("%s: %v", b.Name, err)
 	}
 	now := b.DeepCopy()
-	if err := r.g.Get(ctx, client.ObjectKeyFromObject(b), now); err == nil {
+	if err := r.testbed.Get(ctx, client.ObjectKeyFromObject(b), now); err == nil {
 		r.wants(meta.IsStatusConditionTrue(now.Status.Conditions, v1alpha1.ConditionComplete) == isTrue(b, v1alpha1.ConditionComplete), b, "its end isn't one: it changed again")
 	}
 }

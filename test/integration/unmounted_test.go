@@ -1,0 +1,79 @@
+package integration
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+)
+
+// A volume isn't unmounted with the last process that used it: its node may still
+// hold what was written last.
+func TestAVolumeThatIsStillMountedIsWaitedFor(t *testing.T) {
+	for name, hold := range map[string]func(fc *fakeCluster) (release func()){
+		"a pod has just ended": func(fc *fakeCluster) func() {
+			pod := fc.runs("job", template("data"), nil)
+			fc.hasEnded(pod, metav1.Now())
+			return func() { fc.hasEnded(pod, metav1.NewTime(pod.CreationTimestamp.Add(-unmounted))) }
+		},
+		"a pod that ended isn't gone": func(fc *fakeCluster) func() {
+			pod := fc.runs("job", template("data"), nil)
+			pod.Finalizers = []string{"example.com/kubelet"}
+			fc.must(admin.Update(fc.ctx, pod))
+			fc.hasEnded(pod, metav1.NewTime(pod.CreationTimestamp.Add(-unmounted)))
+			fc.delete(pod)
+			return func() {
+				fc.must(admin.Get(fc.ctx, client.ObjectKeyFromObject(pod), pod))
+				pod.Finalizers = nil
+				fc.must(admin.Update(fc.ctx, pod))
+			}
+		},
+		"the volume is attached": func(fc *fakeCluster) func() {
+			attached := &storagev1.VolumeAttachment{
+				ObjectMeta: metav1.ObjectMeta{Name: fc.namespace},
+				Spec: storagev1.VolumeAttachmentSpec{
+					Attacher: fc.driver, NodeName: "node",
+					Source: storagev1.VolumeAttachmentSource{PersistentVolumeName: ptr.To(fc.namespace + "-data")},
+				},
+			}
+			fc.must(admin.Create(fc.ctx, attached))
+			return func() { fc.delete(attached) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fc := aFakeCluster(t)
+			fc.claims("data")
+			release := hold(fc)
+			fc.aManager()
+			b := fc.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data")
+			fc.await(b, "waiting until the volume is unmounted", func(b *v1alpha1.VolumeBackup) bool {
+				return isTrue(b, v1alpha1.ConditionStalled) && condition(b, v1alpha1.ConditionStalled).Reason == v1alpha1.ReasonPodNotRunning
+			})
+			if made := fc.storage.made(); len(made) > 0 {
+				t.Errorf("nothing should be cut yet: %v", made)
+			}
+			release()
+			fc.isMethod(fc.awaitComplete(b, v1alpha1.Proven), v1alpha1.MethodIdle, 1)
+		})
+	}
+}
+
+// unmounted is long enough after the end of a pod.
+const unmounted = 10 * time.Minute
+
+// hasEnded is what the kubelet says of a pod whose containers have ended.
+func (fc *fakeCluster) hasEnded(pod *corev1.Pod, when metav1.Time) {
+	fc.Helper()
+	fc.must(admin.Get(fc.ctx, client.ObjectKeyFromObject(pod), pod))
+	pod.Status.Phase = corev1.PodSucceeded
+	for i := range pod.Status.ContainerStatuses {
+		pod.Status.ContainerStatuses[i].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{FinishedAt: when}}
+	}
+	fc.must(admin.Status().Update(fc.ctx, pod))
+}
