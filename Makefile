@@ -10,6 +10,9 @@ TOOL    := go tool -modfile=$(CURDIR)/test/tools/go.mod
 LINT    := go tool -modfile=$(CURDIR)/test/tools/lint/go.mod golangci-lint
 CLUSTER := go run -C $(CURDIR)/test/cluster .
 RESULTS := $(CURDIR)/bin/results
+TEST    := $(TOOL) gotestsum --format pkgname-and-test-fails --junitfile $(RESULTS)
+# ginkgo colours what it prints into a pipe too, unless it is told not to.
+GINKGO   = go tool ginkgo run $$([ -t 1 ] || echo --no-color)
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # A cluster that KUBECONFIG names is used as it is, with an image that it can
@@ -35,7 +38,7 @@ demo: deploy ## Show the whole story on a real database, in a cluster on this ma
 
 .PHONY: test
 test: ## Run every tier of tests, setting up what they need
-	@go run ./test/tiers unit integration e2e faults
+	@go run ./test/tiers unit,integration e2e,faults
 
 .PHONY: help
 help: ## List the targets
@@ -71,21 +74,21 @@ undeploy: ## Remove the operator; backups have to be deleted before
 .PHONY: test-unit
 test-unit: ## Test the decisions; takes seconds
 	@mkdir -p $(RESULTS)
-	@$(TOOL) gotestsum --format pkgname-and-test-fails --junitfile $(RESULTS)/unit.xml -- -skip '^TestManagerMayDieAnywhere$$' ./api/... ./hooks/... ./snapshot/... ./controllers/... ./cmd/...
-	@cd test/cluster && $(TOOL) gotestsum --format pkgname-and-test-fails --junitfile $(RESULTS)/unit-cluster.xml -- ./...
+	@$(TEST)/unit.xml -- -skip '^TestManagerMayDieAnywhere$$' ./api/... ./hooks/... ./snapshot/... ./controllers/... ./cmd/... ./test/tiers/... ./test/faults/...
+	@cd test/cluster && $(TEST)/unit-cluster.xml -- ./...
 
 .PHONY: test-integration
 test-integration: ## Test the controllers on a real API server, a restore that dies at every write, and the driver by the CSI sanity suite
 	@mkdir -p $(RESULTS)
 	@export KUBEBUILDER_ASSETS="$$($(CLUSTER) binaries kube-apiserver etcd)"; \
-	$(TOOL) gotestsum --format pkgname-and-test-fails --junitfile $(RESULTS)/integration.xml -- -race ./test/integration/...
-	@$(TOOL) gotestsum --format pkgname-and-test-fails --junitfile $(RESULTS)/integration-restore.xml -- -run '^TestManagerMayDieAnywhere$$' ./controllers/...
-	@cd test/csidriver && $(TOOL) gotestsum --format pkgname-and-test-fails --junitfile $(RESULTS)/integration-csidriver.xml -- ./...
+	$(TEST)/integration.xml -- -race ./test/integration/...
+	@$(TEST)/integration-restore.xml -- -run '^TestManagerMayDieAnywhere$$' ./controllers/...
+	@cd test/csidriver && $(TEST)/integration-csidriver.xml -- ./...
 
 .PHONY: test-e2e
 test-e2e: deploy ## Test what users do, on the cluster (FOCUS='a regular expression' for some of it)
 	@mkdir -p $(RESULTS)
-	@$(WITH_KUBECTL) go tool ginkgo run --procs=$(or $(PROCS),3) --timeout=45m --poll-progress-after=120s --focus="$(FOCUS)" --output-dir=$(RESULTS) --junit-report=e2e.xml ./test/e2e
+	@$(WITH_KUBECTL) $(GINKGO) --procs=$(or $(PROCS),3) --timeout=45m --poll-progress-after=120s --focus="$(FOCUS)" --output-dir=$(RESULTS) --junit-report=e2e.xml ./test/e2e
 
 .PHONY: test-faults
 test-faults: deploy ## Kill the manager at every failpoint, and more (ROUNDS=100 random rounds, SEED to repeat them)
