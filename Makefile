@@ -12,7 +12,7 @@ CLUSTER := go run -C $(CURDIR)/test/cluster .
 RESULTS := $(CURDIR)/bin/results
 TEST    := $(TOOL) gotestsum --format pkgname-and-test-fails --junitfile $(RESULTS)
 # ginkgo colours what it prints into a pipe too, unless it is told not to.
-GINKGO   = go tool ginkgo run $$([ -t 1 ] || echo --no-color)
+NO_COLOR_IN_A_PIPE = [ -t 1 ] || export GINKGO_NO_COLOR=1
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # A cluster that KUBECONFIG names is used as it is, with an image that it can
@@ -75,6 +75,7 @@ undeploy: ## Remove the operator; backups have to be deleted before
 test-unit: ## Test the decisions; takes seconds
 	@mkdir -p $(RESULTS)
 	@$(TEST)/unit.xml -- -skip '^TestManagerMayDieAnywhere$$' ./api/... ./hooks/... ./snapshot/... ./controllers/... ./cmd/... ./test/tiers/... ./test/faults/...
+	@$(TEST)/unit-failpoints.xml -- -tags=failpoints ./cmd/...
 	@cd test/cluster && $(TEST)/unit-cluster.xml -- ./...
 
 .PHONY: test-integration
@@ -88,7 +89,7 @@ test-integration: ## Test the controllers on a real API server, a restore that d
 .PHONY: test-e2e
 test-e2e: deploy ## Test what users do, on the cluster (FOCUS='a regular expression' for some of it)
 	@mkdir -p $(RESULTS)
-	@$(WITH_KUBECTL) $(GINKGO) --procs=$(or $(PROCS),3) --timeout=45m --poll-progress-after=120s --focus="$(FOCUS)" --output-dir=$(RESULTS) --junit-report=e2e.xml ./test/e2e
+	@$(NO_COLOR_IN_A_PIPE); $(WITH_KUBECTL) go tool ginkgo run --procs=$(or $(PROCS),3) --timeout=45m --poll-progress-after=120s --focus="$(FOCUS)" --output-dir=$(RESULTS) --junit-report=e2e.xml ./test/e2e
 
 .PHONY: test-faults
 test-faults: deploy ## Kill the manager at every failpoint, and more (ROUNDS=100 random rounds, SEED to repeat them)

@@ -14,6 +14,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path"
 	"regexp"
 	"runtime"
 	"strings"
@@ -82,11 +83,13 @@ func around(what string, write func() error) error {
 	return err
 }
 
-// ours are the functions whose calls name a failpoint; closures count as the
-// functions that they are written in.
+// A function's name on the stack, with its package, and what is left out of it:
+// the type arguments of generic ones, and closures, which count as the functions
+// that they are written in.
 var (
-	ours    = regexp.MustCompile(`^github\.com/lull-dev/lull/(controllers|hooks)\.(.*)$`)
-	closure = regexp.MustCompile(`(\.func\d+|\.gowrap\d+|-fm|-range\d+|\.\d+)+$`)
+	ours          = regexp.MustCompile(`^github\.com/lull-dev/lull/(?:controllers|hooks)(?:/[^./]+)*\.`)
+	typeArguments = regexp.MustCompile(`\[.*?\]`)
+	closure       = regexp.MustCompile(`(\.func\d+|\.gowrap\d+|-fm|-range\d+|\.\d+)+$`)
 )
 
 // callers are our functions on the stack, the innermost first.
@@ -97,19 +100,29 @@ func callers() string {
 	for more := true; more; {
 		var frame runtime.Frame
 		frame, more = frames.Next()
-		m := ours.FindStringSubmatch(frame.Function)
-		if m == nil {
-			continue
-		}
-		name := strings.NewReplacer("(*", "", ")", "", "Reconciler", "").Replace(closure.ReplaceAllString(m[2], ""))
-		if m[1] != "controllers" {
-			name = m[1] + "." + name
-		}
-		if len(names) == 0 || names[len(names)-1] != name {
+		name := nameOf(frame.Function)
+		if name != "" && (len(names) == 0 || names[len(names)-1] != name) {
 			names = append(names, name)
 		}
 	}
 	return strings.Join(names, "<")
+}
+
+// nameOf is how failpoints name a function, which the runtime calls by its full
+// name: by its package but for package controllers, its receiver without the
+// word Reconciler, and itself. It is empty for a function that isn't ours.
+// test/faults/points finds the same names in the code.
+func nameOf(function string) string {
+	inPackage := ours.FindString(function)
+	if inPackage == "" {
+		return ""
+	}
+	name := closure.ReplaceAllString(typeArguments.ReplaceAllString(function[len(inPackage):], ""), "")
+	name = strings.TrimPrefix(strings.NewReplacer("(*", "", ")", "", "Reconciler", "").Replace(name), ".")
+	if of := strings.TrimSuffix(path.Base(inPackage), "."); of != "controllers" {
+		name = of + "." + name
+	}
+	return name
 }
 
 // failClient puts failpoints around the writes of the manager's client.

@@ -147,10 +147,10 @@ var backupScenarios = []backupScenario{
 	{name: "after a crash, hold", begin: one(held), prelude: &prelude{at: whileFrozen}, wants: complete(v1alpha1.Proven)},
 	{name: "after a crash, hooks", begin: one(hooked), prelude: &prelude{at: whileFrozen}, wants: complete(v1alpha1.Declared)},
 	{name: "after a crash, deleted", begin: one(hooked), prelude: &prelude{at: whileFrozen}, meanwhile: deleteFrozen, wants: anything},
-	{name: "after an error", begin: one(held), prelude: &prelude{at: at("before", "Patch", "VolumeBackup.begin"), answer: "internal"}, wants: complete(v1alpha1.Proven)},
+	{name: "after an error", begin: one(held), prelude: &prelude{at: beforeFirstBackupWrite, answer: "internal"}, wants: complete(v1alpha1.Proven)},
 	{name: "after a session's stream broke", begin: one(heldBy("mkdir /tmp/once 2>/dev/null && { echo HELD; exit; }; " + holdScript(ownLimit))),
-		prelude: &prelude{at: at("after", "Exec", "hooks.process.run", "hooks.open"), answer: "broken"}, wants: complete(v1alpha1.Proven), tidy: inBooks("rm -rf /tmp/once")},
-	{name: "after a hook's stream broke", begin: one(hooked), prelude: &prelude{at: at("after", "Exec", "hooks.process.run", "hooks.quietPod.runHook", "hooks.quietPod.begin"), answer: "broken"},
+		prelude: &prelude{at: afterSession, answer: "broken"}, wants: complete(v1alpha1.Proven), tidy: inBooks("rm -rf /tmp/once")},
+	{name: "after a hook's stream broke", begin: one(hooked), prelude: &prelude{at: afterPreHook, answer: "broken"},
 		wants: complete(v1alpha1.Declared)},
 	{name: "post-hook that hangs", begin: one(hookedBy(preScript, "mkdir /tmp/hung 2>/dev/null && sleep 120; "+postScript), attempts(2)), wants: complete(v1alpha1.Declared),
 		tidy: inBooks("rmdir /tmp/hung"), slow: true, frozen: 40 * time.Second},
@@ -159,9 +159,6 @@ var backupScenarios = []backupScenario{
 	{name: "post-hook that fails for ever", begin: one(hookedBy(preScript, "exit 1")), wants: failed(v1alpha1.ReasonThawFailed),
 		tidy: inBooks(postScript), slow: true, frozen: 4 * time.Minute},
 }
-
-// whileFrozen is a moment at which the application is frozen.
-var whileFrozen = at("after", "Create", "VolumeBackup.createSnapshot")
 
 // oneAfterAnother has the driver busy with one application when another comes.
 func oneAfterAnother(ctx context.Context, tb *testbed) ([]*v1alpha1.VolumeBackup, error) {

@@ -31,17 +31,6 @@ type trace struct {
 	took     time.Duration
 }
 
-// unreached are failpoints that no scenario comes to, and why that is so.
-var unreached = map[string]string{
-	"Exec hooks.process.kill<hooks.quietPod.runHook<hooks.quietPod.endSession":           "no recipe with a post-hook",
-	"Exec hooks.process.run<hooks.quietPod.runHook<hooks.quietPod.endSession":            "no recipe with a post-hook",
-	"Patch VolumeRestore.changeVolume<VolumeRestore.deleteOld":                           "somebody who takes a volume's policy back between two reads",
-	"sub.Patch VolumeBackup.save<VolumeBackup.fail<VolumeBackup.awaitTurn":               "a driver that is busy for hours",
-	"sub.Patch VolumeRestore.save<VolumeRestore.fail<VolumeRestore.awaitTurn":            "another restore that takes hours",
-	"sub.Patch VolumeRestore.save<VolumeRestore.complete<VolumeRestore.bounded":          "an API server that doesn't let a volume be changed for minutes",
-	"sub.Patch VolumeRestore.save<VolumeRestore.rolledBack<VolumeRestore.awaitDiscarded": "somebody who holds a deleted claim for minutes",
-}
-
 // job is a round to be run.
 type job struct {
 	scenario *scenario

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"slices"
-
-	"github.com/lull-dev/lull/test/faults/points"
 )
 
 // scenario is something that people want of the operator. It is to come to the
@@ -63,8 +61,4 @@ func scenarios() []scenario {
 type prelude struct {
 	at     spot
 	answer string // empty: it is killed
-}
-
-func at(when, what string, by ...string) spot {
-	return spot{Point: points.Point{What: what, By: by}, when: when}
 }

@@ -114,7 +114,7 @@ func TestTheLastLineIsTheCountsAlone(t *testing.T) {
 		last     string
 		good     bool
 	}{
-		"all passed":                        {[]outcome{{tier: "unit", passed: 3}, {tier: "e2e", passed: 2}}, "5 passed, 0 failed", true},
+		"all passed":                          {[]outcome{{tier: "unit", passed: 3}, {tier: "e2e", passed: 2}}, "5 passed, 0 failed", true},
 		"a tier that failed beside its tests": {[]outcome{{tier: "unit", passed: 3, err: errors.New("exit status 2")}}, "3 passed, 1 failed", false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,7 +5,7 @@
 // A failpoint is named by what is done and by the functions that do it, the
 // innermost first. A function that is called from one place alone names itself;
 // one that several share (save, changeVolume) is named together with each of
-// its callers, up to three deep.
+// its callers, up to three deep, as far as the code tells who calls whom.
 package points
 
 import (
@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/types"
+	"path"
 	"slices"
 	"strings"
 
@@ -22,8 +23,15 @@ import (
 
 const module = "github.com/lull-dev/lull"
 
-// packagesWithPoints are those that write.
-var packagesWithPoints = []string{module + "/controllers", module + "/hooks"}
+// hooks and controllers, with all below the latter, are the packages that write.
+const (
+	hooks       = module + "/hooks"
+	controllers = module + "/controllers"
+)
+
+func hasPoints(pkg *types.Package) bool {
+	return pkg.Path() == hooks || pkg.Path() == controllers || strings.HasPrefix(pkg.Path(), controllers+"/")
+}
 
 // maxDepth is the longest chain of callers in a name.
 const maxDepth = 3
@@ -68,6 +76,8 @@ type function struct {
 	name    string
 	writes  []string
 	callers map[*function]bool
+	// isValue: it is kept or handed on as a value, and may be called by anybody.
+	isValue bool
 }
 
 // Find finds all failpoints in the code of the module that holds dir.
@@ -76,7 +86,7 @@ func Find(dir string) ([]Point, error) {
 		Dir:  dir,
 		Mode: packages.NeedName | packages.NeedFiles | packages.NeedImports | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo,
 	}
-	loaded, err := packages.Load(config, packagesWithPoints...)
+	loaded, err := packages.Load(config, hooks, controllers+"/...")
 	if err != nil {
 		return nil, err
 	}
@@ -110,12 +120,12 @@ func Find(dir string) ([]Point, error) {
 // Closures count as the functions that they are written in.
 func read(p *packages.Package, file *ast.File, known map[string]*function) {
 	for _, declared := range file.Decls {
-		decl, ok := declared.(*ast.FuncDecl)
-		if !ok || decl.Body == nil {
-			continue
+		var caller *function // none, outside functions
+		if decl, ok := declared.(*ast.FuncDecl); ok {
+			caller = find(known, p.TypesInfo.Defs[decl.Name].(*types.Func))
 		}
-		caller := find(known, p.TypesInfo.Defs[decl.Name].(*types.Func))
-		ast.Inspect(decl.Body, func(n ast.Node) bool {
+		called := calledIn(declared)
+		ast.Inspect(declared, func(n ast.Node) bool {
 			name, ok := n.(*ast.Ident)
 			if !ok {
 				return true
@@ -124,19 +134,52 @@ func read(p *packages.Package, file *ast.File, known map[string]*function) {
 			if !ok || used.Pkg() == nil {
 				return true
 			}
-			if what := writes(used); what != "" {
+			if what := writes(used); what != "" && caller != nil {
 				caller.writes = append(caller.writes, what)
-			} else if slices.Contains(packagesWithPoints, used.Pkg().Path()) {
-				if callee := find(known, used); callee != caller {
-					callee.callers[caller] = true
-				}
+			} else if hasPoints(used.Pkg()) {
+				find(known, used).isUsed(caller, called[name])
 			}
 			return true
 		})
 	}
 }
 
+// calledIn are the names of the functions that a declaration calls. Others that
+// it names are kept or handed on as values.
+func calledIn(declared ast.Node) map[*ast.Ident]bool {
+	called := map[*ast.Ident]bool{}
+	ast.Inspect(declared, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		switch f := ast.Unparen(call.Fun).(type) {
+		case *ast.Ident:
+			called[f] = true
+		case *ast.SelectorExpr:
+			called[f.Sel] = true
+		case *ast.IndexExpr: // of a generic function
+			if name, ok := f.X.(*ast.Ident); ok {
+				called[name] = true
+			}
+		}
+		return true
+	})
+	return called
+}
+
+// isUsed notes a use of the function, by a caller or as a value.
+func (f *function) isUsed(by *function, called bool) {
+	switch {
+	case !called || by == nil:
+		f.isValue = true
+	case by != f:
+		f.callers[by] = true
+	}
+}
+
 func find(known map[string]*function, f *types.Func) *function {
+	f = f.Origin() // of a generic one: what is written in the code
 	full := f.FullName()
 	if known[full] == nil {
 		known[full] = &function{name: nameOf(f), callers: map[*function]bool{}}
@@ -144,22 +187,25 @@ func find(known map[string]*function, f *types.Func) *function {
 	return known[full]
 }
 
-// nameOf is a function's name as the failpoints in the manager write it.
+// nameOf is a function's name as the failpoints in the manager write it
+// (cmd/manager/failpoints.go): by its package but for package controllers, its
+// receiver without the word Reconciler, and itself.
 func nameOf(f *types.Func) string {
-	name := f.Name()
+	var parts []string
+	if last := path.Base(f.Pkg().Path()); last != "controllers" {
+		parts = append(parts, last)
+	}
 	if receiver := f.Signature().Recv(); receiver != nil {
 		t := receiver.Type()
 		if pointer, ok := t.(*types.Pointer); ok {
 			t = pointer.Elem()
 		}
 		if named, ok := t.(*types.Named); ok {
-			name = strings.TrimSuffix(named.Obj().Name(), "Reconciler") + "." + name
+			parts = append(parts, strings.ReplaceAll(named.Obj().Name(), "Reconciler", ""))
 		}
 	}
-	if f.Pkg().Name() != "controllers" {
-		name = f.Pkg().Name() + "." + name
-	}
-	return name
+	parts = append(parts, strings.ReplaceAll(f.Name(), "Reconciler", ""))
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), ".")
 }
 
 // writes says what a function writes: the methods of a client that change
@@ -172,7 +218,7 @@ func writes(f *types.Func) string {
 	if !types.IsInterface(receiver.Type()) {
 		return ""
 	}
-	if f.Pkg().Path() == module+"/hooks" && f.Name() == "Exec" {
+	if f.Pkg().Path() == hooks && f.Name() == "Exec" {
 		return "Exec"
 	}
 	if f.Pkg().Path() != "sigs.k8s.io/controller-runtime/pkg/client" {
@@ -191,7 +237,7 @@ func writes(f *types.Func) string {
 // chains are the names of a chain of functions, each as long as it has to be.
 func chains(chain []*function) [][]string {
 	outer := chain[len(chain)-1]
-	if len(outer.callers) < 2 || len(chain) == maxDepth {
+	if outer.isValue || len(outer.callers) < 2 || len(chain) == maxDepth {
 		var names []string
 		for _, f := range chain {
 			names = append(names, f.name)
