@@ -9,9 +9,7 @@ import (
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	"golang.org/x/sync/errgroup"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -37,10 +35,11 @@ type bench struct {
 
 // slowStorage makes a class of the test driver that takes its time to cut.
 func (b *bench) slowStorage(ctx context.Context, delay time.Duration) (forget func(), err error) {
-	class := &snapshotv1.VolumeSnapshotClass{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-"}, Driver: "disk.csi.lull.dev",
-		DeletionPolicy: snapshotv1.VolumeSnapshotContentDelete, Parameters: map[string]string{"cutDelay": delay.String()},
+	storage, err := b.StorageClass(ctx)
+	if err != nil {
+		return nil, err
 	}
+	class := framework.SnapshotClass(storage.Provisioner, framework.Parameters("cutDelay", delay.String()))
 	if err := b.Create(ctx, class); err != nil {
 		return nil, err
 	}
@@ -55,7 +54,11 @@ func (b *bench) slowStorage(ctx context.Context, delay time.Duration) (forget fu
 
 // groups makes a class by which several volumes are cut as a group.
 func (b *bench) groups(ctx context.Context) (forget func(), err error) {
-	class := framework.GroupClass("disk.csi.lull.dev", nil)
+	storage, err := b.StorageClass(ctx)
+	if err != nil {
+		return nil, err
+	}
+	class := framework.GroupClass(storage.Provisioner, nil)
 	class.SetAnnotations(map[string]string{"groupsnapshot.storage.kubernetes.io/is-default-class": "true"})
 	if err := b.Create(ctx, class); err != nil {
 		return nil, err
@@ -79,7 +82,7 @@ func (b *bench) start(ctx context.Context, volumes int) error {
 	if err := b.Start(ctx, b.app); err != nil {
 		return err
 	}
-	return await(ctx, "the application", func(ctx context.Context) error { _, err := b.ReadyPods(ctx, b.app); return err })
+	return await(ctx, "the application is ready", func(ctx context.Context) error { _, err := b.ReadyPods(ctx, b.app); return err })
 }
 
 // bareSnapshots creates n snapshots at once, as anybody would without Lull, and
@@ -143,16 +146,9 @@ type freeze struct {
 
 // backup backs up n volumes.
 func (b *bench) backup(ctx context.Context, n int) (freeze, error) {
-	vb := &v1alpha1.VolumeBackup{
-		ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace, GenerateName: "bench-"},
-		Spec: v1alpha1.VolumeBackupSpec{
-			ApplicationRef:          b.app.Ref(),
-			Volumes:                 v1alpha1.VolumeSelection{Include: b.app.Claims[:n]},
-			VolumeSnapshotClassName: b.class,
-			Quiesce:                 &v1alpha1.QuiesceSpec{Hold: &v1alpha1.HookCommand{Command: []string{"/bin/sh", "-c", lightHold}}},
-			Attempts:                1,
-		},
-	}
+	vb := framework.NewBackup(b.namespace, b.app.Ref(), framework.Hold(lightHold), framework.Attempts(1), func(s *v1alpha1.VolumeBackupSpec) {
+		s.Volumes.Include, s.VolumeSnapshotClassName = b.app.Claims[:n], b.class
+	})
 	if err := b.backUp(ctx, vb); err != nil {
 		return freeze{}, err
 	}
@@ -176,11 +172,11 @@ func (b *bench) backUp(ctx context.Context, vb *v1alpha1.VolumeBackup) error {
 	if err := b.Create(ctx, vb); err != nil {
 		return err
 	}
-	err := await(ctx, "the backup", func(ctx context.Context) error {
+	err := await(ctx, "the backup is complete", func(ctx context.Context) error {
 		if err := b.Get(ctx, client.ObjectKeyFromObject(vb), vb); err != nil {
 			return err
 		}
-		if meta.IsStatusConditionTrue(vb.Status.Conditions, v1alpha1.ConditionComplete) {
+		if framework.BackupIs(vb, v1alpha1.ConditionComplete) {
 			return nil
 		}
 		return errors.New(vb.Status.Message)
@@ -197,29 +193,15 @@ func (b *bench) clear(ctx context.Context, kind client.Object) error {
 	if err := b.DeleteAllOf(ctx, kind, client.InNamespace(b.namespace)); err != nil {
 		return err
 	}
-	return await(ctx, "the snapshots to go", func(ctx context.Context) error {
-		var contents snapshotv1.VolumeSnapshotContentList
-		if err := b.List(ctx, &contents); err != nil {
-			return err
+	return await(ctx, "the snapshots are gone", func(ctx context.Context) error {
+		contents, err := b.SnapshotContents(ctx, b.namespace)
+		if len(contents) > 0 {
+			err = fmt.Errorf("%s is there", contents[0].Name)
 		}
-		for _, c := range contents.Items {
-			if c.Spec.VolumeSnapshotRef.Namespace == b.namespace {
-				return fmt.Errorf("%s is there", c.Name)
-			}
-		}
-		return nil
+		return err
 	})
 }
 
-// await asks again and again until there is no error.
 func await(ctx context.Context, what string, check func(context.Context) error) error {
-	var last error
-	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
-		last = check(ctx)
-		return last == nil, nil
-	})
-	if err != nil {
-		return fmt.Errorf("waited for %s: %w", what, errors.Join(last, err))
-	}
-	return nil
+	return framework.Await(ctx, patience, what, check)
 }

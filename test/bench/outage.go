@@ -83,7 +83,7 @@ func (b *bench) restart(ctx context.Context, app framework.Application) error {
 func (b *bench) scale(ctx context.Context, app framework.Application, replicas int32) error {
 	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: app.Namespace, Name: app.Name}}
 	patch := fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas)
-	return b.Patch(ctx, deployment, client.RawPatch(types.MergePatchType, []byte(patch)))
+	return b.Merge(ctx, deployment, patch)
 }
 
 // watchPods begins with the pods that are there.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -101,17 +100,16 @@ func (b *bench) database(ctx context.Context, megabytes int) (database, error) {
 		return db, err
 	}
 	var pods []corev1.Pod
-	err := await(ctx, name, func(ctx context.Context) (err error) { pods, err = b.ReadyPods(ctx, db.Application); return err })
+	err := await(ctx, name+" is ready", func(ctx context.Context) (err error) { pods, err = b.ReadyPods(ctx, db.Application); return err })
 	if err != nil {
 		return db, err
 	}
 	if _, err := b.Sh(ctx, &pods[0], fmt.Sprintf("head -c %dMB /dev/urandom > %s/filling && sync", megabytes, db.Folder)); err != nil {
 		return db, err
 	}
-	return db, b.backUp(ctx, &v1alpha1.VolumeBackup{
-		ObjectMeta: metav1.ObjectMeta{Namespace: b.namespace, Name: name},
-		Spec:       v1alpha1.VolumeBackupSpec{ApplicationRef: db.Ref()},
-	})
+	backup := framework.NewBackup(b.namespace, db.Ref())
+	backup.Name = name
+	return db, b.backUp(ctx, backup)
 }
 
 // roomyClaim has room for so much beside the database itself.
@@ -159,11 +157,11 @@ func (b *bench) restore(ctx context.Context, r *v1alpha1.VolumeRestore) error {
 	if err := b.Create(ctx, r); err != nil {
 		return err
 	}
-	return await(ctx, "the restore", func(ctx context.Context) error {
+	return await(ctx, "the restore is complete", func(ctx context.Context) error {
 		if err := b.Get(ctx, client.ObjectKeyFromObject(r), r); err != nil {
 			return err
 		}
-		if meta.IsStatusConditionTrue(r.Status.Conditions, v1alpha1.ConditionComplete) {
+		if framework.RestoreIs(r, v1alpha1.ConditionComplete) {
 			return nil
 		}
 		return errors.New(r.Status.Message)
@@ -176,7 +174,7 @@ func (b *bench) forget(ctx context.Context, r *v1alpha1.VolumeRestore) error {
 	if err := b.Delete(ctx, r); err != nil {
 		return err
 	}
-	return await(ctx, "the previous volumes to go", func(ctx context.Context) error {
+	return await(ctx, "the previous volumes are gone", func(ctx context.Context) error {
 		if err := b.Get(ctx, client.ObjectKeyFromObject(r), r); client.IgnoreNotFound(err) != nil || err == nil {
 			return errors.Join(err, fmt.Errorf("%s is there", r.Name))
 		}

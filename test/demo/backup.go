@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 // backUp asks for a backup and tells what becomes of it.
@@ -21,10 +20,8 @@ func (d *demo) backUp(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer changes.Stop()
-	d.made = &v1alpha1.VolumeBackup{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "first"},
-		Spec:       v1alpha1.VolumeBackupSpec{ApplicationRef: d.db.Ref()},
-	}
+	d.made = framework.NewBackup(namespace, d.db.Ref())
+	d.made.Name = "first"
 	if err := d.Create(ctx, d.made); err != nil {
 		return "", err
 	}
@@ -65,11 +62,11 @@ func progress(b *v1alpha1.VolumeBackup) string {
 }
 
 func ended(b *v1alpha1.VolumeBackup) bool {
-	return meta.IsStatusConditionTrue(b.Status.Conditions, v1alpha1.ConditionComplete) || failure(b) != nil
+	return framework.BackupEnded(b)
 }
 
 func failure(b *v1alpha1.VolumeBackup) error {
-	if meta.IsStatusConditionTrue(b.Status.Conditions, v1alpha1.ConditionFailed) {
+	if framework.BackupIs(b, v1alpha1.ConditionFailed) {
 		return errors.New(b.Status.Message)
 	}
 	return nil

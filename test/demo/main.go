@@ -1,4 +1,4 @@
-// demo tells the story of a backup on the cluster that KUBECONFIG names: a
+// demo shows a backup and a restore on the cluster that KUBECONFIG names: a
 // database that is written to all the time is backed up, and what a second
 // database finds in the snapshot is compared with what the first had committed.
 //
@@ -34,7 +34,7 @@ func run() error {
 	}
 	d := &demo{Cluster: cluster, say: newNarrator(os.Stdout)}
 	defer d.stopWriter()
-	for i, s := range d.story() {
+	for i, s := range d.scenario() {
 		if err := d.say.step(ctx, i+1, s); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}

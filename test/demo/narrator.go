@@ -11,7 +11,7 @@ import (
 	"golang.org/x/term"
 )
 
-// step is a part of the story. It returns what there is to say of it.
+// step is a part of the scenario. It returns what there is to say of it.
 type step struct {
 	name string
 	do   func(ctx context.Context) (string, error)

@@ -116,8 +116,7 @@ var _ = Describe("an application", func() {
 
 func scaleToZero(ctx context.Context, a framework.Application) {
 	GinkgoHelper()
-	workload := a.Workload()
-	Expect(cluster.Patch(ctx, workload, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"replicas":0}}`)))).To(Succeed())
+	change(ctx, a.Workload(), `{"spec":{"replicas":0}}`)
 	Eventually(ctx, podsInNamespace).Should(BeEmpty())
 }
 

@@ -4,7 +4,8 @@
 //	make test-e2e FOCUS='a MariaDB'
 //	go tool ginkgo --label-filter='!driver && !node' ./test/e2e
 //
-// Labels say what a spec needs beyond a CSI driver that can snapshot:
+// The driver is that of the storage class (LULL_TEST_STORAGE_CLASS, or the
+// cluster's default). Labels say what a spec needs beyond one that can snapshot:
 //
 //	driver  the test driver of this repository, which misbehaves when asked to
 //	node    to run on the cluster's node as root, to kill a container there

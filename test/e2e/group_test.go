@@ -7,7 +7,6 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/test/framework"
@@ -127,14 +126,14 @@ var _ = Describe("a group of volumes", Label("driver"), func() {
 	It("is asked for by a class that can't be", func(ctx SpecContext) {
 		app := running(ctx, tools("app", "", "data", "log"))
 		Expect(theBackup(ctx, aBackup(ctx, app, ofGroupClass("nothing")))).To(haveFailed("NoSnapshotClass", `there is no VolumeGroupSnapshotClass "nothing"`, "leave out spec.volumeGroupSnapshotClassName"))
-		other := aGroupClassOf(ctx, "other.csi.example.com")
-		Expect(theBackup(ctx, aBackup(ctx, app, ofGroupClass(other)))).To(haveFailed("SnapshotClassMismatch", "other.csi.example.com", testDriver))
+		other := created(ctx, framework.GroupClass("other.csi.example.com", nil))
+		Expect(theBackup(ctx, aBackup(ctx, app, ofGroupClass(other)))).To(haveFailed("SnapshotClassMismatch", "other.csi.example.com", theDriver(ctx)))
 		nothingIsLeft(ctx)
 	})
 
 	It("is what several volumes are cut as by default, where the driver has a default class, and one by one after that failed", Serial, func(ctx SpecContext) {
 		app := running(ctx, tools("app", "", "data", "log"))
-		class := framework.GroupClass(testDriver, map[string]string{"error": "Internal", "times": "1"})
+		class := framework.GroupClass(theDriver(ctx), framework.Parameters("error", "Internal", "times", "1"))
 		class.SetAnnotations(map[string]string{"groupsnapshot.storage.kubernetes.io/is-default-class": "true"})
 		created(ctx, class)
 
@@ -147,37 +146,6 @@ var _ = Describe("a group of volumes", Label("driver"), func() {
 		Expect(next.Status.Quiesce).To(And(HaveField("Attempt", BeEquivalentTo(1)), HaveField("GroupSnapshotName", Not(BeEmpty()))))
 	})
 })
-
-func ofGroupClass(name string) func(*v1alpha1.VolumeBackupSpec) {
-	return func(s *v1alpha1.VolumeBackupSpec) { s.VolumeGroupSnapshotClassName = &name }
-}
-
-// aGroupClass is a class of groups of the test driver with these parameters.
-func aGroupClass(ctx context.Context, parameters ...string) string {
-	GinkgoHelper()
-	return aGroupClassOf(ctx, testDriver, parameters...)
-}
-
-func aGroupClassOf(ctx context.Context, driver string, parameters ...string) string {
-	GinkgoHelper()
-	set := map[string]string{}
-	for i := 0; i < len(parameters); i += 2 {
-		set[parameters[i]] = parameters[i+1]
-	}
-	return created(ctx, framework.GroupClass(driver, set))
-}
-
-// created is the name of a class that is deleted when nothing needs it any more.
-func created(ctx context.Context, class *unstructured.Unstructured) string {
-	GinkgoHelper()
-	Expect(cluster.Create(ctx, class)).To(Succeed())
-	DeferCleanup(func(ctx SpecContext) {
-		Expect(cluster.DeleteAllOf(ctx, &v1alpha1.VolumeBackup{}, client.InNamespace(namespace))).To(Succeed())
-		nothingIsLeft(ctx)
-		Expect(cluster.Delete(ctx, class)).To(Succeed())
-	})
-	return class.GetName()
-}
 
 // groupsIn are the names of the groups in the spec's namespace.
 func groupsIn(ctx context.Context) (names []string, err error) {

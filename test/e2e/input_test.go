@@ -57,8 +57,7 @@ var _ = Describe("a spec that can't be meant", func() {
 
 	It("can't be mended afterwards: it is another backup then", func(ctx SpecContext) {
 		b := aBackupOf(ctx, v1alpha1.ApplicationReference{Name: "nobody"})
-		change := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"applicationRef":{"name":"somebody"}}}`))
-		Expect(cluster.Patch(ctx, b, change)).To(MatchError(ContainSubstring("create another VolumeBackup")))
+		Expect(cluster.Merge(ctx, b, `{"spec":{"applicationRef":{"name":"somebody"}}}`)).To(MatchError(ContainSubstring("create another VolumeBackup")))
 	})
 
 	It("with commands is refused to who may not run commands in pods", func(ctx SpecContext) {
@@ -80,7 +79,7 @@ var _ = Describe("a backup of what isn't there", func() {
 		foreign := "e2e-" + namespace + ".example.com"
 		idle(ctx, "unserved", aVolumeOf(ctx, "unserved", &corev1.CSIPersistentVolumeSource{Driver: foreign + ".none", VolumeHandle: "v"}))
 		idle(ctx, "ambiguous", aVolumeOf(ctx, "ambiguous", &corev1.CSIPersistentVolumeSource{Driver: foreign, VolumeHandle: "v"}))
-		one, other := aSnapshotClassOf(ctx, foreign, nil), aSnapshotClassOf(ctx, foreign, nil)
+		one, other := aSnapshotClassOf(ctx, foreign), aSnapshotClassOf(ctx, foreign)
 		idle(ctx, "local", aVolumeOf(ctx, "local", nil))
 		idle(ctx, "unbound", anUnboundClaim(ctx))
 		badly := map[string][]string{
@@ -95,10 +94,10 @@ var _ = Describe("a backup of what isn't there", func() {
 			running(ctx, annotated(tools(name, "", name), annotations...))
 		}
 
-		of := func(name string, with ...func(*v1alpha1.VolumeBackupSpec)) *v1alpha1.VolumeBackup {
+		of := func(name string, with ...framework.Change) *v1alpha1.VolumeBackup {
 			return aBackupOf(ctx, v1alpha1.ApplicationReference{Name: name}, with...)
 		}
-		in := func(container string) func(*v1alpha1.VolumeBackupSpec) {
+		in := func(container string) framework.Change {
 			return func(s *v1alpha1.VolumeBackupSpec) { hold(holdStill)(s); s.Quiesce.Hold.Container = container }
 		}
 		including := func(s *v1alpha1.VolumeBackupSpec) { s.Volumes.Include = []string{"elsewhere"} }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	. "github.com/onsi/ginkgo/v2"
@@ -22,8 +21,18 @@ import (
 	"github.com/lull-dev/lull/test/framework"
 )
 
-// testDriver is the CSI driver of test/csidriver.
-const testDriver = "disk.csi.lull.dev"
+// The words for what is special about a backup.
+var (
+	hold, hooks       = framework.Hold, framework.Hooks
+	timeout, attempts = framework.Within, framework.Attempts
+	ofClass           = framework.OfClass
+	ofGroupClass      = framework.OfGroupClass
+	retained          = framework.Retained
+	onFailureContinue = framework.OrContinue
+	isTrue            = framework.BackupIs
+)
+
+func onePod(s *v1alpha1.VolumeBackupSpec) { framework.Quiesce(s).Pods = v1alpha1.PodsOne }
 
 // running starts an application and waits until its pods are ready.
 func running(ctx context.Context, a framework.Application) framework.Application {
@@ -61,62 +70,17 @@ func annotated(a framework.Application, pairs ...string) framework.Application {
 }
 
 // aBackup asks for a backup of the application.
-func aBackup(ctx context.Context, a framework.Application, with ...func(*v1alpha1.VolumeBackupSpec)) *v1alpha1.VolumeBackup {
+func aBackup(ctx context.Context, a framework.Application, with ...framework.Change) *v1alpha1.VolumeBackup {
 	GinkgoHelper()
 	return aBackupOf(ctx, a.Ref(), with...)
 }
 
-func aBackupOf(ctx context.Context, ref v1alpha1.ApplicationReference, with ...func(*v1alpha1.VolumeBackupSpec)) *v1alpha1.VolumeBackup {
+func aBackupOf(ctx context.Context, ref v1alpha1.ApplicationReference, with ...framework.Change) *v1alpha1.VolumeBackup {
 	GinkgoHelper()
-	b := &v1alpha1.VolumeBackup{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: ref.Name + "-"},
-		Spec:       v1alpha1.VolumeBackupSpec{ApplicationRef: ref},
-	}
-	for _, change := range with {
-		change(&b.Spec)
-	}
+	b := framework.NewBackup(namespace, ref, with...)
 	Expect(cluster.Create(ctx, b)).To(Succeed())
 	return b
 }
-
-func quiesce(s *v1alpha1.VolumeBackupSpec) *v1alpha1.QuiesceSpec {
-	if s.Quiesce == nil {
-		s.Quiesce = &v1alpha1.QuiesceSpec{}
-	}
-	return s.Quiesce
-}
-
-func timeout(d time.Duration) func(*v1alpha1.VolumeBackupSpec) {
-	return func(s *v1alpha1.VolumeBackupSpec) { quiesce(s).Timeout = &metav1.Duration{Duration: d} }
-}
-
-func attempts(n int32) func(*v1alpha1.VolumeBackupSpec) {
-	return func(s *v1alpha1.VolumeBackupSpec) { s.Attempts = n }
-}
-
-func ofClass(name string) func(*v1alpha1.VolumeBackupSpec) {
-	return func(s *v1alpha1.VolumeBackupSpec) { s.VolumeSnapshotClassName = &name }
-}
-
-func hold(script string) func(*v1alpha1.VolumeBackupSpec) {
-	return func(s *v1alpha1.VolumeBackupSpec) { quiesce(s).Hold = shell(script) }
-}
-
-func hooks(pre, post string) func(*v1alpha1.VolumeBackupSpec) {
-	return func(s *v1alpha1.VolumeBackupSpec) { quiesce(s).Pre, quiesce(s).Post = shell(pre), shell(post) }
-}
-
-func shell(script string) *v1alpha1.HookCommand {
-	return &v1alpha1.HookCommand{Command: []string{"/bin/sh", "-c", script}}
-}
-
-func onFailureContinue(s *v1alpha1.VolumeBackupSpec) {
-	quiesce(s).OnFailure = v1alpha1.OnFailureContinue
-}
-
-func onePod(s *v1alpha1.VolumeBackupSpec) { quiesce(s).Pods = v1alpha1.PodsOne }
-
-func retained(s *v1alpha1.VolumeBackupSpec) { s.DeletionPolicy = v1alpha1.DeletionRetain }
 
 // now is the backup as it is at this moment.
 func now(ctx context.Context, b *v1alpha1.VolumeBackup) *v1alpha1.VolumeBackup {
@@ -138,12 +102,8 @@ func theBackup(ctx context.Context, b *v1alpha1.VolumeBackup) *v1alpha1.VolumeBa
 }
 
 var haveEnded = gcustom.MakeMatcher(func(b *v1alpha1.VolumeBackup) (bool, error) {
-	return isTrue(b, v1alpha1.ConditionComplete) || isTrue(b, v1alpha1.ConditionFailed), nil
+	return framework.BackupEnded(b), nil
 }).WithMessage("be complete or have failed")
-
-func isTrue(b *v1alpha1.VolumeBackup, kind string) bool {
-	return meta.IsStatusConditionTrue(b.Status.Conditions, kind)
-}
 
 // be matches a backup that is complete, with that verdict, by that method.
 func be(verdict v1alpha1.Consistency, method v1alpha1.QuiesceMethod) types.GomegaMatcher {
@@ -170,32 +130,34 @@ func haveFailed(reason string, words ...string) types.GomegaMatcher {
 
 // snapshotsIn are the snapshots in the spec's namespace.
 func snapshotsIn(ctx context.Context) ([]snapshotv1.VolumeSnapshot, error) {
-	var found snapshotv1.VolumeSnapshotList
-	err := cluster.List(ctx, &found, client.InNamespace(namespace))
-	return found.Items, err
+	return cluster.Snapshots(ctx, namespace)
 }
 
 // contentsOf are the contents of snapshots in the spec's namespace.
 func contentsOf(ctx context.Context) ([]snapshotv1.VolumeSnapshotContent, error) {
-	var found snapshotv1.VolumeSnapshotContentList
-	err := cluster.List(ctx, &found)
-	return slices.DeleteFunc(found.Items, func(c snapshotv1.VolumeSnapshotContent) bool {
-		return c.Spec.VolumeSnapshotRef.Namespace != namespace
-	}), err
+	return cluster.SnapshotContents(ctx, namespace)
 }
 
-// reasonsOf are the reasons of the events on a backup.
-func reasonsOf(ctx context.Context, b *v1alpha1.VolumeBackup) func() ([]string, error) {
-	return func() ([]string, error) {
+// reasonsOf are the reasons of the events on an object.
+func reasonsOf(ctx context.Context, o client.Object) func() ([]string, error) {
+	return eventsOf(ctx, o, func(e eventsv1.Event) string { return e.Reason })
+}
+
+// toldOf are the events on an object, each as its reason and its words.
+func toldOf(ctx context.Context, o client.Object) func() ([]string, error) {
+	return eventsOf(ctx, o, func(e eventsv1.Event) string { return e.Reason + ": " + e.Note })
+}
+
+func eventsOf(ctx context.Context, o client.Object, as func(eventsv1.Event) string) func() ([]string, error) {
+	return func() (told []string, err error) {
 		var events eventsv1.EventList
-		err := cluster.List(ctx, &events, client.InNamespace(b.Namespace))
-		var reasons []string
+		err = cluster.List(ctx, &events, client.InNamespace(o.GetNamespace()))
 		for _, e := range events.Items {
-			if e.Regarding.UID == b.UID {
-				reasons = append(reasons, e.Reason)
+			if e.Regarding.UID == o.GetUID() {
+				told = append(told, as(e))
 			}
 		}
-		return reasons, err
+		return told, err
 	}
 }
 
@@ -217,33 +179,4 @@ func theCopy(ctx context.Context, b *v1alpha1.VolumeBackup) *corev1.Pod {
 		claims = append(claims, "copy-"+v.ClaimName)
 	}
 	return podOf(ctx, running(ctx, tools("copy", "", claims...)))
-}
-
-// aSnapshotClass is a class of the test driver with these parameters.
-func aSnapshotClass(ctx context.Context, parameters ...string) string {
-	GinkgoHelper()
-	set := map[string]string{}
-	for i := 0; i < len(parameters); i += 2 {
-		set[parameters[i]] = parameters[i+1]
-	}
-	return aSnapshotClassOf(ctx, testDriver, set)
-}
-
-func aSnapshotClassOf(ctx context.Context, driver string, parameters map[string]string) string {
-	GinkgoHelper()
-	class := &snapshotv1.VolumeSnapshotClass{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"}, Driver: driver,
-		DeletionPolicy: snapshotv1.VolumeSnapshotContentDelete, Parameters: parameters,
-	}
-	Expect(cluster.Create(ctx, class)).To(Succeed())
-	DeferCleanup(dropSnapshotClass, class)
-	return class.Name
-}
-
-// dropSnapshotClass deletes a class when nothing needs it any more: while a
-// driver goes on failing, its sidecar looks the class up again and again.
-func dropSnapshotClass(ctx SpecContext, class *snapshotv1.VolumeSnapshotClass) {
-	Expect(cluster.DeleteAllOf(ctx, &v1alpha1.VolumeBackup{}, client.InNamespace(namespace))).To(Succeed())
-	Eventually(ctx, contentsOf).Should(BeEmpty())
-	Expect(cluster.Delete(ctx, class)).To(Succeed())
 }

@@ -17,29 +17,31 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// managerPod is the pod of the manager, where it is ready.
-func managerPod(ctx context.Context) (*corev1.Pod, error) { return cluster.Manager(ctx) }
+// theManager is the pod of the manager, as soon as it is ready: the spec before
+// this one may have ended another.
+func theManager(ctx context.Context) (pod *corev1.Pod) {
+	GinkgoHelper()
+	Eventually(ctx, func() (err error) { pod, err = cluster.Manager(ctx); return err }).Should(Succeed())
+	return pod
+}
 
 // aFreshManager replaces a manager that was killed before: the kubelet would
 // wait ever longer until it starts it again.
 func aFreshManager(ctx context.Context) {
 	GinkgoHelper()
-	var old *corev1.Pod
-	Eventually(ctx, func() (err error) { old, err = managerPod(ctx); return err }).Should(Succeed())
+	old := theManager(ctx)
 	if old.Status.ContainerStatuses[0].RestartCount == 0 {
 		return
 	}
 	Expect(cluster.Delete(ctx, old)).To(Succeed())
-	Eventually(ctx, func() (*corev1.Pod, error) { return managerPod(ctx) }).ShouldNot(HaveField("UID", old.UID))
+	Eventually(ctx, func() (*corev1.Pod, error) { return cluster.Manager(ctx) }).ShouldNot(HaveField("UID", old.UID))
 }
 
 // killManager ends the manager's process as the kernel would for want of
 // memory: it is not told.
 func killManager(ctx context.Context) {
 	GinkgoHelper()
-	pod, err := managerPod(ctx)
-	Expect(err).NotTo(HaveOccurred())
-	killContainer(pod)
+	killContainer(theManager(ctx))
 }
 
 // killContainer ends the only container of a pod in the same way.

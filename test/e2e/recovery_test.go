@@ -71,9 +71,7 @@ var _ = Describe("a manager that is told to stop while an application is frozen"
 		pod := podOf(ctx, app)
 		Eventually(ctx, func() string { return contents(ctx, pod, "/tmp/quiet") }).Should(Equal("pre"))
 
-		manager, err := managerPod(ctx)
-		Expect(err).NotTo(HaveOccurred())
-		Expect(cluster.Delete(ctx, manager)).To(Succeed())
+		Expect(cluster.Delete(ctx, theManager(ctx))).To(Succeed())
 		Eventually(ctx, func() string { return contents(ctx, pod, "/tmp/quiet") }).WithTimeout(10 * time.Second).Should(HavePrefix("pre\npost"))
 		Expect(theBackup(ctx, b)).To(be(v1alpha1.Declared, v1alpha1.MethodHooks))
 		Expect(contents(ctx, pod, "/tmp/quiet")).To(Equal("pre\npost\npre\npost"))
@@ -82,9 +80,7 @@ var _ = Describe("a manager that is told to stop while an application is frozen"
 
 var _ = Describe("a manager that has nothing to do", Serial, func() {
 	It("needs little memory, and asks the API server for nothing but its lease", func(ctx SpecContext) {
-		manager, err := managerPod(ctx)
-		Expect(err).NotTo(HaveOccurred())
-		scraper, err := cluster.Scrape(ctx, manager, namespace)
+		scraper, err := cluster.Scrape(ctx, theManager(ctx), namespace)
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(scraper.Close)
 

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 var _ = Describe("two restores of one application", func() {
@@ -58,7 +59,7 @@ var _ = Describe("two restores of one application", func() {
 			Expect(read(ctx, app, "/data/mark")).To(Equal([]string{"today"}))
 
 			By("forgetting the refusal when it is no longer asked for")
-			Expect(cluster.Patch(ctx, second, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"rollBack":false}}`)))).To(Succeed())
+			change(ctx, second, `{"spec":{"rollBack":false}}`)
 			Eventually(ctx, saidOf(ctx, second)).Should(ContainSubstring("spec.rollBack: true brings them back"))
 			rollBack(ctx, second)
 			Eventually(ctx, saidOf(ctx, second)).Should(ContainSubstring("no longer runs on"))
@@ -106,7 +107,7 @@ var _ = Describe("a restore and a backup of one application", func() {
 	It("take turns: nor is the application stopped for a restore where the backup began while that was prepared", Label("driver"), func(ctx SpecContext) {
 		app := running(ctx, tools("app", "", "data"))
 		backup := theBackup(ctx, aBackup(ctx, app))
-		snail := aStorageClass(ctx, func(c *storagev1.StorageClass) { c.Parameters = map[string]string{"createDelay": "4s"} })
+		snail := aStorageClass(ctx, func(c *storagev1.StorageClass) { c.Parameters = framework.Parameters("createDelay", "4s") })
 		restore := aRestore(ctx, backup, v1alpha1.StrategyAuto, ofStorageClass(snail.Name))
 		Eventually(ctx, phaseOf(ctx, restore)).Should(Equal(v1alpha1.RestorePreparing))
 
@@ -215,9 +216,9 @@ var _ = Describe("a restore that is overtaken", func() {
 		app := running(ctx, tools("app", "", "data"))
 		write(ctx, app, "before", "/data/mark")
 		backup := theBackup(ctx, aBackup(ctx, app))
-		snail := aStorageClass(ctx, func(c *storagev1.StorageClass) { c.Parameters = map[string]string{"createDelay": "10s"} })
+		snail := aStorageClass(ctx, func(c *storagev1.StorageClass) { c.Parameters = framework.Parameters("createDelay", "10s") })
 
-		restore := aRestore(ctx, backup, v1alpha1.StrategyRepoint, ofStorageClass(snail.Name), lettingGo)
+		restore := aRestore(ctx, backup, v1alpha1.StrategyRepoint, ofStorageClass(snail.Name), deletingPrevious)
 		Eventually(ctx, phaseOf(ctx, restore)).Should(Equal(v1alpha1.RestorePreparing))
 		deployment := app.Workload().(*appsv1.Deployment)
 		spec := &deployment.Spec.Template.Spec

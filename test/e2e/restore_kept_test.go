@@ -104,7 +104,7 @@ var _ = Describe("what a restore leaves behind", func() {
 		func(ctx SpecContext, strategy v1alpha1.RestoreStrategy) {
 			app := running(ctx, tools("app", "", "data"))
 			write(ctx, app, "before", "/data/mark")
-			restore := theRestore(ctx, aRestore(ctx, theBackup(ctx, aBackup(ctx, app)), strategy, lettingGo))
+			restore := theRestore(ctx, aRestore(ctx, theBackup(ctx, aBackup(ctx, app)), strategy, deletingPrevious))
 			Expect(restore).To(beRestoredBy(strategy))
 			claim := restore.Status.Claims[0]
 			Eventually(ctx, claimsIn).Should(ConsistOf(claim.RestoredClaim))

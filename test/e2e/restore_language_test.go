@@ -11,7 +11,6 @@ import (
 	"github.com/onsi/gomega/gcustom"
 	matchers "github.com/onsi/gomega/types"
 	corev1 "k8s.io/api/core/v1"
-	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,7 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/snapshot"
 	"github.com/lull-dev/lull/test/framework"
 )
 
@@ -37,12 +35,12 @@ func aRestore(ctx context.Context, b *v1alpha1.VolumeBackup, strategy v1alpha1.R
 		change(r)
 	}
 	Expect(cluster.Create(ctx, r)).To(Succeed())
-	DeferCleanup(letGo, r)
+	DeferCleanup(releaseKept, r)
 	return r
 }
 
-// letGo gives the volumes that a restore keeps their reclaim policy back.
-func letGo(ctx SpecContext, r *v1alpha1.VolumeRestore) {
+// releaseKept gives the volumes that a restore keeps their reclaim policy back.
+func releaseKept(ctx SpecContext, r *v1alpha1.VolumeRestore) {
 	var kept corev1.PersistentVolumeList
 	Expect(cluster.List(ctx, &kept, client.MatchingLabels{v1alpha1.LabelRestoreUID: string(r.UID)})).To(Succeed())
 	for i := range kept.Items {
@@ -75,14 +73,14 @@ func including(claims ...string) func(*v1alpha1.VolumeRestore) {
 	return func(r *v1alpha1.VolumeRestore) { r.Spec.Volumes.Include = claims }
 }
 
-func lettingGo(r *v1alpha1.VolumeRestore) { r.Spec.PreviousClaims = v1alpha1.PreviousDelete }
+func deletingPrevious(r *v1alpha1.VolumeRestore) { r.Spec.PreviousClaims = v1alpha1.PreviousDelete }
 
 // theRestore is the restore at its end, whichever that is.
 func theRestore(ctx context.Context, r *v1alpha1.VolumeRestore) *v1alpha1.VolumeRestore {
 	GinkgoHelper()
 	Eventually(ctx, func(g Gomega) {
 		g.Expect(cluster.Get(ctx, client.ObjectKeyFromObject(r), r)).To(Succeed())
-		g.Expect(snapshot.RestoreEnded(r)).To(BeTrue(), "phase %s, step %s: %s", r.Status.Phase, r.Status.Step, r.Status.Message)
+		g.Expect(framework.RestoreEnded(r)).To(BeTrue(), "phase %s, step %s: %s", r.Status.Phase, r.Status.Step, r.Status.Message)
 	}).Should(Succeed())
 	return r
 }
@@ -121,7 +119,7 @@ func rollBack(ctx context.Context, r *v1alpha1.VolumeRestore) {
 // beRestoredBy matches a restore that is complete, by that strategy.
 func beRestoredBy(strategy v1alpha1.RestoreStrategy) matchers.GomegaMatcher {
 	return gcustom.MakeMatcher(func(r *v1alpha1.VolumeRestore) (bool, error) {
-		is := func(kind string) bool { return meta.IsStatusConditionTrue(r.Status.Conditions, kind) }
+		is := func(kind string) bool { return framework.RestoreIs(r, kind) }
 		return is(v1alpha1.ConditionComplete) && !is(v1alpha1.ConditionFailed) && !is(v1alpha1.ConditionStalled) &&
 			r.Status.Phase == v1alpha1.RestoreCompleted && r.Status.Strategy == strategy, nil
 	}).WithTemplate("Expected\n{{.Actual.Status | printf \"%+v\"}}\n{{.To}} be restored by {{.Data}}", strategy)
@@ -194,25 +192,10 @@ func claimsIn(ctx context.Context) (names []string, err error) {
 	return names, err
 }
 
-// toldOf are the events on an object, each as its reason and its words.
-func toldOf(ctx context.Context, o client.Object) func() ([]string, error) {
-	return func() ([]string, error) {
-		var events eventsv1.EventList
-		err := cluster.List(ctx, &events, client.InNamespace(o.GetNamespace()))
-		var told []string
-		for _, e := range events.Items {
-			if e.Regarding.UID == o.GetUID() {
-				told = append(told, e.Reason+": "+e.Note)
-			}
-		}
-		return told, err
-	}
-}
-
 // change merges a patch into an object.
 func change(ctx context.Context, o client.Object, patch string) {
 	GinkgoHelper()
-	Expect(cluster.Patch(ctx, o, client.RawPatch(types.MergePatchType, []byte(patch)))).To(Succeed())
+	Expect(cluster.Merge(ctx, o, patch)).To(Succeed())
 }
 
 // gone waits until an object isn't there any more.

@@ -20,9 +20,7 @@ var _ = Describe("a manager that is lost while an application is restored", Seri
 
 		restore := aRestore(ctx, backup, v1alpha1.StrategyReplace)
 		Eventually(ctx, phaseOf(ctx, restore)).Should(Equal(v1alpha1.RestoreScalingDown))
-		manager, err := managerPod(ctx)
-		Expect(err).NotTo(HaveOccurred())
-		Expect(cluster.Delete(ctx, manager, client.GracePeriodSeconds(0))).To(Succeed())
+		Expect(cluster.Delete(ctx, theManager(ctx), client.GracePeriodSeconds(0))).To(Succeed())
 
 		Expect(theRestore(ctx, restore)).To(beRestoredBy(v1alpha1.StrategyReplace))
 		Expect(restore.Status.Replicas).To(HaveValue(BeEquivalentTo(2)))

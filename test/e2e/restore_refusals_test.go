@@ -65,7 +65,7 @@ var _ = Describe("a restore that can't be", func() {
 			{of(good, replace, onto(v1alpha1.KindStatefulSet, "forgetful")), "ClaimsDeletedByScaling", []string{"StatefulSet forgetful", "whenScaled", "Retain"}},
 			{of(good, repoint, onto(v1alpha1.KindDaemonSet, "agents")), "StrategyNotPossible", []string{"a DaemonSet", "Repoint", "ClaimsOnly"}},
 			{of(good, repoint, onto(v1alpha1.KindReplicaSet, replicaSet)), "ManagedByAnotherTool", []string{"Deployment app", "spec.target.applicationRef"}},
-			{of(good, repoint, ofStorageClass(foreign)), "StorageClassMismatch", []string{foreign, testDriver, "spec.target.storageClassName"}},
+			{of(good, repoint, ofStorageClass(foreign)), "StorageClassMismatch", []string{foreign, theDriver(ctx), "spec.target.storageClassName"}},
 			{of(good, repoint, onto(v1alpha1.KindDeployment, "nobody")), "ApplicationNotFound", []string{`no Deployment "nobody"`, "create it"}},
 			{of(good, repoint, ofStorageClass("e2e-no-such-class")), "NoStorageClass", []string{`"e2e-no-such-class"`, "claim data", "create it"}},
 		} {

@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -36,7 +35,7 @@ var _ = Describe("a table that was dropped", func() {
 			claim := restore.Status.Claims[0]
 			Expect(theVolume(ctx, claim.PreviousVolume).Spec.PersistentVolumeReclaimPolicy).To(Equal(corev1.PersistentVolumeReclaimRetain))
 			Expect(theVolume(ctx, claim.RestoredVolume).Spec.PersistentVolumeReclaimPolicy).To(Equal(corev1.PersistentVolumeReclaimDelete))
-			Expect(theVolume(ctx, claim.RestoredVolume).Labels).To(BeEmpty())
+			Expect(marksOn(theVolume(ctx, claim.RestoredVolume))).To(BeEmpty())
 
 			rollBack(ctx, restore)
 			Eventually(ctx, phaseOf(ctx, restore)).Should(Equal(v1alpha1.RestoreRolledBack))
@@ -70,7 +69,7 @@ var _ = Describe("a table that was dropped", func() {
 		rollBack(ctx, restore)
 		Eventually(ctx, phaseOf(ctx, restore)).Should(Equal(v1alpha1.RestoreRolledBack))
 		Expect(query(ctx, db, "SHOW TABLES")).To(BeEmpty(), "the orders were dropped, and nothing was made later")
-		Expect(cluster.Patch(ctx, restore, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"rollBack":false}}`)))).
+		Expect(cluster.Merge(ctx, restore, `{"spec":{"rollBack":false}}`)).
 			To(MatchError(ContainSubstring("a rollback can't be taken back: create another VolumeRestore to restore again")))
 	})
 })

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 var _ = Describe("the samples", func() {
@@ -32,7 +33,7 @@ var _ = Describe("the samples", func() {
 		By("and bring the first backup back")
 		theSample(ctx, "mariadb-restore.yaml")
 		restore := theRestore(ctx, &v1alpha1.VolumeRestore{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "mariadb-1"}})
-		DeferCleanup(letGo, restore)
+		DeferCleanup(releaseKept, restore)
 		Expect(restore).To(beRestoredBy(v1alpha1.StrategyRepoint))
 		available(ctx, "mariadb")
 	})
@@ -51,8 +52,8 @@ func named(name string) *v1alpha1.VolumeBackup {
 	return &v1alpha1.VolumeBackup{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 }
 
-// theSample applies a file of deploy/samples, with the image that this cluster
-// has.
+// theSample applies a file of deploy/samples, with the image and the storage
+// class that this cluster has.
 func theSample(ctx context.Context, file string) {
 	GinkgoHelper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "deploy", "samples", file))
@@ -66,8 +67,11 @@ func theSample(ctx context.Context, file string) {
 			Expect(err).NotTo(HaveOccurred(), file)
 		}
 		object.SetNamespace(namespace)
-		if object.GetKind() == "Deployment" {
+		switch object.GetKind() {
+		case "Deployment":
 			useOurImage(object)
+		case "PersistentVolumeClaim":
+			useOurClass(object)
 		}
 		Expect(cluster.Create(ctx, object)).To(Succeed(), file)
 	}
@@ -81,6 +85,14 @@ func useOurImage(deployment *unstructured.Unstructured) {
 	Expect(found).To(BeTrue())
 	containers[0].(map[string]any)["image"] = aMariaDB("", "").Image
 	Expect(unstructured.SetNestedSlice(deployment.Object, containers, path...)).To(Succeed())
+}
+
+// useOurClass sets the class that the claims of all specs have.
+func useOurClass(claim *unstructured.Unstructured) {
+	GinkgoHelper()
+	if class := framework.StorageClassName(); class != "" {
+		Expect(unstructured.SetNestedField(claim.Object, class, "spec", "storageClassName")).To(Succeed())
+	}
 }
 
 func available(ctx context.Context, deployment string) {

@@ -46,7 +46,10 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	var err error
 	cluster, err = framework.Connect()
 	Expect(err).NotTo(HaveOccurred())
-	Eventually(managerPod).WithContext(ctx).Should(HaveField("Name", HavePrefix("lull-manager")))
+	theManager(ctx)
+	class, err := cluster.StorageClass(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(class.ReclaimPolicy).To(HaveValue(Equal(corev1.PersistentVolumeReclaimDelete)), "the suite expects volumes to go with their claims")
 })
 
 var _ = BeforeEach(func(ctx SpecContext) {
@@ -113,7 +116,7 @@ func report(ctx context.Context) {
 }
 
 func managerLog(ctx context.Context) (string, error) {
-	pod, err := managerPod(ctx)
+	pod, err := cluster.Manager(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 // backupScenario is what people want of backups: it is to come to the same end
@@ -48,16 +49,10 @@ const (
 // not to hang on how busy the machine is.
 const tries = 6
 
-type change func(*v1alpha1.VolumeBackupSpec)
+type change = framework.Change
 
 func (tb *testbed) aBackup(ctx context.Context, changes ...change) (*v1alpha1.VolumeBackup, error) {
-	b := &v1alpha1.VolumeBackup{
-		ObjectMeta: metav1.ObjectMeta{Namespace: tb.namespace, GenerateName: "backup-"},
-		Spec:       v1alpha1.VolumeBackupSpec{ApplicationRef: tb.books.Ref(), Attempts: tries},
-	}
-	for _, c := range changes {
-		c(&b.Spec)
-	}
+	b := framework.NewBackup(tb.namespace, tb.books.Ref(), append([]change{attempts(tries)}, changes...)...)
 	return b, tb.Create(ctx, b)
 }
 
@@ -80,15 +75,13 @@ func onStorage(faults []string, changes ...change) func(context.Context, *testbe
 	}
 }
 
-func ofClass(name string) change {
-	return func(s *v1alpha1.VolumeBackupSpec) { s.VolumeSnapshotClassName = &name }
-}
-
-func attempts(n int32) change { return func(s *v1alpha1.VolumeBackupSpec) { s.Attempts = n } }
-
-func retained(s *v1alpha1.VolumeBackupSpec) { s.DeletionPolicy = v1alpha1.DeletionRetain }
-
-func orContinue(s *v1alpha1.VolumeBackupSpec) { s.Quiesce.OnFailure = v1alpha1.OnFailureContinue }
+// The words for what is special about a backup.
+var (
+	within, attempts      = framework.Within, framework.Attempts
+	ofClass, ofGroupClass = framework.OfClass, framework.OfGroupClass
+	retained, orContinue  = framework.Retained, framework.OrContinue
+	isTrue, ended         = framework.BackupIs, framework.BackupEnded
+)
 
 func of(kind v1alpha1.ApplicationKind, name string) change {
 	return func(s *v1alpha1.VolumeBackupSpec) {
@@ -96,24 +89,15 @@ func of(kind v1alpha1.ApplicationKind, name string) change {
 	}
 }
 
-func script(text string) *v1alpha1.HookCommand {
-	return &v1alpha1.HookCommand{Command: []string{"/bin/sh", "-c", text}}
-}
+func heldBy(text string) change { return frozenBy(framework.Hold(text)) }
 
-func heldBy(text string) change {
+func hookedBy(pre, post string) change { return frozenBy(framework.Hooks(pre, post)) }
+
+func frozenBy(quieted change) change {
 	return func(s *v1alpha1.VolumeBackupSpec) {
-		s.Quiesce = &v1alpha1.QuiesceSpec{Hold: script(text), Timeout: &metav1.Duration{Duration: frozenFor}}
+		quieted(s)
+		within(frozenFor)(s)
 	}
-}
-
-func hookedBy(pre, post string) change {
-	return func(s *v1alpha1.VolumeBackupSpec) {
-		s.Quiesce = &v1alpha1.QuiesceSpec{Pre: script(pre), Post: script(post), Timeout: &metav1.Duration{Duration: frozenFor}}
-	}
-}
-
-func within(d time.Duration) change {
-	return func(s *v1alpha1.VolumeBackupSpec) { s.Quiesce.Timeout = &metav1.Duration{Duration: d} }
 }
 
 var (
@@ -228,14 +212,6 @@ func inBooks(line string) func(context.Context, *testbed) error {
 			return "", err
 		})
 	}
-}
-
-func ended(b *v1alpha1.VolumeBackup) bool {
-	return isTrue(b, v1alpha1.ConditionComplete) || isTrue(b, v1alpha1.ConditionFailed)
-}
-
-func isTrue(b *v1alpha1.VolumeBackup, kind string) bool {
-	return meta.IsStatusConditionTrue(b.Status.Conditions, kind)
 }
 
 func reason(b *v1alpha1.VolumeBackup) string {

@@ -163,8 +163,7 @@ func labelled(ctx context.Context, r *round, _ *manager) (string, error) {
 		return "", err
 	}
 	for _, o := range all {
-		label := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"somebody":"was-here"}}}`))
-		if err := r.testbed.Patch(ctx, o, label); client.IgnoreNotFound(err) != nil {
+		if err := r.testbed.Merge(ctx, o, `{"metadata":{"labels":{"somebody":"was-here"}}}`); client.IgnoreNotFound(err) != nil {
 			return "", err
 		}
 	}
@@ -252,8 +251,7 @@ func restoredAgain(ctx context.Context, r *round, _ *manager) (string, error) {
 func undone(ctx context.Context, r *round, _ *manager) (string, error) {
 	all, err := r.objects(ctx)
 	for _, o := range all {
-		undo := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"rollBack":true}}`))
-		err = errors.Join(err, client.IgnoreNotFound(r.testbed.Patch(ctx, o, undo)))
+		err = errors.Join(err, client.IgnoreNotFound(r.testbed.Merge(ctx, o, rollBack)))
 	}
 	return "", err
 }
@@ -269,8 +267,7 @@ func scaled(ctx context.Context, r *round, _ *manager) (string, error) {
 	if !ok {
 		return "", nil
 	}
-	up := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, run.app.Replicas))
-	return "", r.testbed.Patch(ctx, run.app.Workload(), up)
+	return "", r.testbed.Merge(ctx, run.app.Workload(), fmt.Sprintf(`{"spec":{"replicas":%d}}`, run.app.Replicas))
 }
 
 func namespaceDeleted(ctx context.Context, r *round, _ *manager) (string, error) {

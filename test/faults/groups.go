@@ -20,10 +20,6 @@ func asGroup(faults []string, changes ...change) func(context.Context, *testbed)
 	}
 }
 
-func ofGroupClass(name string) change {
-	return func(s *v1alpha1.VolumeBackupSpec) { s.VolumeGroupSnapshotClassName = &name }
-}
-
 // groupsLeft are the names of the groups of the testbed, and of the contents that
 // belong to it. Groups that are retained and belong to nobody are deleted.
 func (r *backupRun) groupsLeft(ctx context.Context) (left []string, err error) {

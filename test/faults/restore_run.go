@@ -14,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/snapshot"
 	"github.com/lull-dev/lull/test/framework"
 )
 
@@ -131,7 +130,7 @@ func (r *restoreRun) restores() []*v1alpha1.VolumeRestore {
 // settled is true for a restore that has nothing more to do, not even what its
 // owner asked for last.
 func settled(v *v1alpha1.VolumeRestore) bool {
-	if !snapshot.RestoreEnded(v) || v.Status.ObservedGeneration != v.Generation || !v.DeletionTimestamp.IsZero() {
+	if !framework.RestoreEnded(v) || v.Status.ObservedGeneration != v.Generation || !v.DeletionTimestamp.IsZero() {
 		return false
 	}
 	if !v.Spec.RollBack {
@@ -374,8 +373,7 @@ func (r *restoreRun) sweep(ctx context.Context) error {
 			}
 			left = append(left, v.Name)
 			if v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain {
-				let := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}`))
-				err = errors.Join(err, client.IgnoreNotFound(r.testbed.Patch(ctx, v, let)))
+				err = errors.Join(err, client.IgnoreNotFound(r.testbed.Merge(ctx, v, `{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}`)))
 			}
 		}
 		return strings.Join(left, ", "), err

@@ -7,12 +7,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/snapshot"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 // restoreScenario is what people want of a restore.
@@ -70,6 +69,11 @@ var restoreScenarios = []restoreScenario{
 	{name: "with a finished pod on its claim", spec: by(v1alpha1.StrategyReplace), arrange: withFinishedPod, tidy: withoutFinishedPod, wants: completed},
 }
 
+var restoreIs = framework.RestoreIs
+
+// rollBack is the patch that asks for it.
+const rollBack = `{"spec":{"rollBack":true}}`
+
 var (
 	completed  = []v1alpha1.RestorePhase{v1alpha1.RestoreCompleted}
 	rolledBack = []v1alpha1.RestorePhase{v1alpha1.RestoreRolledBack}
@@ -124,8 +128,7 @@ func thenUndo(ctx context.Context, r *restoreRun) error {
 	}
 	r.awaitEnd(ctx, v)
 	return poll(ctx, endLimit, "it is told to go back", func(ctx context.Context) (string, error) {
-		undo := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"rollBack":true}}`))
-		return "", client.IgnoreNotFound(r.testbed.Patch(ctx, v, undo))
+		return "", client.IgnoreNotFound(r.testbed.Merge(ctx, v, rollBack))
 	})
 }
 
@@ -137,7 +140,7 @@ func thenDelete(ctx context.Context, r *restoreRun) error {
 	}
 	err = poll(ctx, endLimit, "the application is stopped", func(ctx context.Context) (string, error) {
 		gone, err := r.testbed.gone(ctx, v)
-		early := !r.fault.mild && (gone || snapshot.RestoreEnded(v))
+		early := !r.fault.mild && (gone || framework.RestoreEnded(v))
 		return unless(v.Status.ScaledDownAt != nil || early, "%s: %s", v.Status.Phase, v.Status.Message), err
 	})
 	if err != nil {
@@ -170,8 +173,7 @@ func paused(ctx context.Context, r *restoreRun) error { return r.pause(ctx, true
 func unpaused(ctx context.Context, r *restoreRun) error { return r.pause(ctx, false) }
 
 func (r *restoreRun) pause(ctx context.Context, paused bool) error {
-	change := fmt.Sprintf(`{"spec":{"paused":%t}}`, paused)
-	return r.testbed.Patch(ctx, r.testbed.books.Workload(), client.RawPatch("application/merge-patch+json", []byte(change)))
+	return r.testbed.Merge(ctx, r.testbed.books.Workload(), fmt.Sprintf(`{"spec":{"paused":%t}}`, paused))
 }
 
 // withFinishedPod leaves a pod of the books that has ended and still names a
@@ -211,8 +213,4 @@ func withFinishedPod(ctx context.Context, r *restoreRun) error {
 func withoutFinishedPod(ctx context.Context, r *restoreRun) error {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: r.testbed.namespace, Name: "books-done"}}
 	return client.IgnoreNotFound(r.testbed.Delete(ctx, pod))
-}
-
-func restoreIs(v *v1alpha1.VolumeRestore, kind string) bool {
-	return meta.IsStatusConditionTrue(v.Status.Conditions, kind)
 }

@@ -14,7 +14,6 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/utils/ptr"
@@ -148,7 +147,7 @@ func (s *suite) aside(ctx context.Context) error {
 func (s *suite) scale(ctx context.Context, replicas int32) error {
 	deployed := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: framework.ManagerNamespace, Name: deployment}}
 	change := fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas)
-	return s.Patch(ctx, deployed, client.RawPatch("application/merge-patch+json", []byte(change)))
+	return s.Merge(ctx, deployed, change)
 }
 
 // close gives the cluster its manager back.
@@ -164,26 +163,13 @@ func (s *suite) close(ctx context.Context) error {
 // poll looks until nothing is missing. A look that fails says what is missing
 // too: the cluster is broken on purpose.
 func poll(ctx context.Context, limit time.Duration, what string, look func(context.Context) (missing string, err error)) error {
-	var missing string
-	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, limit, true, func(ctx context.Context) (bool, error) {
-		one, cancel := context.WithTimeout(ctx, 20*time.Second)
-		defer cancel()
-		said, err := look(one)
-		if ctx.Err() != nil && missing != "" {
-			return false, ctx.Err() // the look was cut short, and says nothing
+	return framework.Await(ctx, limit, what, func(ctx context.Context) error {
+		missing, err := look(ctx)
+		if err == nil && missing != "" {
+			err = errors.New(missing)
 		}
-		if err != nil {
-			said = err.Error()
-		}
-		if said != "" {
-			missing = said
-		}
-		return said == "", nil
+		return err
 	})
-	if err != nil {
-		return fmt.Errorf("waited %s until %s: %s (%w)", limit, what, missing, err)
-	}
-	return nil
 }
 
 // unless says what is missing, unless it is not.

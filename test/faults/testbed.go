@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -355,18 +356,9 @@ func (s *observation) longestPause(since time.Time) time.Duration {
 
 // left are the snapshots of the testbed, and the contents that belong to it.
 func (tb *testbed) left(ctx context.Context) (snapshots []snapshotv1.VolumeSnapshot, contents []snapshotv1.VolumeSnapshotContent, err error) {
-	var inNamespace snapshotv1.VolumeSnapshotList
-	if err := tb.List(ctx, &inNamespace, client.InNamespace(tb.namespace)); err != nil {
-		return nil, nil, err
-	}
-	var all snapshotv1.VolumeSnapshotContentList
-	if err := tb.List(ctx, &all); err != nil {
-		return nil, nil, err
-	}
-	contents = slices.DeleteFunc(all.Items, func(c snapshotv1.VolumeSnapshotContent) bool {
-		return c.Spec.VolumeSnapshotRef.Namespace != tb.namespace
-	})
-	return inNamespace.Items, contents, nil
+	snapshots, snapshotsErr := tb.Snapshots(ctx, tb.namespace)
+	contents, contentsErr := tb.SnapshotContents(ctx, tb.namespace)
+	return snapshots, contents, errors.Join(snapshotsErr, contentsErr)
 }
 
 // gone is true for an object that isn't there any more.

@@ -3,55 +3,34 @@ package integration
 import (
 	"context"
 	"strings"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 // aBackup of the pod mysql.
-func (fc *fakeCluster) aBackup(change ...func(*v1alpha1.VolumeBackupSpec)) *v1alpha1.VolumeBackup {
+func (fc *fakeCluster) aBackup(change ...framework.Change) *v1alpha1.VolumeBackup {
 	fc.Helper()
 	return fc.aBackupOf(v1alpha1.KindPod, "mysql", change...)
 }
 
-func (fc *fakeCluster) aBackupOf(kind v1alpha1.ApplicationKind, name string, change ...func(*v1alpha1.VolumeBackupSpec)) *v1alpha1.VolumeBackup {
+func (fc *fakeCluster) aBackupOf(kind v1alpha1.ApplicationKind, name string, change ...framework.Change) *v1alpha1.VolumeBackup {
 	fc.Helper()
-	b := &v1alpha1.VolumeBackup{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: "backup-"},
-		Spec:       v1alpha1.VolumeBackupSpec{ApplicationRef: v1alpha1.ApplicationReference{Kind: kind, Name: name}},
-	}
-	for _, c := range change {
-		c(&b.Spec)
-	}
+	b := framework.NewBackup(fc.namespace, v1alpha1.ApplicationReference{Kind: kind, Name: name}, change...)
 	fc.create(b)
 	return b
 }
 
-func quiesce(spec *v1alpha1.VolumeBackupSpec) *v1alpha1.QuiesceSpec {
-	if spec.Quiesce == nil {
-		spec.Quiesce = &v1alpha1.QuiesceSpec{}
-	}
-	return spec.Quiesce
-}
-
-func within(d time.Duration) func(*v1alpha1.VolumeBackupSpec) {
-	return func(spec *v1alpha1.VolumeBackupSpec) { quiesce(spec).Timeout = &metav1.Duration{Duration: d} }
-}
-
-func attempts(n int32) func(*v1alpha1.VolumeBackupSpec) {
-	return func(spec *v1alpha1.VolumeBackupSpec) { spec.Attempts = n }
-}
-
-func orContinue(spec *v1alpha1.VolumeBackupSpec) {
-	quiesce(spec).OnFailure = v1alpha1.OnFailureContinue
-}
-
-func retain(spec *v1alpha1.VolumeBackupSpec) { spec.DeletionPolicy = v1alpha1.DeletionRetain }
+// The words for what is special about a backup.
+var (
+	within, attempts   = framework.Within, framework.Attempts
+	orContinue, retain = framework.OrContinue, framework.Retained
+	isTrue, ended      = framework.BackupIs, framework.BackupEnded
+)
 
 // await returns the backup as soon as is says so of it.
 func (fc *fakeCluster) await(b *v1alpha1.VolumeBackup, what string, is func(*v1alpha1.VolumeBackup) bool) *v1alpha1.VolumeBackup {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 // held quiets by a command that keeps a mark for as long as it holds.
@@ -23,9 +24,9 @@ const (
 )
 
 // heldBy quiets by a script.
-func (fc *fakeCluster) heldBy(script string) func(*v1alpha1.VolumeBackupSpec) {
+func (fc *fakeCluster) heldBy(script string) framework.Change {
 	return func(spec *v1alpha1.VolumeBackupSpec) {
-		quiesce(spec).Hold = &v1alpha1.HookCommand{Command: fc.command(`trap '' PIPE HUP; mark="$marks/$POD.$$"; ` + script)}
+		framework.Quiesce(spec).Hold = &v1alpha1.HookCommand{Command: fc.command(`trap '' PIPE HUP; mark="$marks/$POD.$$"; ` + script)}
 	}
 }
 
@@ -35,9 +36,9 @@ func (fc *fakeCluster) hooked(spec *v1alpha1.VolumeBackupSpec) {
 	fc.hookedBy(`echo $$ >"$mark"`, `rm -f "$mark"`)(spec)
 }
 
-func (fc *fakeCluster) hookedBy(pre, post string) func(*v1alpha1.VolumeBackupSpec) {
+func (fc *fakeCluster) hookedBy(pre, post string) framework.Change {
 	return func(spec *v1alpha1.VolumeBackupSpec) {
-		q := quiesce(spec)
+		q := framework.Quiesce(spec)
 		q.Pre = &v1alpha1.HookCommand{Command: fc.command(`: pre; mark="$marks/$POD.hooks"; ` + pre)}
 		q.Post = &v1alpha1.HookCommand{Command: fc.command(`: post; mark="$marks/$POD.hooks"; ` + post)}
 	}

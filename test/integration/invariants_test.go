@@ -20,14 +20,6 @@ func condition(b *v1alpha1.VolumeBackup, kind string) metav1.Condition {
 	return metav1.Condition{}
 }
 
-func isTrue(b *v1alpha1.VolumeBackup, kind string) bool {
-	return meta.IsStatusConditionTrue(b.Status.Conditions, kind)
-}
-
-func ended(b *v1alpha1.VolumeBackup) bool {
-	return isTrue(b, v1alpha1.ConditionComplete) || isTrue(b, v1alpha1.ConditionFailed)
-}
-
 func describe(b *v1alpha1.VolumeBackup) string {
 	text, err := json.MarshalIndent(map[string]any{"spec": b.Spec, "status": b.Status}, "", " ")
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -29,8 +28,8 @@ type demo struct {
 	back      *v1alpha1.VolumeRestore
 }
 
-// story is what happens, in order.
-func (d *demo) story() []step {
+// scenario is what happens, in order.
+func (d *demo) scenario() []step {
 	return []step{
 		{"the cluster", d.lookAtCluster},
 		{"a database", d.startDatabase},
@@ -183,15 +182,7 @@ func (d *demo) goOn(ctx context.Context) (string, error) {
 	return fmt.Sprintf("it never stopped but for that: the writer is at row %d", d.writer.Rows()), err
 }
 
-// await asks until there is no error.
+// await checks until there is no error.
 func (d *demo) await(ctx context.Context, check func(context.Context) error) error {
-	var last error
-	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
-		last = check(ctx)
-		return last == nil, nil
-	})
-	if err != nil {
-		return errors.Join(last, err)
-	}
-	return nil
+	return framework.Await(ctx, patience, "it is so", check)
 }

@@ -1,0 +1,82 @@
+package framework
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// StorageClassName names the class of the suites' claims, empty for the
+// cluster's default.
+func StorageClassName() string { return fromEnvironment("LULL_TEST_STORAGE_CLASS", "") }
+
+// StorageClass is the class of the suites' claims. Its provisioner is the driver
+// that they run on.
+func (c *Cluster) StorageClass(ctx context.Context) (*storagev1.StorageClass, error) {
+	class := &storagev1.StorageClass{}
+	if name := StorageClassName(); name != "" {
+		return class, c.Get(ctx, client.ObjectKey{Name: name}, class)
+	}
+	var all storagev1.StorageClassList
+	if err := c.List(ctx, &all); err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(all.Items, func(s storagev1.StorageClass) bool {
+		return s.Annotations["storageclass.kubernetes.io/is-default-class"] == "true"
+	})
+	if i < 0 {
+		return nil, errors.New("the cluster has no default storage class: name one in LULL_TEST_STORAGE_CLASS")
+	}
+	return &all.Items[i], nil
+}
+
+// SimilarStorageClass is a new class like that of the suites' claims. The caller
+// changes it and creates it.
+func (c *Cluster) SimilarStorageClass(ctx context.Context) (*storagev1.StorageClass, error) {
+	class, err := c.StorageClass(ctx)
+	if err != nil {
+		return nil, err
+	}
+	class.ObjectMeta = metav1.ObjectMeta{GenerateName: "lull-test-"}
+	return class, nil
+}
+
+// SnapshotClass is a new class of snapshots of a driver, with that driver's
+// parameters.
+func SnapshotClass(driver string, parameters map[string]string) *snapshotv1.VolumeSnapshotClass {
+	return &snapshotv1.VolumeSnapshotClass{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "lull-test-"}, Driver: driver,
+		DeletionPolicy: snapshotv1.VolumeSnapshotContentDelete, Parameters: parameters,
+	}
+}
+
+// Parameters are those of a class, from pairs of a name and a value.
+func Parameters(pairs ...string) map[string]string {
+	set := map[string]string{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		set[pairs[i]] = pairs[i+1]
+	}
+	return set
+}
+
+// Snapshots are those in a namespace.
+func (c *Cluster) Snapshots(ctx context.Context, namespace string) ([]snapshotv1.VolumeSnapshot, error) {
+	var all snapshotv1.VolumeSnapshotList
+	err := c.List(ctx, &all, client.InNamespace(namespace))
+	return all.Items, err
+}
+
+// SnapshotContents are those of snapshots in a namespace, whether these are
+// there or not.
+func (c *Cluster) SnapshotContents(ctx context.Context, namespace string) ([]snapshotv1.VolumeSnapshotContent, error) {
+	var all snapshotv1.VolumeSnapshotContentList
+	err := c.List(ctx, &all)
+	return slices.DeleteFunc(all.Items, func(s snapshotv1.VolumeSnapshotContent) bool {
+		return s.Spec.VolumeSnapshotRef.Namespace != namespace
+	}), err
+}
