@@ -110,7 +110,7 @@ func (s *suite) startManager(namespace string, set *trap) (*manager, error) {
 	m.cmd = exec.Command(s.managerBinary, append(managerFlags, "--image="+s.image)...)
 	m.cmd.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig, "LULL_FAILPOINTS="+path, "LULL_FAILPOINTS_NAMESPACE="+namespace)
 	m.cmd.Stdout, m.cmd.Stderr = log, log
-	// It doesn't outlive this campaign, and isn't told of an interrupt.
+	// It doesn't outlive this program, and isn't told of an interrupt.
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	m.started = time.Now()
 	if err := m.cmd.Start(); err != nil {

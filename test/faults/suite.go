@@ -82,7 +82,7 @@ func newSuite(ctx context.Context) (*suite, error) {
 	return s, s.standAside(ctx)
 }
 
-// build builds a campaign. Functions of ours aren't inlined: failpoints are
+// build builds a program. Functions of ours aren't inlined: failpoints are
 // named by them.
 func build(ctx context.Context, to, module, of, name string, flags ...string) (string, error) {
 	path := filepath.Join(to, name)

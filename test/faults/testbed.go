@@ -44,7 +44,7 @@ type testbed struct {
 }
 
 // The applications' clocks count hundredths of seconds since the machine
-// started: a shell can read them without a campaign.
+// started: a shell can read them without a program.
 const clockScript = `now() { read up rest </proc/uptime; now=${up%.*}${up#*.}; }
 `
 
