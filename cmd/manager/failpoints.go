@@ -15,12 +15,14 @@ import (
 	"net"
 	"os"
 	"path"
+	"reflect"
 	"regexp"
 	"runtime"
 	"strings"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	apiruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
@@ -29,6 +31,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/hooks"
 )
 
@@ -41,16 +44,16 @@ const (
 )
 
 // reach tells the suite that a failpoint is reached: what is done there, by
-// which functions, and the moment. It comes back when the suite hangs up, with
-// the error that it wants to be met, nil for none.
-func reach(what, by, moment string) error {
+// which functions, the moment, and what is written. It comes back when the suite
+// hangs up, with the error that it wants to be met, nil for none.
+func reach(what, by, moment, written string) error {
 	conn, err := net.Dial("unix", os.Getenv(envSocket))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "failpoints: the suite is gone:", err)
 		os.Exit(3)
 	}
 	defer conn.Close()
-	if _, err := fmt.Fprintf(conn, "%s\t%s\t%s\n", what, by, moment); err != nil {
+	if _, err := fmt.Fprintf(conn, "%s\t%s\t%s\t%s\n", what, by, moment, written); err != nil {
 		return nil
 	}
 	wanted, err := io.ReadAll(conn)
@@ -71,16 +74,30 @@ var answers = map[string]error{
 
 // around reaches the failpoints before and after a write. An error before
 // keeps it from being done, one after loses its answer.
-func around(what string, write func() error) error {
+func around(what, written string, write func() error) error {
 	by := callers()
-	if err := reach(what, by, "before"); err != nil {
+	if err := reach(what, by, "before", written); err != nil {
 		return err
 	}
 	err := write()
-	if lost := reach(what, by, "after"); lost != nil {
+	if lost := reach(what, by, "after", written); lost != nil {
 		return lost
 	}
 	return err
+}
+
+// described tells writes apart that the same functions do: the kind of the
+// object and, of ours, the phase.
+func described(obj client.Object) string {
+	switch o := obj.(type) {
+	case *v1alpha1.VolumeBackup:
+		return strings.TrimSpace("VolumeBackup " + string(o.Status.Phase))
+	case *v1alpha1.VolumeRestore:
+		return strings.TrimSpace("VolumeRestore " + string(o.Status.Phase))
+	case *unstructured.Unstructured:
+		return o.GetKind()
+	}
+	return reflect.TypeOf(obj).Elem().Name()
 }
 
 // A function's name on the stack, with its package, and what is left out of it:
@@ -142,31 +159,31 @@ func failClient(options *ctrl.Options) {
 func failWrites() interceptor.Funcs {
 	return interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
-			return around("Create", func() error { return c.Create(ctx, obj, opts...) })
+			return around("Create", described(obj), func() error { return c.Create(ctx, obj, opts...) })
 		},
 		Update: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.UpdateOption) error {
-			return around("Update", func() error { return c.Update(ctx, obj, opts...) })
+			return around("Update", described(obj), func() error { return c.Update(ctx, obj, opts...) })
 		},
 		Patch: func(ctx context.Context, c client.WithWatch, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
-			return around("Patch", func() error { return c.Patch(ctx, obj, patch, opts...) })
+			return around("Patch", described(obj), func() error { return c.Patch(ctx, obj, patch, opts...) })
 		},
 		Apply: func(ctx context.Context, c client.WithWatch, obj apiruntime.ApplyConfiguration, opts ...client.ApplyOption) error {
-			return around("Apply", func() error { return c.Apply(ctx, obj, opts...) })
+			return around("Apply", "", func() error { return c.Apply(ctx, obj, opts...) })
 		},
 		Delete: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.DeleteOption) error {
-			return around("Delete", func() error { return c.Delete(ctx, obj, opts...) })
+			return around("Delete", described(obj), func() error { return c.Delete(ctx, obj, opts...) })
 		},
 		DeleteAllOf: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.DeleteAllOfOption) error {
-			return around("DeleteAllOf", func() error { return c.DeleteAllOf(ctx, obj, opts...) })
+			return around("DeleteAllOf", described(obj), func() error { return c.DeleteAllOf(ctx, obj, opts...) })
 		},
 		SubResourceCreate: func(ctx context.Context, c client.Client, sub string, obj, subObj client.Object, opts ...client.SubResourceCreateOption) error {
-			return around("sub.Create", func() error { return c.SubResource(sub).Create(ctx, obj, subObj, opts...) })
+			return around("sub.Create", described(obj), func() error { return c.SubResource(sub).Create(ctx, obj, subObj, opts...) })
 		},
 		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, obj client.Object, opts ...client.SubResourceUpdateOption) error {
-			return around("sub.Update", func() error { return c.SubResource(sub).Update(ctx, obj, opts...) })
+			return around("sub.Update", described(obj), func() error { return c.SubResource(sub).Update(ctx, obj, opts...) })
 		},
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
-			return around("sub.Patch", func() error { return c.SubResource(sub).Patch(ctx, obj, patch, opts...) })
+			return around("sub.Patch", described(obj), func() error { return c.SubResource(sub).Patch(ctx, obj, patch, opts...) })
 		},
 	}
 }
@@ -183,7 +200,7 @@ func (f failing) Exec(ctx context.Context, c hooks.Container, command []string, 
 		s.In = &failInput{Reader: s.In, by: by}
 		s.Out = &failOutput{next: s.Out, by: by}
 	}
-	return around("Exec", func() error { return f.Executor.Exec(ctx, c, command, s) })
+	return around("Exec", "", func() error { return f.Executor.Exec(ctx, c, command, s) })
 }
 
 // failInput reaches a failpoint when its end is asked for, before the session
@@ -197,7 +214,7 @@ type failInput struct {
 func (i *failInput) Read(b []byte) (int, error) {
 	n, err := i.Reader.Read(b)
 	if err != nil {
-		i.once.Do(func() { _ = reach("Exec", i.by, "release") }) // an input has no answer
+		i.once.Do(func() { _ = reach("Exec", i.by, "release", "") }) // an input has no answer
 	}
 	return n, err
 }
@@ -217,7 +234,7 @@ func (o *failOutput) Write(b []byte) (int, error) {
 			return o.next.Write(b)
 		}
 		if word := string(bytes.TrimSpace(line)); word == "HELD" || word == "STILL_HELD" {
-			if err := reach("Exec", o.by, word); err != nil {
+			if err := reach("Exec", o.by, word, ""); err != nil {
 				return 0, err
 			}
 		}

@@ -2,7 +2,15 @@
 
 package main
 
-import "testing"
+import (
+	"testing"
+
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+)
 
 func TestFailpointsAreNamedByFunctions(t *testing.T) {
 	const module = "github.com/lull-dev/lull/"
@@ -21,6 +29,20 @@ func TestFailpointsAreNamedByFunctions(t *testing.T) {
 	} {
 		if name := nameOf(function); name != want {
 			t.Errorf("%s is named %q and should be %q", function, name, want)
+		}
+	}
+}
+
+func TestWritesByTheSameFunctionsAreToldApart(t *testing.T) {
+	for want, obj := range map[string]client.Object{
+		"VolumeBackup":            &v1alpha1.VolumeBackup{},
+		"VolumeBackup Completed":  &v1alpha1.VolumeBackup{Status: v1alpha1.VolumeBackupStatus{Phase: v1alpha1.PhaseCompleted}},
+		"VolumeRestore Preparing": &v1alpha1.VolumeRestore{Status: v1alpha1.VolumeRestoreStatus{Phase: v1alpha1.RestorePreparing}},
+		"VolumeSnapshot":          &snapshotv1.VolumeSnapshot{},
+		"VolumeGroupSnapshot":     &unstructured.Unstructured{Object: map[string]any{"kind": "VolumeGroupSnapshot"}},
+	} {
+		if said := described(obj); said != want {
+			t.Errorf("described as %q and should be as %q", said, want)
 		}
 	}
 }

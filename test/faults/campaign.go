@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -160,7 +161,7 @@ func (c *campaign) spots(passed []moment) []spot {
 		for _, point := range c.all {
 			if point.Covers(m.what, m.by) {
 				known = true
-				found = append(found, spot{Point: point, when: m.when})
+				found = append(found, spot{Point: point, when: m.when, written: m.written})
 			}
 		}
 		if !known {
@@ -196,7 +197,7 @@ func (c *campaign) cover() {
 }
 
 // kills are a kill at every moment, in the scenario that comes to it soonest. The
-// short form takes one of each failpoint's moments.
+// short form takes one of the moments of each write or command.
 func (c *campaign) kills() []job {
 	soonest := map[string]job{}
 	var traces []*trace
@@ -213,15 +214,15 @@ func (c *campaign) kills() []job {
 			}
 		}
 	}
-	byPoint := map[string][]job{}
+	byWhat := map[string][]job{}
 	for _, j := range soonest {
-		byPoint[j.at.Point.String()] = append(byPoint[j.at.Point.String()], j)
+		byWhat[j.at.what()] = append(byWhat[j.at.what()], j)
 	}
 	var jobs []job
-	for _, point := range c.all {
-		of := byPoint[point.String()]
+	for _, what := range slices.Sorted(maps.Keys(byWhat)) {
+		of := byWhat[what]
 		slices.SortFunc(of, func(a, b job) int { return cmp.Compare(a.at.when, b.at.when) })
-		if !c.long() && len(of) > 0 {
+		if !c.long() {
 			of = []job{of[c.random.IntN(len(of))]}
 		}
 		for _, j := range of {

@@ -23,19 +23,32 @@ type moment struct {
 	what string
 	by   []string
 	when string
+	// written tells apart what the same functions write, empty for commands.
+	written string
 }
 
 func (m moment) String() string { return m.when + " " + m.what + " " + strings.Join(m.by, "<") }
 
-// spot is a moment to wait for: a failpoint of the list, and when.
+// spot is a moment to wait for: a failpoint of the list, when, and what is
+// written there, empty for anything.
 type spot struct {
 	points.Point
-	when string
+	when, written string
 }
 
-func (s spot) String() string { return s.when + " " + s.Point.String() }
+func (s spot) String() string { return s.when + " " + s.what() }
 
-func (s spot) is(m moment) bool { return s.when == m.when && s.Covers(m.what, m.by) }
+// what tells what is done, whenever.
+func (s spot) what() string {
+	if s.written == "" {
+		return s.Point.String()
+	}
+	return s.Point.String() + " of " + s.written
+}
+
+func (s spot) is(m moment) bool {
+	return s.when == m.when && (s.written == "" || s.written == m.written) && s.Covers(m.what, m.by)
+}
 
 // trap is sprung once, at the nth moment that it waits for. The manager stands
 // still at that moment, and nothing else, until do returns.
@@ -144,10 +157,10 @@ func (m *manager) answer(conn net.Conn) {
 	defer conn.Close()
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
-	if err != nil || len(fields) != 3 {
+	if err != nil || len(fields) != 4 {
 		return // it was killed while it wrote
 	}
-	at := moment{what: fields[0], by: strings.Split(fields[1], "<"), when: fields[2]}
+	at := moment{what: fields[0], by: strings.Split(fields[1], "<"), when: fields[2], written: fields[3]}
 	m.mu.Lock()
 	m.passed = append(m.passed, at)
 	set := m.trap
