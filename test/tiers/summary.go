@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -57,7 +58,7 @@ func (o outcome) verdict() string {
 	case o.good():
 		return "passed"
 	case o.err != nil:
-		return fmt.Sprintf("FAILED (%v)", o.err)
+		return "FAILED (" + strings.ReplaceAll(o.err.Error(), "\n", "; ") + ")"
 	}
 	return "FAILED"
 }
