@@ -9,18 +9,22 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"path"
 	"reflect"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	apiruntime "k8s.io/apimachinery/pkg/runtime"
@@ -86,18 +90,57 @@ func around(what, written string, write func() error) error {
 	return err
 }
 
-// described tells writes apart that the same functions do: the kind of the
-// object and, of ours, the phase.
+// described tells writes apart that the same functions do: by the kind of the
+// object and, of ours, the phase; of claims, whether they name their volume.
 func described(obj client.Object) string {
 	switch o := obj.(type) {
 	case *v1alpha1.VolumeBackup:
 		return strings.TrimSpace("VolumeBackup " + string(o.Status.Phase))
 	case *v1alpha1.VolumeRestore:
 		return strings.TrimSpace("VolumeRestore " + string(o.Status.Phase))
+	case *corev1.PersistentVolumeClaim:
+		if o.Spec.VolumeName != "" {
+			return "PersistentVolumeClaim with volumeName"
+		}
 	case *unstructured.Unstructured:
 		return o.GetKind()
 	}
 	return reflect.TypeOf(obj).Elem().Name()
+}
+
+// patched describes a patch by its object and the fields that it changes.
+func patched(obj client.Object, patch client.Patch) string {
+	var changes map[string]any
+	data, err := patch.Data(obj)
+	if err != nil || json.Unmarshal(data, &changes) != nil {
+		return described(obj) // not a merge patch
+	}
+	return described(obj) + ": " + strings.Join(fields("", changes), ", ")
+}
+
+// enumerated are values that are one of a few, such as a reclaim policy.
+var enumerated = regexp.MustCompile(`^[A-Z][A-Za-z]*$`)
+
+// fields are the paths of the fields in a merge patch, with those of their values
+// that are the same in each run: numbers, enumerations, and null.
+func fields(path string, changes map[string]any) (all []string) {
+	for _, key := range slices.Sorted(maps.Keys(changes)) {
+		at := strings.TrimPrefix(path+"."+key, ".")
+		switch value := changes[key].(type) {
+		case map[string]any:
+			all = append(all, fields(at, value)...)
+		case nil, float64, bool:
+			all = append(all, fmt.Sprintf("%s=%v", at, value))
+		case string:
+			if enumerated.MatchString(value) {
+				at += "=" + value
+			}
+			all = append(all, at)
+		default:
+			all = append(all, at)
+		}
+	}
+	return all
 }
 
 // A function's name on the stack, with its package, and what is left out of it:
@@ -165,7 +208,7 @@ func failWrites() interceptor.Funcs {
 			return around("Update", described(obj), func() error { return c.Update(ctx, obj, opts...) })
 		},
 		Patch: func(ctx context.Context, c client.WithWatch, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
-			return around("Patch", described(obj), func() error { return c.Patch(ctx, obj, patch, opts...) })
+			return around("Patch", patched(obj, patch), func() error { return c.Patch(ctx, obj, patch, opts...) })
 		},
 		Apply: func(ctx context.Context, c client.WithWatch, obj apiruntime.ApplyConfiguration, opts ...client.ApplyOption) error {
 			return around("Apply", "", func() error { return c.Apply(ctx, obj, opts...) })

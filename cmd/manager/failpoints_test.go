@@ -6,7 +6,9 @@ import (
 	"testing"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -39,10 +41,24 @@ func TestWritesByTheSameFunctionsAreToldApart(t *testing.T) {
 		"VolumeBackup Completed":  &v1alpha1.VolumeBackup{Status: v1alpha1.VolumeBackupStatus{Phase: v1alpha1.PhaseCompleted}},
 		"VolumeRestore Preparing": &v1alpha1.VolumeRestore{Status: v1alpha1.VolumeRestoreStatus{Phase: v1alpha1.RestorePreparing}},
 		"VolumeSnapshot":          &snapshotv1.VolumeSnapshot{},
+		"PersistentVolumeClaim":   &corev1.PersistentVolumeClaim{},
 		"VolumeGroupSnapshot":     &unstructured.Unstructured{Object: map[string]any{"kind": "VolumeGroupSnapshot"}},
 	} {
 		if said := described(obj); said != want {
 			t.Errorf("described as %q and should be as %q", said, want)
+		}
+	}
+}
+
+func TestPatchesByTheSameFunctionsAreToldApart(t *testing.T) {
+	volume := &corev1.PersistentVolume{}
+	for patch, want := range map[string]string{
+		`{"spec":{"persistentVolumeReclaimPolicy":"Retain"},"metadata":{"labels":{"lull.dev/restore":"monday"}}}`: "PersistentVolume: metadata.labels.lull.dev/restore, spec.persistentVolumeReclaimPolicy=Retain",
+		`{"spec":{"claimRef":null,"replicas":0,"volumes":[{"name":"a"}]}}`:                                        "PersistentVolume: spec.claimRef=<nil>, spec.replicas=0, spec.volumes",
+		`[{"op":"remove","path":"/spec"}]`:                                                                        "PersistentVolume",
+	} {
+		if said := patched(volume, client.RawPatch(types.MergePatchType, []byte(patch))); said != want {
+			t.Errorf("%s is described as %q", patch, said)
 		}
 	}
 }
