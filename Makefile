@@ -13,6 +13,9 @@ RESULTS := $(CURDIR)/bin/results
 TEST    := $(TOOL) gotestsum --format pkgname-and-test-fails --junitfile $(RESULTS)
 # ginkgo colours what it prints into a pipe too, unless it is told not to.
 NO_COLOR_IN_A_PIPE = [ -t 1 ] || export GINKGO_NO_COLOR=1
+# One way of compiling for all that is built here and by test/cluster: what Go's
+# build cache holds of the libraries for one program serves the others.
+export CGO_ENABLED := 0
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # A cluster that KUBECONFIG names is used as it is, with an image that it can
@@ -33,12 +36,13 @@ endif
 ##@ Start here
 
 .PHONY: demo
+demo: UP = --images=mariadb
 demo: deploy ## Show the whole story on a real database, in a cluster on this machine
 	@go run ./test/demo
 
 .PHONY: test
 test: ## Run every tier of tests, setting up what they need
-	@go run ./test/tiers unit,integration e2e,faults
+	@go run ./test/tiers unit,integration,e2e,faults
 
 .PHONY: help
 help: ## List the targets
@@ -46,9 +50,11 @@ help: ## List the targets
 
 ##@ Cluster
 
+# UP are flags: a target that sets them brings up, and waits for, no more than
+# it needs.
 .PHONY: cluster-up
 cluster-up: ## Bring up the one-node Kubernetes, or repair what is missing of it
-	@$(CLUSTER) up
+	@$(CLUSTER) up $(UP)
 
 .PHONY: cluster-down
 cluster-down: ## Remove all trace of it, but what is cached
@@ -74,7 +80,7 @@ undeploy: ## Remove the operator; backups have to be deleted before
 .PHONY: test-unit
 test-unit: ## Test the decisions; takes seconds
 	@mkdir -p $(RESULTS)
-	@$(TEST)/unit.xml -- -skip '^TestManagerMayDieAnywhere$$' ./api/... ./hooks/... ./snapshot/... ./controllers/... ./cmd/... ./test/tiers/... ./test/faults/...
+	@$(TEST)/unit.xml -- -skip '^TestManagerMayDieAnywhere$$' ./api/... ./hooks/... ./snapshot/... ./controllers/... ./cmd/... ./docs/... ./test/tiers/... ./test/faults/...
 	@$(TEST)/unit-failpoints.xml -- -tags=failpoints ./cmd/...
 	@cd test/cluster && $(TEST)/unit-cluster.xml -- ./...
 
@@ -82,9 +88,11 @@ test-unit: ## Test the decisions; takes seconds
 test-integration: ## Test the controllers on a real API server, a restore that dies at every write, and the driver by the CSI sanity suite
 	@mkdir -p $(RESULTS)
 	@export KUBEBUILDER_ASSETS="$$($(CLUSTER) binaries kube-apiserver etcd)"; \
-	$(TEST)/integration.xml -- -race ./test/integration/...
+	CGO_ENABLED=1 $(TEST)/integration.xml -- -race ./test/integration/...
 	@$(TEST)/integration-restore.xml -- -run '^TestManagerMayDieAnywhere$$' ./controllers/...
 	@cd test/csidriver && $(TEST)/integration-csidriver.xml -- ./...
+
+test-e2e test-faults bench: UP = --images=mariadb,tools
 
 .PHONY: test-e2e
 test-e2e: deploy ## Test what users do, on the cluster (FOCUS='a regular expression' for some of it)
@@ -108,8 +116,7 @@ generate: ## Write the generated files: deep copies, CRDs, RBAC, the list of fai
 	@$(TOOL) controller-gen rbac:roleName=lull-manager paths=./controllers/... output:rbac:dir=deploy/rbac
 	@go run ./test/faults/list
 
-MODULES := . test/cluster test/cluster/kubernetes test/cluster/snapshotter test/cluster/provisioner test/cluster/resizer \
-  test/csidriver test/images/pause test/tools test/tools/lint
+MODULES := . test/cluster test/cluster/programs test/cluster/provisioner test/csidriver test/images/pause test/tools test/tools/lint
 
 .PHONY: verify
 verify: generate ## Check generated files, formatting, tidiness and lint
@@ -119,13 +126,13 @@ verify: generate ## Check generated files, formatting, tidiness and lint
 
 .PHONY: lint
 lint: ## Lint, import directions among it
-	@$(LINT) run ./api/... ./hooks/... ./snapshot/... ./controllers/... ./cmd/... ./test/...
+	@$(LINT) run ./api/... ./hooks/... ./snapshot/... ./controllers/... ./cmd/... ./docs/... ./test/...
 	@for m in test/cluster test/csidriver; do (cd $$m && $(LINT) run --config $(CURDIR)/.golangci.yaml ./...); done
 
 .PHONY: image
 image: ## Build the operator's image, from the Containerfile, into bin/image.tar
 	@mkdir -p bin/image
-	@CGO_ENABLED=0 go build -ldflags="-s -w" -o bin/image/manager ./cmd/manager
+	@go build -ldflags="-s -w" -o bin/image/manager ./cmd/manager
 	@sh test/images/lull.sh
 
 .PHONY: clean

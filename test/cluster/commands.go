@@ -39,14 +39,17 @@ func with(ctx context.Context, say *report.Reporter, lock bool, do func(*cluster
 }
 
 func upCommand(say *report.Reporter) *cobra.Command {
-	return &cobra.Command{
+	var images []string
+	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Build, start or repair what is missing, until the cluster is ready",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return with(cmd.Context(), say, locked, func(c *cluster.Cluster) error { return c.Up(cmd.Context()) })
+			return with(cmd.Context(), say, locked, func(c *cluster.Cluster) error { return c.Up(cmd.Context(), images) })
 		},
 	}
+	cmd.Flags().StringSliceVar(&images, "images", nil, "make and load these images alone, by their folders in test/images (default: all)")
+	return cmd
 }
 
 func downCommand(say *report.Reporter) *cobra.Command {

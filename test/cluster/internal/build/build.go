@@ -3,8 +3,6 @@
 package build
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/lull-dev/lull/test/cluster/internal/cache"
 	"github.com/lull-dev/lull/test/cluster/internal/report"
@@ -28,35 +25,30 @@ type Builder struct {
 	Report   *report.Reporter
 }
 
-// Folder returns the folder with a module's programs, built if they need to be.
-func (b *Builder) Folder(ctx context.Context, m Module) (string, error) {
-	key, err := b.key(ctx, m)
+// Folder returns the folder with a target's programs, built if they need to be.
+func (b *Builder) Folder(ctx context.Context, t Target) (string, error) {
+	key, err := b.key(ctx, t)
 	if err != nil {
 		return "", err
 	}
-	return b.Cache.Get("bin", m.Name, key, func(temporary string) error {
-		var count atomic.Int64
-		progress := func() string { return fmt.Sprintf("%d packages compiled anew", count.Load()) }
-		what := "building " + m.Name
-		if m.Cold != "" {
-			what += " (" + m.Cold + " the first time)"
-		}
-		return b.Report.Step(what, progress, func() error {
-			if err := b.compile(ctx, m, temporary, &count); err != nil {
-				return fmt.Errorf("build %s: %w", m.Name, err)
+	return b.Cache.Get("bin", t.Name, key, func(temporary string) error {
+		var packages progress
+		return b.Report.Step("building "+t.Name, packages.String, func() error {
+			if err := b.compile(ctx, t, temporary, &packages); err != nil {
+				return fmt.Errorf("build %s: %w", t.Name, err)
 			}
-			return link(temporary, m.Links)
+			return link(temporary, t.Links)
 		})
 	})
 }
 
 // Program returns the path of a program, built if it needs to be.
 func (b *Builder) Program(ctx context.Context, name string) (string, error) {
-	m, err := ModuleOf(name)
+	t, err := TargetOf(name)
 	if err != nil {
 		return "", err
 	}
-	folder, err := b.Folder(ctx, m)
+	folder, err := b.Folder(ctx, t)
 	if err != nil {
 		return "", err
 	}
@@ -70,15 +62,15 @@ func (b *Builder) HasDriver() bool {
 	return err == nil
 }
 
-// key hashes what a module's programs are built from.
-func (b *Builder) key(ctx context.Context, m Module) (string, error) {
+// key hashes what a target's programs are built from.
+func (b *Builder) key(ctx context.Context, t Target) (string, error) {
 	version, err := exec.CommandContext(ctx, "go", "env", "GOVERSION", "GOOS", "GOARCH").Output()
 	if err != nil {
 		return "", fmt.Errorf("go env: %w", err)
 	}
-	words := append([]string{string(version), m.Package, m.LDFlags}, m.Links...)
+	words := slices.Concat([]string{string(version), t.LDFlags}, t.Packages, t.Links)
 	var folders []string
-	for _, dir := range append([]string{m.Dir}, m.Also...) {
+	for _, dir := range append([]string{t.Dir}, t.Also...) {
 		folders = append(folders, filepath.Join(b.Checkout, dir))
 	}
 	return cache.Key(words, folders, isSource)
@@ -88,37 +80,6 @@ func isSource(path string) bool {
 	base := filepath.Base(path)
 	return base == "go.mod" || base == "go.sum" ||
 		strings.HasSuffix(base, ".go") && !strings.HasSuffix(base, "_test.go")
-}
-
-func (b *Builder) compile(ctx context.Context, m Module, folder string, count *atomic.Int64) error {
-	// -v names each package as it is compiled: the only sign of progress that
-	// the go command gives.
-	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-trimpath",
-		"-ldflags", strings.TrimSpace("-s -w "+m.LDFlags), "-o", folder+"/", m.Package)
-	cmd.Dir = filepath.Join(b.Checkout, m.Dir)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
-	output, err := cmd.StderrPipe()
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	var complaints bytes.Buffer
-	for lines := bufio.NewScanner(output); lines.Scan(); {
-		if line := lines.Text(); strings.ContainsAny(line, " :") {
-			fmt.Fprintln(&complaints, line)
-		} else {
-			count.Add(1)
-		}
-	}
-	if err := cmd.Wait(); err != nil {
-		return errors.Join(err, errors.New(strings.TrimSpace(complaints.String())))
-	}
-	return nil
 }
 
 // link gives the only program in a folder more names.

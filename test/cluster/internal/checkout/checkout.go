@@ -28,7 +28,7 @@ func Find() (string, error) {
 
 func upwards(dir string) (root string, found bool) {
 	for {
-		if _, err := os.Stat(filepath.Join(dir, "test", "cluster", "kubernetes", "go.mod")); err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "test", "cluster", "programs", "go.mod")); err == nil {
 			return dir, true
 		}
 		parent := filepath.Dir(dir)

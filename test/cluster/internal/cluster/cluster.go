@@ -67,11 +67,18 @@ func (c *Cluster) program(ctx context.Context, of component.Component) (string, 
 	return c.Program(ctx, of.Name)
 }
 
-// archives are the images that the cluster comes with.
-func (c *Cluster) archives(ctx context.Context) ([]image.Archive, error) {
+// archives are the images of these names, or with no names all that the cluster
+// comes with.
+func (c *Cluster) archives(ctx context.Context, names []string) ([]image.Archive, error) {
 	specs, err := image.ReadSpecs(c.Checkout)
 	if err != nil {
 		return nil, err
+	}
+	if len(names) > 0 {
+		// Without the pause image no pod starts.
+		if specs, err = image.Choose(specs, append([]string{"pause"}, names...)); err != nil {
+			return nil, err
+		}
 	}
 	var archives []image.Archive
 	for _, spec := range specs {
@@ -81,7 +88,7 @@ func (c *Cluster) archives(ctx context.Context) ([]image.Archive, error) {
 		}
 		archives = append(archives, archive)
 	}
-	// The smallest first: without the pause image no pod starts.
+	// The smallest first, the pause image among them.
 	slices.SortFunc(archives, func(a, b image.Archive) int { return cmp.Compare(a.Size, b.Size) })
 	return archives, nil
 }
@@ -94,7 +101,7 @@ func (c *Cluster) Images(ctx context.Context) ([]string, error) {
 	if err := host.InstallPackages(ctx, c.Report); err != nil {
 		return nil, err
 	}
-	archives, err := c.archives(ctx)
+	archives, err := c.archives(ctx, nil)
 	var paths []string
 	for _, archive := range archives {
 		paths = append(paths, archive.Path)

@@ -15,12 +15,13 @@ import (
 	"github.com/lull-dev/lull/test/cluster/internal/network"
 )
 
-// Up does what is missing for a ready cluster.
-func (c *Cluster) Up(ctx context.Context) error {
+// Up does what is missing for a ready cluster that has the images of these
+// names, or with no names all images.
+func (c *Cluster) Up(ctx context.Context, images []string) error {
 	if err := c.checkMachine(ctx); err != nil {
 		return err
 	}
-	archives, err := c.build(ctx)
+	archives, err := c.build(ctx, images)
 	if err != nil {
 		return err
 	}
@@ -62,10 +63,10 @@ func (c *Cluster) checkMachine(ctx context.Context) error {
 
 // build makes all programs and images, or finds them in the cache. Images are
 // made beside the programs, for which they mostly wait for the network and disk.
-func (c *Cluster) build(ctx context.Context) (archives []image.Archive, err error) {
+func (c *Cluster) build(ctx context.Context, images []string) (archives []image.Archive, err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		archives, err = c.archives(ctx)
+		archives, err = c.archives(ctx, images)
 		return err
 	})
 	group.Go(func() error {

@@ -32,6 +32,17 @@ func TestTheCheckoutsImagesCanBeRead(t *testing.T) {
 	}
 }
 
+func TestImagesAreChosenByTheirFolders(t *testing.T) {
+	specs := []Spec{{dir: "/c/test/images/mariadb"}, {dir: "/c/test/images/pause"}}
+	chosen, err := Choose(specs, []string{"pause"})
+	if err != nil || len(chosen) != 1 || chosen[0].Short() != "pause" {
+		t.Errorf("chosen are %v, %v", chosen, err)
+	}
+	if _, err := Choose(specs, []string{"oracle"}); err == nil || !strings.Contains(err.Error(), "oracle") {
+		t.Errorf("an image that there isn't: %v", err)
+	}
+}
+
 func TestALayerOfFilesBelongsToRoot(t *testing.T) {
 	folder := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(folder, "usr", "bin"), 0o755); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"sigs.k8s.io/yaml"
@@ -48,6 +49,19 @@ func ReadSpecs(checkout string) ([]Spec, error) {
 		specs = append(specs, spec)
 	}
 	return specs, nil
+}
+
+// Choose returns the images of these short names.
+func Choose(specs []Spec, names []string) ([]Spec, error) {
+	var chosen []Spec
+	for _, name := range names {
+		i := slices.IndexFunc(specs, func(s Spec) bool { return s.Short() == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no image %q in test/images", name)
+		}
+		chosen = append(chosen, specs[i])
+	}
+	return chosen, nil
 }
 
 // Short is the image's name in the cache and in what is told: its folder's.
