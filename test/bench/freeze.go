@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
@@ -70,6 +71,14 @@ func (b *bench) groups(ctx context.Context) (forget func(), err error) {
 		}
 		b.grouped = false
 	}, nil
+}
+
+// started starts the application that is frozen, where it isn't yet.
+func (b *bench) started(ctx context.Context) error {
+	if b.app.Name != "" {
+		return nil
+	}
+	return b.start(ctx, slices.Max(sizes))
 }
 
 // start starts an application with so many volumes.

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -25,6 +24,7 @@ var sizes = []int{1, 8}
 type options struct {
 	rounds, restoreRounds int
 	cutDelay              time.Duration
+	crowd                 int
 	only                  string
 }
 
@@ -33,7 +33,8 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 15, "How often each figure of a freeze is taken.")
 	flag.IntVar(&o.restoreRounds, "restore-rounds", 5, "How often each figure of a restore is taken.")
 	flag.DurationVar(&o.cutDelay, "cut-delay", time.Second, "How long the slow storage takes to cut; 0 leaves it out. The test driver's own cut takes less than a millisecond.")
-	flag.StringVar(&o.only, "only", "", "Measure only this: freeze, idle or restore-downtime.")
+	flag.IntVar(&o.crowd, "crowd", 20000, "How many contents of others are in the API server for the freeze in a crowd; 0 leaves it out.")
+	flag.StringVar(&o.only, "only", "", "Measure only this: freeze, freeze-crowded, idle or restore-downtime.")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -71,6 +72,7 @@ func (b *bench) measure(ctx context.Context, o options) (lines []line, err error
 		measure func(context.Context, options) ([]line, error)
 	}{
 		{"freeze", b.measureFreezes},
+		{"freeze-crowded", b.measureCrowded},
 		{"idle", b.measureIdle},
 		{"restore-downtime", b.measureDowntimes},
 	}
@@ -92,7 +94,7 @@ func (b *bench) measure(ctx context.Context, o options) (lines []line, err error
 // the driver has no groups. Then with storage that takes its time, as disks in a
 // cloud do.
 func (b *bench) measureFreezes(ctx context.Context, o options) (lines []line, err error) {
-	if err := b.start(ctx, slices.Max(sizes)); err != nil {
+	if err := b.started(ctx); err != nil {
 		return nil, err
 	}
 	for _, storage := range []struct {
@@ -128,6 +130,23 @@ func (b *bench) freezesOn(ctx context.Context, set func(context.Context) (forget
 	}
 	defer forget()
 	return b.freezes(ctx, rounds)
+}
+
+// measureCrowded measures whether a freeze grows with what else is in the
+// cluster.
+func (b *bench) measureCrowded(ctx context.Context, o options) ([]line, error) {
+	if o.crowd == 0 {
+		return nil, nil
+	}
+	if err := b.started(ctx); err != nil {
+		return nil, err
+	}
+	alone, crowded, err := b.crowded(ctx, o.crowd, o.rounds)
+	if err != nil {
+		return nil, err
+	}
+	printCrowded(os.Stdout, alone, crowded, o.crowd, o.rounds)
+	return crowdedLines(alone, crowded, o.crowd, o.rounds), nil
 }
 
 func (b *bench) measureIdle(ctx context.Context, _ options) ([]line, error) {
