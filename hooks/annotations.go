@@ -14,8 +14,8 @@ import (
 // Annotations of other systems that we read, so that an application that is
 // annotated for them needs no change.
 const (
-	seedPreHook  = "backups.example.com.pre-hook"
-	seedPostHook = "backups.example.com.post-hook"
+	backupsExamplePreHook  = "backups.example.com.pre-hook"
+	backupsExamplePostHook = "backups.example.com.post-hook"
 
 	// Velero's, https://velero.io/docs/main/backup-hooks/.
 	veleroPre     = "pre.hook.backup.velero.io/"
@@ -33,20 +33,20 @@ const (
 func fromAnnotations(a map[string]string) settings {
 	chosen := fromOurs(a)
 	var found []string
-	if chosen.way.isSet() {
+	if chosen.commands.isSet() {
 		found = append(found, "lull.dev/…")
 	}
 	for _, other := range []struct {
 		name string
 		read func(map[string]string) settings
-	}{{"backups.example.com.…", fromSeed}, {"pre.hook.backup.velero.io/…", fromVelero}} {
+	}{{"backups.example.com.…", fromBackupsExample}, {"pre.hook.backup.velero.io/…", fromVelero}} {
 		theirs := other.read(a)
-		if theirs.way.isSet() && len(found) == 0 {
+		if theirs.commands.isSet() && len(found) == 0 {
 			chosen = overTheirs(chosen, theirs)
 		} else {
-			chosen.warnings = append(chosen.warnings, unused(theirs.way.err, theirs.timeout.err, theirs.onFailure.err)...)
+			chosen.warnings = append(chosen.warnings, unused(theirs.commands.err, theirs.timeout.err, theirs.onFailure.err)...)
 		}
-		if theirs.way.isSet() {
+		if theirs.commands.isSet() {
 			found = append(found, other.name)
 		}
 	}
@@ -60,22 +60,22 @@ func fromAnnotations(a map[string]string) settings {
 // overTheirs lays what our annotations say besides commands over theirs: our
 // container is that of all commands.
 func overTheirs(ours, theirs settings) settings {
-	if way := theirs.way.is; way != nil && ours.container != "" {
-		way.pre.Container, way.post.Container = "", ""
+	if their := theirs.commands.is; their != nil && ours.container != "" {
+		their.pre.Container, their.post.Container = "", ""
 	}
-	return ours.over(theirs)
+	return ours.override(theirs)
 }
 
 func fromOurs(a map[string]string) settings {
 	return settings{
-		way:       asWay(ourWay(a)),
+		commands:  asCommands(ourCommands(a)),
 		container: strings.TrimSpace(a[v1alpha1.AnnotationHookContainer]),
 		timeout:   parseTimeout(v1alpha1.AnnotationHookTimeout, a),
 		onFailure: parseOnFailure(v1alpha1.AnnotationHookOnFailure, a),
 	}
 }
 
-func ourWay(a map[string]string) (w way, err error) {
+func ourCommands(a map[string]string) (w commands, err error) {
 	recipe, ok := a[v1alpha1.AnnotationQuiesce]
 	if w.recipe = strings.TrimSpace(recipe); ok && w.recipe == "" {
 		return w, v1alpha1.Problemf(v1alpha1.ReasonInvalidHook, "the annotation %s is empty: write one of %s, or remove it", v1alpha1.AnnotationQuiesce, recipeNames())
@@ -97,7 +97,7 @@ func ourWay(a map[string]string) (w way, err error) {
 
 // onlyOne refuses annotations that ask for two ways at once, or half a pair:
 // what a pre-hook without a post-hook freezes would stay frozen.
-func onlyOne(w way) error {
+func onlyOne(w commands) error {
 	ways := 0
 	for _, set := range []bool{w.recipe != "", w.hold.isSet(), w.pre.isSet() || w.post.isSet()} {
 		if set {
@@ -115,14 +115,14 @@ func onlyOne(w way) error {
 	return nil
 }
 
-// fromSeed refuses a pre-hook without a post-hook, as for ours: these freeze.
-func fromSeed(a map[string]string) settings {
-	w, err := pair(seedPreHook, seedPostHook, a, shell)
+// fromBackupsExample refuses a pre-hook without a post-hook, as for ours: these freeze.
+func fromBackupsExample(a map[string]string) settings {
+	w, err := pair(backupsExamplePreHook, backupsExamplePostHook, a, shell)
 	if err == nil && w.pre.isSet() && !w.post.isSet() {
 		err = v1alpha1.Problemf(v1alpha1.ReasonInvalidHook,
-			"the pod template carries %s without %s, and what it freezes would stay frozen: write both, with \"true\" where nothing is to be done", seedPreHook, seedPostHook)
+			"the pod template carries %s without %s, and what it freezes would stay frozen: write both, with \"true\" where nothing is to be done", backupsExamplePreHook, backupsExamplePostHook)
 	}
-	return settings{way: asWay(w, err)}
+	return settings{commands: asCommands(w, err)}
 }
 
 func fromVelero(a map[string]string) settings {
@@ -136,7 +136,7 @@ func fromVelero(a map[string]string) settings {
 		w.warnings = append(w.warnings, unheeded(veleroPost+"on-error", a)...)
 	}
 	return settings{
-		way:       asWay(w, err),
+		commands:  asCommands(w, err),
 		timeout:   parseTimeout(veleroPre+"timeout", a),
 		onFailure: parseOnFailure(veleroPre+"on-error", a),
 	}
@@ -153,7 +153,7 @@ func unheeded(annotation string, a map[string]string) []Warning {
 
 // pair reads the annotations of another system's two hooks, of which there may
 // be one: Velero's pre-hook alone is mostly a flush or a dump.
-func pair(pre, post string, a map[string]string, asString func(string) []string) (w way, err error) {
+func pair(pre, post string, a map[string]string, asString func(string) []string) (w commands, err error) {
 	if w.pre, err = parseCommand(pre, a, asString); err != nil {
 		return w, err
 	}
@@ -162,7 +162,7 @@ func pair(pre, post string, a map[string]string, asString func(string) []string)
 	return w, err
 }
 
-func unpaired(w way, pre, post string) []Warning {
+func unpaired(w commands, pre, post string) []Warning {
 	switch {
 	case w.pre.isSet() == w.post.isSet():
 		return nil
@@ -208,28 +208,28 @@ func parseCommand(annotation string, a map[string]string, asString func(string) 
 	return Command{Args: args}, nil
 }
 
-func parseTimeout(annotation string, a map[string]string) said[time.Duration] {
+func parseTimeout(annotation string, a map[string]string) parsed[time.Duration] {
 	value, ok := a[annotation]
 	if !ok {
-		return said[time.Duration]{}
+		return parsed[time.Duration]{}
 	}
 	d, err := time.ParseDuration(strings.TrimSpace(value))
 	if err != nil || d < minTimeout || d > maxTimeout {
-		return said[time.Duration]{err: v1alpha1.Problemf(v1alpha1.ReasonInvalidHook, "the annotation %s is %q: write a duration from 1s to 1h, such as 30s or 2m", annotation, value)}
+		return parsed[time.Duration]{err: v1alpha1.Problemf(v1alpha1.ReasonInvalidHook, "the annotation %s is %q: write a duration from 1s to 1h, such as 30s or 2m", annotation, value)}
 	}
-	return said[time.Duration]{is: d}
+	return parsed[time.Duration]{is: d}
 }
 
-func parseOnFailure(annotation string, a map[string]string) said[v1alpha1.OnFailure] {
+func parseOnFailure(annotation string, a map[string]string) parsed[v1alpha1.OnFailure] {
 	value, ok := a[annotation]
 	if !ok {
-		return said[v1alpha1.OnFailure]{}
+		return parsed[v1alpha1.OnFailure]{}
 	}
 	on := v1alpha1.OnFailure(strings.TrimSpace(value))
 	if !slices.Contains([]v1alpha1.OnFailure{v1alpha1.OnFailureFail, v1alpha1.OnFailureContinue}, on) {
-		return said[v1alpha1.OnFailure]{err: v1alpha1.Problemf(v1alpha1.ReasonInvalidHook, "the annotation %s is %q: write Fail or Continue", annotation, value)}
+		return parsed[v1alpha1.OnFailure]{err: v1alpha1.Problemf(v1alpha1.ReasonInvalidHook, "the annotation %s is %q: write Fail or Continue", annotation, value)}
 	}
-	return said[v1alpha1.OnFailure]{is: on}
+	return parsed[v1alpha1.OnFailure]{is: on}
 }
 
 // ExcludedVolumes are the claims that an application's annotation leaves out.

@@ -1,216 +1,286 @@
 package hooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"io"
-	"strings"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/exec"
+	"k8s.io/utils/clock"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
 )
 
-const (
-	wordHeld      = "HELD"
-	wordStillHeld = "STILL_HELD"
-)
-
-const (
-	// minGrace and maxGrace bound how long a session may take to end after its
-	// input has ended. A little is left to it even when it is late: its end is a
-	// hop over the network away.
-	minGrace = 250 * time.Millisecond
-	maxGrace = 5 * time.Second
-	// killMargin is how long it mostly takes to kill a session.
-	killMargin = 250 * time.Millisecond
-)
-
-// grace is that of a session that has to be over when the time left is.
-func grace(left time.Duration) time.Duration {
-	return max(minGrace, min(maxGrace, left-killMargin))
+// Release is the end of one pod's quiet.
+type Release struct {
+	// Thawed is true once the pod is known to go on, or, after a pre-hook that
+	// has no post-hook, once nothing is left to be run.
+	Thawed bool
+	// Testified is true where it was quiet throughout: by a session's own
+	// word, or, with hooks, by the success of those commands that there are.
+	Testified bool
+	// Err is why not, with the command's last words.
+	Err error
+	// At is when it was released.
+	At time.Time
 }
 
-var (
-	errEndedEarly  = errors.New("the session ended before it was released: the freeze was lost")
-	errNoTestimony = errors.New("the session ended without STILL_HELD: it did not hold throughout")
-	errNeverHeld   = errors.New("the session ended without HELD")
-	errNoEnd       = errors.New("its process did not end with its input")
-)
-
-// session is one held session: a command that froze and waits for the end of
-// its input. It is safe for one owner; its words may come at any time.
-type session struct {
-	process process
-	input   *io.PipeWriter
-	words   words
-	cancel  context.CancelFunc
-	done    chan struct{}
-	err     error // of the stream; read after done
+// Session is an application whose pods are quiet, or were tried to be. End has
+// to be called, whatever Begin returned.
+type Session struct {
+	clock     clock.PassiveClock
+	deadline  time.Time
+	pods      []*podSession
+	lost      chan struct{}
+	firstHeld time.Time
+	allHeld   time.Time
 }
 
-// open starts the command and returns at once. ctx bounds the whole session:
-// its end breaks the stream.
-func open(ctx context.Context, executor Executor, c Container, mark Mark, command []string) *session {
-	ctx, cancel := context.WithCancel(ctx)
-	in, input := io.Pipe()
-	s := &session{
-		process: process{executor: executor, container: c, mark: mark},
-		input:   input,
-		cancel:  cancel,
-		done:    make(chan struct{}),
-		words:   words{held: make(chan struct{})},
+type podSession struct {
+	target Target
+	exec   Executor
+	held   *heldSession
+	pre    error
+	heldAt time.Time
+}
+
+// newPodSession is a pod that isn't quiet yet. Its post-hook has a limit: it is
+// run when the time of all else may be over.
+func newPodSession(t Target, executor Executor) *podSession {
+	t.Post.Timeout = cmp.Or(t.Post.Timeout, DefaultPostTimeout)
+	return &podSession{target: t, exec: executor}
+}
+
+// Begin quiets all targets at once and returns when all are quiet, with the
+// first error where one isn't. ctx bounds the quieting; life bounds the held
+// sessions, which live on after Begin. By the deadline all are to be thawed: a
+// session that doesn't heed its end is killed in time for it.
+func Begin(ctx, life context.Context, deadline time.Time, executor Executor, c clock.PassiveClock, targets []Target) (*Session, error) {
+	q := &Session{clock: c, deadline: deadline, lost: make(chan struct{})}
+	errs := make([]error, len(targets))
+	var all sync.WaitGroup
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	for i, t := range targets {
+		p := newPodSession(t, executor)
+		q.pods = append(q.pods, p)
+		all.Go(func() {
+			if errs[i] = p.begin(ctx, life, c); errs[i] != nil {
+				cancel(errOther)
+			}
+		})
 	}
-	go func() {
-		defer close(s.done)
-		s.err = s.process.run(ctx, command, in, &s.words)
-		if s.sawEnd() {
-			s.words.end()
-		}
-		in.Close()
-	}()
-	return s
+	all.Wait()
+	q.note()
+	if err := firstCause(errs); err != nil {
+		return q, err
+	}
+	if !slices.ContainsFunc(targets, func(t Target) bool { return t.Unpaired() != "" }) {
+		q.allHeld = c.Now()
+	}
+	q.watch()
+	return q, nil
 }
 
-// awaitHeld returns once the session says that it holds.
-func (s *session) awaitHeld(ctx context.Context) error {
-	select {
-	case <-s.words.held:
+// errOther ends the quieting of the other pods when one has failed.
+var errOther = errors.New("another pod could not be quieted")
+
+// firstCause is the first error that isn't only the consequence of another.
+func firstCause(errs []error) error {
+	var consequence error
+	for _, err := range errs {
+		if err != nil && !errors.Is(err, errOther) {
+			return err
+		}
+		consequence = cmp.Or(consequence, err)
+	}
+	return consequence
+}
+
+func (p *podSession) begin(ctx, life context.Context, c clock.PassiveClock) error {
+	began := c.Now()
+	if p.target.Method == v1alpha1.MethodHold {
+		p.held = open(life, p.exec, p.container(p.target.Hold), p.target.Mark, p.target.Hold.Args)
+		if err := p.held.awaitHeld(ctx); err != nil {
+			return inPod(p.target, err)
+		}
+		p.heldAt = c.Now()
 		return nil
-	case <-s.done:
-		if closed(s.words.held) {
-			return nil // both at once: that it has ended is seen as the loss of its freeze
-		}
-		return failure("hold", Join(errNeverHeld, s.err), &s.process.stderr, &s.words.all)
-	case <-ctx.Done():
-		if s.words.rest() == wordHeld {
-			return failure("hold: HELD came without a newline after it, which ends the word (echo HELD)", context.Cause(ctx), &s.process.stderr)
-		}
-		return failure("hold: no HELD", context.Cause(ctx), &s.process.stderr, &s.words.all)
 	}
+	if p.target.Unpaired() == "" {
+		p.heldAt = began
+	}
+	p.pre = p.runHook(ctx, "pre-hook", p.target.Pre)
+	return inPod(p.target, p.pre)
 }
 
-// release ends the session's input and waits for its end. A session that
-// doesn't end within the grace is killed. Thawed is false where the end was not seen.
-func (s *session) release(ctx context.Context, grace time.Duration) Release {
-	defer s.cancel()
-	lost := s.ended()
-	s.words.releasing()
-	s.input.Close()
-	patience, cancel := context.WithTimeoutCause(ctx, grace, errNoEnd)
-	defer cancel()
-	select {
-	case <-s.done:
-	case <-patience.Done():
-		killed, err := s.process.kill(ctx)
-		s.cancel()
-		return Release{Thawed: killed, Err: failure("hold", Join(context.Cause(patience), err), &s.process.stderr)}
+// errMayGoOn says that a command was asked for and that nobody has seen its
+// end: it could freeze at any time.
+var errMayGoOn = errors.New("it may still be at work")
+
+// runHook runs one command to its end. One that is still at work when its time
+// is over, its own or that of ctx, is killed where we can: it could win later.
+func (p *podSession) runHook(ctx context.Context, what string, c Command) error {
+	if !c.isSet() {
+		return nil
+	}
+	if c.Timeout > 0 {
+		limited, cancel := context.WithTimeoutCause(ctx, c.Timeout, fmt.Errorf("it did not end within %s", c.Timeout))
+		defer cancel()
+		ctx = limited
+	}
+	var out tail
+	run := process{executor: p.exec, container: p.container(c), mark: p.target.Mark}
+	// The stream lives on after ctx: its end is the command's, and a command
+	// that was asked for may begin only then.
+	stream, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	ended, killed := make(chan struct{}), make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		defer cut()
+		killed <- run.endNow(ctx, ended)
+	})
+	err := run.run(stream, c.Args, nil, &out)
+	close(ended)
+	inTime, doubt := stop(), error(nil)
+	if !inTime {
+		doubt = <-killed // which must be over: the next command has the same mark
 	}
 	switch {
-	case lost:
-		return s.untestified(ctx, errEndedEarly)
-	case !s.words.testified():
-		return s.untestified(ctx, errNoTestimony)
+	case err == nil:
+		return nil
+	case doubt != nil:
+		return failure(what+" was still at work and may go on", Join(context.Cause(ctx), doubt), &run.stderr, &out)
+	case !inTime:
+		return failure(what+" was still at work and was killed", context.Cause(ctx), &run.stderr, &out)
+	case isExit(err):
+		return failure(what, err, &run.stderr, &out)
 	}
-	return Release{Thawed: true, Testified: true}
+	return failure(what, Join(err, run.endBroken(ctx)), &run.stderr, &out)
 }
 
-// untestified is the end of a session that proves nothing. Where its stream
-// broke the command may not heed that its input has ended, and hold on: what is
-// left of it is ended.
-func (s *session) untestified(ctx context.Context, why error) Release {
-	err := Join(why, s.err)
-	if s.sawEnd() {
-		return Release{Thawed: true, Err: failure("hold", err, &s.process.stderr)}
-	}
-	left := s.process.endBroken(ctx)
-	return Release{Thawed: left == nil, Err: failure("hold", Join(err, left), &s.process.stderr)}
+func (p *podSession) container(c Command) Container {
+	return Container{Namespace: p.target.Namespace, Pod: p.target.Pod, Name: c.Container}
 }
 
-func (s *session) ended() bool { return closed(s.done) }
-
-func closed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}
-
-// sawEnd is true where the end of the stream was the end of the command: it
-// had an exit code. A stream that broke ended the command's input, no more.
-func (s *session) sawEnd() bool {
-	return s.err == nil || isExit(s.err)
-}
-
-// words reads a session's output line by line and remembers the two words.
-type words struct {
-	mu       sync.Mutex
-	line     strings.Builder
-	all      tail
-	held     chan struct{}
-	isHeld   bool
-	released bool
-	stayed   bool
-	early    bool
-}
-
-func (w *words) Write(b []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, c := range b {
-		if c == '\n' {
-			w.endLine()
-		} else if w.line.Len() < messageCap {
-			w.line.WriteByte(c)
+// note keeps the time of the first pod that became quiet: there may be one
+// where another could not be quieted.
+func (q *Session) note() {
+	for _, p := range q.pods {
+		if !p.heldAt.IsZero() && (q.firstHeld.IsZero() || p.heldAt.Before(q.firstHeld)) {
+			q.firstHeld = p.heldAt
 		}
 	}
-	return w.all.Write(b)
 }
 
-// endLine takes what has come since the last line as a line.
-func (w *words) endLine() {
-	w.read(strings.TrimSpace(w.line.String()))
-	w.line.Reset()
-}
-
-// end is the end of the command: what it said last may lack its newline. What
-// came last from a stream that broke may lack more.
-func (w *words) end() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.endLine()
-}
-
-// rest is what has come since the last line.
-func (w *words) rest() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return strings.TrimSpace(w.line.String())
-}
-
-// read takes one line. STILL_HELD counts only after the release: a word that
-// is given before the last cut testifies nothing.
-func (w *words) read(line string) {
-	switch line {
-	case wordHeld:
-		if !w.isHeld {
-			w.isHeld = true
-			close(w.held)
+// watch closes lost when a session ends.
+func (q *Session) watch() {
+	var once sync.Once
+	for _, p := range q.pods {
+		if p.held == nil {
+			continue
 		}
-	case wordStillHeld:
-		w.early = w.early || !w.released
-		w.stayed = w.isHeld && w.released
+		go func() {
+			<-p.held.done
+			once.Do(func() { close(q.lost) })
+		}()
 	}
 }
 
-func (w *words) releasing() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.released = true
+// Lost is closed when a held session has ended: before End it means that the
+// quiet is over already. Hooks never lose it, as far as we can know.
+func (q *Session) Lost() <-chan struct{} { return q.lost }
+
+// HeldAt is when all pods were quiet, zero where they never were, or where half
+// a pair of hooks doesn't say so.
+func (q *Session) HeldAt() time.Time { return q.allHeld }
+
+// FirstHeldAt is the earliest moment from which a pod may have been quiet: its
+// HELD, or the start of the pre-hook of a pair. It is zero where none was.
+func (q *Session) FirstHeldAt() time.Time { return q.firstHeld }
+
+// End releases all pods at once, whatever became of their quieting, and says
+// of each what is known. It returns by the end of ctx, and earlier once each
+// session has had its grace and each post-hook its timeout.
+func (q *Session) End(ctx context.Context) map[types.UID]Release {
+	releases := make([]Release, len(q.pods))
+	grace := grace(q.deadline.Sub(q.clock.Now()))
+	var all sync.WaitGroup
+	for i, p := range q.pods {
+		all.Go(func() {
+			releases[i] = p.end(ctx, grace)
+			releases[i].At = q.clock.Now()
+		})
+	}
+	all.Wait()
+	byPod := make(map[types.UID]Release, len(q.pods))
+	for i, p := range q.pods {
+		byPod[p.target.UID] = releases[i]
+	}
+	return byPod
 }
 
-func (w *words) testified() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.stayed && !w.early
+func (p *podSession) end(ctx context.Context, grace time.Duration) Release {
+	if p.held != nil {
+		return p.endSession(ctx, grace)
+	}
+	if err := p.runHook(ctx, "post-hook", p.target.Post); err != nil {
+		return Release{Err: inPod(p.target, err)}
+	}
+	if errors.Is(p.pre, errMayGoOn) {
+		return Release{Err: p.pre} // it may freeze after the post-hook
+	}
+	return Release{Thawed: true, Testified: p.pre == nil}
+}
+
+// endSession releases a session. A freeze that outlives its session is thawed
+// by the post-hook as well, unless the session said that it did so itself.
+func (p *podSession) endSession(ctx context.Context, grace time.Duration) Release {
+	r := p.held.release(ctx, grace)
+	r.Err = inPod(p.target, r.Err)
+	if r.Testified || !p.target.Post.isSet() {
+		return r
+	}
+	err := p.runHook(ctx, "post-hook", p.target.Post)
+	r.Thawed = err == nil
+	r.Err = Join(r.Err, inPod(p.target, err))
+	return r
+}
+
+// EndLeftover ends what is left in a container of an attempt's commands after a
+// crash: they could freeze, or stay frozen, for as long as they like. An error
+// is a doubt: something of them may still be at work. It is ErrNoShell where
+// that can't be found out, however well the commands behave: nobody has seen
+// the end of their streams.
+func EndLeftover(ctx context.Context, executor Executor, c Container, mark Mark) error {
+	left := process{executor: executor, container: c, mark: mark}
+	_, err := left.kill(ctx)
+	if err != nil {
+		err = fmt.Errorf("a hold or hook of it may still be at work: %w", err)
+	}
+	return inPod(Target{Pod: c.Pod}, err)
+}
+
+// Thaw runs the post-hook of a target by itself, after a crash or a failure,
+// for as long as it may take.
+func Thaw(ctx context.Context, executor Executor, t Target) error {
+	p := newPodSession(t, executor)
+	return inPod(t, p.runHook(ctx, "post-hook", p.target.Post))
+}
+
+// isExit is true for the error of a command that ran and ended with a code.
+func isExit(err error) bool {
+	var exit exec.ExitError
+	return errors.As(err, &exit) && exit.Exited()
+}
+
+// exitedWith is true for a command that ran and ended with that code.
+func exitedWith(code int, err error) bool {
+	var exit exec.ExitError
+	return errors.As(err, &exit) && exit.Exited() && exit.ExitStatus() == code
 }

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -19,11 +20,14 @@ type Target struct {
 	Method    v1alpha1.QuiesceMethod
 	Hold      Command
 	Pre, Post Command
+	// ContainerIDs are what the runtime calls the containers that the commands
+	// run in, by their names. They change when a container is started anew.
+	ContainerIDs map[string]string
 }
 
-// Aim sets a quiet on a pod: it finds the containers where none is named.
+// ForPod is the plan for a pod: it finds the containers where none is named.
 // claims are those that are backed up. Errors are Problems.
-func Aim(q Quiet, pod *corev1.Pod, claims []string) (Target, error) {
+func (q QuiescePlan) ForPod(pod *corev1.Pod, claims []string) (Target, error) {
 	t := Target{Namespace: pod.Namespace, Pod: pod.Name, UID: pod.UID, Method: q.Method, Hold: q.Hold, Pre: q.Pre, Post: q.Post}
 	for _, c := range []*Command{&t.Hold, &t.Pre, &t.Post} {
 		if !c.isSet() {
@@ -38,11 +42,43 @@ func Aim(q Quiet, pod *corev1.Pod, claims []string) (Target, error) {
 			return Target{}, err
 		}
 	}
+	t.ContainerIDs = map[string]string{}
+	for _, name := range t.Containers() {
+		t.ContainerIDs[name] = containerID(pod, name)
+	}
 	return t, nil
 }
 
+// containerID is what the runtime calls a container, empty where none has run.
+func containerID(pod *corev1.Pod, name string) string {
+	for _, c := range slices.Concat(pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses) {
+		if c.Name == name {
+			return c.ContainerID
+		}
+	}
+	return ""
+}
+
+// CheckContainers is nil where no container of the targets was started anew
+// since the plan was made: what a pre-hook froze went with the old one. A pod
+// that has gone can't have written.
+func CheckContainers(targets []Target, pods []corev1.Pod) error {
+	for _, t := range targets {
+		i := slices.IndexFunc(pods, func(pod corev1.Pod) bool { return pod.UID == t.UID })
+		if i < 0 {
+			continue
+		}
+		for _, name := range t.Containers() {
+			if containerID(&pods[i], name) != t.ContainerIDs[name] {
+				return fmt.Errorf("container %s of pod %s was started anew while the volumes were cut", name, t.Pod)
+			}
+		}
+	}
+	return nil
+}
+
 // Container is the one that a person would look into.
-func (t Target) Container() string { return first(t.Containers()...) }
+func (t Target) Container() string { return cmp.Or(t.Containers()...) }
 
 // Containers are those that its commands run in, each once: first the one that
 // is let go in.

@@ -33,6 +33,9 @@ type VolumeBackup struct {
 	Status VolumeBackupStatus `json:"status,omitempty"`
 }
 
+// StatusConditions are the conditions in its status, to read and to set.
+func (b *VolumeBackup) StatusConditions() *[]metav1.Condition { return &b.Status.Conditions }
+
 // VolumeBackupList is a list of VolumeBackups.
 // +kubebuilder:object:root=true
 type VolumeBackupList struct {

@@ -8,7 +8,7 @@ import (
 )
 
 // VolumeRestore is one restore of one application: it makes claims from a
-// backup's snapshots, proves that they mount, and only then stops the
+// backup's snapshots, sees that they mount, and only then stops the
 // application and lets it go on with them. What it replaces is kept.
 //
 // +kubebuilder:object:root=true
@@ -34,6 +34,9 @@ type VolumeRestore struct {
 	// +optional
 	Status VolumeRestoreStatus `json:"status,omitempty"`
 }
+
+// StatusConditions are the conditions in its status, to read and to set.
+func (v *VolumeRestore) StatusConditions() *[]metav1.Condition { return &v.Status.Conditions }
 
 // VolumeRestoreList is a list of VolumeRestores.
 // +kubebuilder:object:root=true
@@ -309,8 +312,9 @@ type RollBackStatus struct {
 type RestoredClaim struct {
 	// ClaimName is the claim as the backup names it.
 	ClaimName string `json:"claimName"`
-	// Root is what it was called before any restore, as the value of a label.
-	Root string `json:"root"`
+	// OriginalClaim is what it was called before any restore, as the value of a
+	// label.
+	OriginalClaim string `json:"originalClaim"`
 	// SnapshotName is the VolumeSnapshot that it is made from.
 	SnapshotName string `json:"snapshotName"`
 	// PreviousClaim is what the application mounted before. Empty where
@@ -348,9 +352,9 @@ type RestoredClaim struct {
 	// the claim.
 	// +optional
 	TemplateVolumes []string `json:"templateVolumes,omitempty"`
-	// ProofPod is the pod that proves that it mounts.
+	// MountCheckPod is the pod that mounts it before anything is stopped.
 	// +optional
-	ProofPod string `json:"proofPod,omitempty"`
+	MountCheckPod string `json:"mountCheckPod,omitempty"`
 	// Shape of the claim.
 	Shape ClaimShape `json:"shape"`
 }

@@ -97,7 +97,7 @@ func described(obj client.Object) string {
 	case *v1alpha1.VolumeBackup:
 		return strings.TrimSpace("VolumeBackup " + string(o.Status.Phase))
 	case *v1alpha1.VolumeRestore:
-		return strings.TrimSpace("VolumeRestore " + string(o.Status.Phase))
+		return strings.Join(strings.Fields("VolumeRestore "+string(o.Status.Phase)+" "+o.Status.Step), " ")
 	case *corev1.PersistentVolumeClaim:
 		if o.Spec.VolumeName != "" {
 			return "PersistentVolumeClaim with volumeName"

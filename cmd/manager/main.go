@@ -13,7 +13,6 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
-	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -36,12 +35,11 @@ type flags struct {
 	metricsAddress, probeAddress string
 	leaderElect                  bool
 	options                      controllers.Options
-	restore                      controllers.RestoreOptions
 }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "prove" {
-		prove(os.Args[2:])
+	if len(os.Args) > 1 && os.Args[1] == controllers.MountCheckCommand {
+		checkMounts(os.Args[2:])
 		return
 	}
 	f := parseFlags()
@@ -52,24 +50,24 @@ func main() {
 }
 
 func parseFlags() flags {
-	f := flags{options: controllers.DefaultOptions(), restore: controllers.DefaultRestoreOptions()}
-	o := &f.options
+	f := flags{options: controllers.DefaultOptions()}
+	backups, restores := &f.options.Backup, &f.options.Restore
 	flag.StringVar(&f.metricsAddress, "metrics-bind-address", ":8443", "Address of the metrics endpoint: HTTPS, for whoever may get /metrics. 0 turns it off.")
 	flag.StringVar(&f.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz.")
 	flag.BoolVar(&f.leaderElect, "leader-elect", false, "Let only one of several managers work.")
-	flag.IntVar(&o.MaxSnapshotsInFlight, "max-snapshots-in-flight", o.MaxSnapshotsInFlight, "How many snapshots a driver cuts at once; a freeze waits for its turn before it begins.")
-	flag.IntVar(&o.Workers, "workers", o.Workers, "How many backups are worked on at once.")
-	flag.DurationVar(&o.NotFoundTimeout, "not-found-timeout", o.NotFoundTimeout, "How long a backup waits for an object that isn't there.")
-	flag.DurationVar(&o.PrepareTimeout, "prepare-timeout", o.PrepareTimeout, "How long a backup waits for claims that bind and pods that start.")
-	flag.DurationVar(&o.TurnTimeout, "turn-timeout", o.TurnTimeout, "How long a backup or a restore waits for another of the same application, or for room at its driver.")
-	flag.DurationVar(&o.CutTimeout, "cut-timeout", o.CutTimeout, "How long the volumes of an application that isn't frozen may take to be cut.")
-	flag.DurationVar(&o.ReadyTimeout, "ready-timeout", o.ReadyTimeout, "How long snapshots may take from cut to ready.")
-	flag.StringVar(&f.restore.Image, "image", "", "Image of the pods that prove restored claims, this one's. Default: that of the pod POD_NAME.")
-	flag.DurationVar(&f.restore.ClaimTimeout, "claim-timeout", f.restore.ClaimTimeout, "How long a restore's claims may take to bind and mount, before anything is stopped.")
+	flag.IntVar(&backups.MaxSnapshotsInFlight, "max-snapshots-in-flight", backups.MaxSnapshotsInFlight, "How many snapshots a driver cuts at once; a freeze waits for its turn before it begins.")
+	flag.IntVar(&backups.Workers, "workers", backups.Workers, "How many backups are worked on at once.")
+	flag.DurationVar(&backups.NotFoundTimeout, "not-found-timeout", backups.NotFoundTimeout, "How long a backup waits for an object that isn't there.")
+	flag.DurationVar(&backups.PrepareTimeout, "prepare-timeout", backups.PrepareTimeout, "How long a backup waits for claims that bind and pods that start.")
+	flag.DurationVar(&backups.ExclusivityTimeout, "turn-timeout", backups.ExclusivityTimeout, "How long a backup or a restore waits for another of the same application, or for room at its driver.")
+	flag.DurationVar(&backups.CutTimeout, "cut-timeout", backups.CutTimeout, "How long the volumes of an application that isn't frozen may take to be cut.")
+	flag.DurationVar(&backups.ReadyTimeout, "ready-timeout", backups.ReadyTimeout, "How long snapshots may take from cut to ready.")
+	flag.StringVar(&restores.Image, "image", "", "Image of the pods that mount restored claims before anything is stopped, this one's. Default: that of the pod POD_NAME.")
+	flag.DurationVar(&restores.ClaimTimeout, "claim-timeout", restores.ClaimTimeout, "How long a restore's claims may take to bind and mount, before anything is stopped.")
 	logging := zap.Options{}
 	logging.BindFlags(flag.CommandLine)
 	flag.Parse()
-	f.restore.TurnTimeout = o.TurnTimeout
+	restores.ExclusivityTimeout = backups.ExclusivityTimeout
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
 	return f
 }
@@ -93,20 +91,12 @@ func run(ctx context.Context, f flags) error {
 	if err != nil {
 		return err
 	}
-	executor = failExecutor(executor)
-	backups := &controllers.VolumeBackupReconciler{
-		Client:   mgr.GetClient(),
-		Live:     mgr.GetAPIReader(),
-		Cache:    mgr.GetCache(),
-		Executor: executor,
-		Events:   mgr.GetEventRecorder("lull"),
-		Clock:    clock.RealClock{},
-		Options:  f.options,
-	}
-	if err := backups.SetupWithManager(ctx, mgr); err != nil {
+	f.options.Executor = failExecutor(executor)
+	if f.options.Restore.Image, err = imageOf(ctx, mgr.GetAPIReader(), f.options.Restore.Image); err != nil {
 		return err
 	}
-	if err := setUpRestores(ctx, mgr, f.restore); err != nil {
+	drain, err := controllers.SetUp(ctx, mgr, f.options)
+	if err != nil {
 		return err
 	}
 	if err := probes(mgr); err != nil {
@@ -115,9 +105,9 @@ func run(ctx context.Context, f flags) error {
 	err = mgr.Start(ctx)
 	// A manager that lost its lease comes back from Start at once: whatever is
 	// frozen is still let go before it ends.
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	backups.Drain(drain)
+	drain(limit)
 	return err
 }
 

@@ -24,7 +24,7 @@ var _ = Describe("a MariaDB whose freeze is lost", func() {
 		By("holding it as the operator does, and never ending the session's input")
 		quiet, err := exec.Resolve(&v1alpha1.QuiesceSpec{Recipe: "mariadb", Timeout: &metav1.Duration{Duration: 4 * time.Second}}, nil)
 		Expect(err).NotTo(HaveOccurred())
-		target, err := exec.Aim(quiet, pod, db.Claims)
+		target, err := quiet.ForPod(pod, db.Claims)
 		Expect(err).NotTo(HaveOccurred())
 		target.Mark = exec.Mark(pod.UID)
 		ear := &listening{Executor: cluster.Executor}

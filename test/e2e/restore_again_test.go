@@ -111,7 +111,7 @@ var _ = Describe("a restore and a backup of one application", func() {
 		restore := aRestore(ctx, backup, v1alpha1.StrategyAuto, ofStorageClass(snail.Name))
 		Eventually(ctx, phaseOf(ctx, restore)).Should(Equal(v1alpha1.RestorePreparing))
 
-		slow := aBackup(ctx, app, hold(noteHold), timeout(time.Minute), ofClass(aSnapshotClass(ctx, "cutDelay", "10s")))
+		slow := aBackup(ctx, app, hold(noteHold), timeout(time.Minute), ofClass(aSnapshotClass(ctx, "cutDelay", "20s")))
 		Eventually(ctx, saidOf(ctx, restore)).Should(ContainSubstring("waits until VolumeBackup " + slow.Name + " has let the application go"))
 		Expect(restore.Status.ScaledDownAt).To(BeNil())
 		Expect(theBackup(ctx, slow)).To(be(v1alpha1.Proven, v1alpha1.MethodHold))

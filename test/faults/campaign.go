@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -197,7 +198,8 @@ func (c *campaign) cover() {
 }
 
 // kills are a kill at every moment, in the scenario that comes to it soonest. The
-// short form takes one of the moments of each write or command.
+// short form takes one of the moments of each write or command, whichever fields
+// are written.
 func (c *campaign) kills() []job {
 	soonest := map[string]job{}
 	var traces []*trace
@@ -216,7 +218,11 @@ func (c *campaign) kills() []job {
 	}
 	byWhat := map[string][]job{}
 	for _, j := range soonest {
-		byWhat[j.at.what()] = append(byWhat[j.at.what()], j)
+		what := j.at.what()
+		if !c.long() {
+			what, _, _ = strings.Cut(what, ": ")
+		}
+		byWhat[what] = append(byWhat[what], j)
 	}
 	var jobs []job
 	for _, what := range slices.Sorted(maps.Keys(byWhat)) {

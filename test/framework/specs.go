@@ -7,7 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/snapshot"
+	"github.com/lull-dev/lull/snapshot/restore"
 )
 
 // Change is what is special about a backup.
@@ -93,4 +93,4 @@ func BackupEnded(b *v1alpha1.VolumeBackup) bool {
 
 // RestoreEnded is true for a restore that is complete or has failed, and is not
 // on its way back.
-func RestoreEnded(r *v1alpha1.VolumeRestore) bool { return snapshot.RestoreEnded(r) }
+func RestoreEnded(r *v1alpha1.VolumeRestore) bool { return restore.Ended(r) }

@@ -84,7 +84,7 @@ func TestABackupWaitsForItsTurnOnlySoLong(t *testing.T) {
 			fc.runs("second", template("two"), nil)
 			cut := make(chan struct{})
 			fc.storage.decide(func(string, int) fate { return fate{cut: cut} })
-			fc.aManager(withOptions(func(o *options) { o.MaxSnapshotsInFlight, o.TurnTimeout = waiting.capacity, time.Second }))
+			fc.aManager(withOptions(func(o *options) { o.MaxSnapshotsInFlight, o.ExclusivityTimeout = waiting.capacity, time.Second }))
 			first := fc.aBackupOf(v1alpha1.KindPod, "first", fc.held)
 			fc.eventually("the first is being cut", func() bool { return len(fc.storage.made()) == 1 })
 			late := fc.await(fc.aBackupOf(v1alpha1.KindPod, waiting.pod, fc.held), "at its end", ended)

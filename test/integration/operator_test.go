@@ -10,25 +10,26 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/controllers"
+	"github.com/lull-dev/lull/controllers/backup"
 	"github.com/lull-dev/lull/hooks"
-	"github.com/lull-dev/lull/snapshot"
+	"github.com/lull-dev/lull/snapshot/cut"
 )
 
-// options are those of the operator's controllers.
-type options = controllers.Options
+// options are those of backups.
+type options = backup.Options
 
-func defaultOptions() options { return controllers.DefaultOptions() }
+func defaultOptions() options { return backup.DefaultOptions() }
 
 func cacheOptions() cache.Options { return controllers.CacheOptions() }
 
 // attemptDelay is how long the operator waits after the attempt of that number.
-func attemptDelay(attempt int32) time.Duration { return snapshot.AttemptDelay(attempt) }
+func attemptDelay(attempt int32) time.Duration { return cut.AttemptDelay(attempt) }
 
-// setUp adds the operator's controllers to a manager, as cmd/manager does. They
-// read past the cache by live, and run commands by executor. drain waits until
+// setUp adds the controller of backups to a manager, as the operator does. It
+// reads past the cache by live, and runs commands by executor. drain waits until
 // no attempt is under way.
 func setUp(ctx context.Context, mgr ctrl.Manager, live client.Reader, executor hooks.Executor, o options) (drain func(context.Context), err error) {
-	backups := &controllers.VolumeBackupReconciler{
+	backups := &backup.Reconciler{
 		Client:   mgr.GetClient(),
 		Live:     live,
 		Cache:    mgr.GetCache(),

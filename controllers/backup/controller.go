@@ -1,0 +1,193 @@
+package backup
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/reconcile"
+	"github.com/lull-dev/lull/hooks"
+	"github.com/lull-dev/lull/snapshot/cut"
+)
+
+// Who reads what, and why, stands in docs/operating.md.
+//
+// +kubebuilder:rbac:groups=lull.dev,resources=volumebackups,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=lull.dev,resources=volumebackups/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=lull.dev,resources=volumebackups/finalizers,verbs=update
+// +kubebuilder:rbac:groups=snapshot.storage.k8s.io,resources=volumesnapshots,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=snapshot.storage.k8s.io,resources=volumesnapshotcontents,verbs=get;list;watch
+// +kubebuilder:rbac:groups=snapshot.storage.k8s.io,resources=volumesnapshotclasses,verbs=get;list
+// +kubebuilder:rbac:groups=groupsnapshot.storage.k8s.io,resources=volumegroupsnapshots,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=groupsnapshot.storage.k8s.io,resources=volumegroupsnapshotcontents,verbs=get;list;watch
+// +kubebuilder:rbac:groups=groupsnapshot.storage.k8s.io,resources=volumegroupsnapshotclasses,verbs=list
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list
+// +kubebuilder:rbac:groups="",resources=pods/exec,verbs=create;get
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;patch
+// +kubebuilder:rbac:groups="",resources=persistentvolumes,verbs=get
+// +kubebuilder:rbac:groups="",resources=replicationcontrollers,verbs=get
+// +kubebuilder:rbac:groups=apps,resources=deployments;statefulsets;daemonsets,verbs=get
+// +kubebuilder:rbac:groups=apps,resources=replicasets,verbs=get;list
+// +kubebuilder:rbac:groups=storage.k8s.io,resources=volumeattachments,verbs=list
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
+// +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
+
+// Options are the limits of backups.
+type Options struct {
+	// NotFoundTimeout is how long a backup waits for an object that isn't
+	// there: it may have been applied a moment before its application.
+	NotFoundTimeout time.Duration
+	// PrepareTimeout is how long a backup waits for what exists and isn't
+	// ready: a claim that binds, a pod that starts.
+	PrepareTimeout time.Duration
+	// ExclusivityTimeout is how long a backup waits for room at its driver, or for
+	// another backup or a restore of the same application.
+	ExclusivityTimeout time.Duration
+	// CutTimeout is how long an application that isn't frozen may take to be
+	// cut.
+	CutTimeout time.Duration
+	// ReadyTimeout is how long snapshots may take from cut to ready. Some
+	// drivers upload first.
+	ReadyTimeout time.Duration
+	// MaxSnapshotsInFlight is how many snapshots a driver cuts at once.
+	MaxSnapshotsInFlight int
+	// Workers is how many backups are worked on at once. Three quarters of them
+	// may quiet an application, or wait until they may.
+	Workers int
+}
+
+// DefaultOptions are the limits where nobody says otherwise. Ten snapshots at
+// once is what the csi-snapshotter's --worker-threads is by default.
+func DefaultOptions() Options {
+	return Options{
+		NotFoundTimeout:      15 * time.Second,
+		PrepareTimeout:       time.Minute,
+		ExclusivityTimeout:   2 * time.Hour,
+		CutTimeout:           10 * time.Minute,
+		ReadyTimeout:         24 * time.Hour,
+		MaxSnapshotsInFlight: 10,
+		Workers:              100,
+	}
+}
+
+// Reconciler reconciles VolumeBackups.
+type Reconciler struct {
+	client.Client
+	// Live reads past the cache, Cache by it: also what isn't typed.
+	Live, Cache client.Reader
+	Executor    hooks.Executor
+	Events      events.EventRecorder
+	Clock       clock.PassiveClock
+	Options     Options
+
+	limiter  *limiter
+	waiters  *waiters
+	groups   groupAPI
+	attempts sync.WaitGroup
+}
+
+// SetupWithManager registers the reconciler.
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
+	r.limiter = newLimiter(int64(r.Options.MaxSnapshotsInFlight), r.Options.Workers)
+	r.waiters = newWaiters()
+	r.groups = groupAPI{live: r.Live, cache: r.Cache}
+	if err := r.groups.discover(ctx, mgr.GetRESTMapper()); err != nil {
+		return err
+	}
+	loop := &reconcile.Loop[*v1alpha1.VolumeBackup]{
+		Client: r.Client, Live: r.Live, Events: r.Events, Clock: r.Clock,
+		New:       func() *v1alpha1.VolumeBackup { return &v1alpha1.VolumeBackup{} },
+		AtRest:    r.isAtRest,
+		Steps:     r.steps,
+		Stalled:   r.stalled,
+		Summarize: summarize,
+		Seen:      noteMetrics,
+	}
+	building := ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.VolumeBackup{}).
+		Watches(&v1alpha1.VolumeBackup{}, r.waiters.onDeletion()).
+		Watches(&snapshotv1.VolumeSnapshot{}, r.waiters.onChange(handler.EnqueueRequestsFromMapFunc(backupOf))).
+		Watches(&snapshotv1.VolumeSnapshotContent{}, r.waiters.onChange(handler.Funcs{}))
+	if r.groups.served() {
+		building = building.
+			Watches(r.groups.object(kindGroup), r.waiters.onChange(handler.EnqueueRequestsFromMapFunc(backupOf))).
+			Watches(r.groups.object(kindGroupContent), r.waiters.onChange(handler.Funcs{}))
+	}
+	return building.WithOptions(reconcile.Options("VolumeBackup", r.Options.Workers)).Complete(loop)
+}
+
+// steps are those of a backup. Whatever else it needs, what may be frozen is
+// thawed first.
+func (r *Reconciler) steps(on *reconcile.Scope[*v1alpha1.VolumeBackup]) []reconcile.Step {
+	w := &run{VolumeBackup: on.Object, Scope: on, Reconciler: r}
+	return []reconcile.Step{
+		{Name: "Recover", Take: w.recover},
+		{Name: "Delete", Take: w.delete},
+		{Name: "Begin", Take: w.begin},
+		{Name: "DiscardOrphans", Take: w.discardOrphans},
+		{Name: "Attempt", Take: w.attempt},
+		{Name: "AwaitReady", Take: w.awaitReady},
+		{Name: "GiveUp", Take: w.giveUp},
+	}
+}
+
+// isAtRest is true for a backup that has ended, with nothing left of attempts
+// that failed.
+func (r *Reconciler) isAtRest(ctx context.Context, b *v1alpha1.VolumeBackup) bool {
+	if !cut.Ended(b) || !b.DeletionTimestamp.IsZero() {
+		return false
+	}
+	orphans, err := r.orphansOf(ctx, b)
+	return err == nil && len(orphans) == 0
+}
+
+// stalled ends a backup that only a person can help: by another one.
+func (r *Reconciler) stalled(on *reconcile.Scope[*v1alpha1.VolumeBackup], p *v1alpha1.Problem) reconcile.Outcome {
+	w := &run{VolumeBackup: on.Object, Scope: on, Reconciler: r}
+	return w.fail(p.Reason, p.Message)
+}
+
+// begin marks a new backup as ours, before anything is made for it.
+func (w *run) begin(ctx context.Context) reconcile.Outcome {
+	if cut.Ended(w.VolumeBackup) {
+		return reconcile.Skip()
+	}
+	if err := w.Begin(ctx, v1alpha1.FinalizerVolumeBackup); err != nil {
+		return reconcile.Retry(err)
+	}
+	if w.Status.StartTime == nil {
+		w.markStarted()
+	}
+	return reconcile.Skip()
+}
+
+// giveUp ends a backup whose attempts are used up.
+func (w *run) giveUp(context.Context) reconcile.Outcome {
+	if w.next() != cut.StepGiveUp {
+		return reconcile.Skip()
+	}
+	return reconcile.Stall(v1alpha1.Problemf(v1alpha1.ReasonQuiesceFailed, "after %d attempt(s): %s", w.Status.Quiesce.Attempt, w.Status.Quiesce.Failure))
+}
+
+// Drain waits until no application is being quieted, or ctx ends. A manager
+// that stops has released its sessions then.
+func (r *Reconciler) Drain(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		r.attempts.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}

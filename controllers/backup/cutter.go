@@ -1,0 +1,158 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/cut"
+	"github.com/lull-dev/lull/snapshot/names"
+)
+
+// cutter makes the storage cut the volumes of one attempt: one by one, or all
+// as a group.
+type cutter interface {
+	// keys are what tells of the cut.
+	keys() []waitKey
+	// prepare does what can be done while nothing is frozen.
+	prepare(context.Context) error
+	// create makes all that makes the driver cut, or finds it made.
+	create(context.Context) error
+	// observe says what is known of each claim's cut.
+	observe(ctx context.Context, from client.Reader) (map[string]cut.Observed, error)
+	// settle brings the snapshots after the cut under the backup's names.
+	settle(context.Context) (settled, error)
+}
+
+// settled is what is known of the snapshots once all is cut.
+type settled struct {
+	// names of the snapshots, by their claims, as far as they are known only now.
+	names map[string]string
+	// waits says what is waited for, empty where only the snapshots are.
+	waits string
+	// lost says what is gone and won't come again, empty where nothing is.
+	lost string
+}
+
+// newCutter is the cutter of a new attempt. It writes into the intent under
+// what names the snapshots are made.
+func (w *run) newCutter(p *plan) cutter {
+	q := w.Status.Quiesce
+	if p.groupClass != "" {
+		q.GroupSnapshotName = cut.Name(w.Name, w.UID, "group", q.Attempt)
+		return &groupCutter{run: w, class: p.groupClass, handles: p.handles}
+	}
+	for i := range w.Status.Volumes {
+		v := &w.Status.Volumes[i]
+		v.SnapshotName = cut.Name(w.Name, w.UID, v.ClaimName, q.Attempt)
+	}
+	return &singleCutter{run: w}
+}
+
+// cutter is that of the newest attempt, which has cut.
+func (w *run) cutter() cutter {
+	if w.Status.Quiesce.GroupSnapshotName != "" {
+		return &groupCutter{run: w, uid: w.Status.Quiesce.GroupSnapshotUID}
+	}
+	return &singleCutter{run: w}
+}
+
+var errHoldLost = errors.New("the application did not hold still until its volumes were cut")
+
+// errBudget is the cause of a context whose share of the timeout is used up.
+var errBudget = errors.New("not done within the timeout")
+
+// errDeleted is the cause where nobody wants the backup any more.
+var errDeleted = errors.New("the backup was deleted")
+
+// doubtAfter is how long the watch is relied on. After an outage of the API
+// server a watch is taken up again after half a minute or more (client-go), and
+// the application would be frozen for as long.
+const doubtAfter = 2 * time.Second
+
+// cut creates all snapshots at once and waits until all are cut. It gives up
+// at the end of ctx, when the quiet is lost, and when the driver complains:
+// the application isn't kept frozen for a driver that has to try again.
+func (w *run) cut(ctx context.Context, c cutter, changed, lost <-chan struct{}, e *evidence) error {
+	if err := c.create(ctx); err != nil {
+		return err
+	}
+	doubt := time.NewTicker(doubtAfter)
+	defer doubt.Stop()
+	from := w.Cache
+	for {
+		observed, err := c.observe(ctx, from)
+		if err != nil && from == w.Cache {
+			return err
+		}
+		if err == nil {
+			if gone := cut.Gone(e.observed, observed); len(gone) > 0 {
+				e.observed = observed
+				return fmt.Errorf("the snapshots of %s were deleted while they were cut", strings.Join(gone, ", "))
+			}
+			e.observed = observed
+		}
+		progress := cut.Compare(cut.ClaimNames(w.Status.Volumes), e.observed)
+		if progress.AllCut() {
+			e.cutAt = w.Now()
+			return nil
+		}
+		if complaint := progress.Error(); complaint != "" {
+			return fmt.Errorf("the storage driver could not cut: %.1024s", complaint)
+		}
+		select {
+		case <-changed:
+		case <-doubt.C:
+			from = w.Live // from here on: the cache may be further back
+		case <-lost:
+			return errHoldLost
+		case <-ctx.Done():
+			return fmt.Errorf("the volumes of %s were not cut: %w%s", strings.Join(progress.Uncut, ", "), context.Cause(ctx), progress.Hint())
+		}
+	}
+}
+
+// annotationBackup names a snapshot's backup in full: a label may be too short.
+const annotationBackup = "lull.dev/backup-name"
+
+// labelsOf are on all that is made for a backup.
+func labelsOf(b *v1alpha1.VolumeBackup) map[string]string {
+	return map[string]string{
+		v1alpha1.LabelBackup:      names.LabelValue(b.Name),
+		v1alpha1.LabelBackupUID:   string(b.UID),
+		v1alpha1.LabelApplication: names.LabelValue(b.Spec.ApplicationRef.Name),
+		v1alpha1.LabelManagedBy:   v1alpha1.ManagedBy,
+	}
+}
+
+// backupOf is the backup of a snapshot or a group.
+func backupOf(_ context.Context, made client.Object) []ctrl.Request {
+	name := made.GetAnnotations()[annotationBackup]
+	if name == "" || made.GetLabels()[v1alpha1.LabelBackupUID] == "" {
+		return nil
+	}
+	return []ctrl.Request{{NamespacedName: client.ObjectKey{Namespace: made.GetNamespace(), Name: name}}}
+}
+
+// make creates an object of the backup, or finds it made: its name is of this
+// attempt of this object alone. What is there is read into there.
+func (w *run) make(ctx context.Context, obj, there client.Object) error {
+	err := w.Create(ctx, obj)
+	if !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	if err := w.Live.Get(ctx, client.ObjectKeyFromObject(obj), there); err != nil {
+		return err
+	}
+	if there.GetLabels()[v1alpha1.LabelBackupUID] == string(w.UID) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,157 @@
+package backup
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/reconcile"
+	"github.com/lull-dev/lull/snapshot/cut"
+)
+
+// stuckAfter is how long snapshots may take to go before a person is asked.
+const stuckAfter = 5 * time.Minute
+
+// delete takes the snapshots of a deleted backup along or lets them go, and then
+// lets the object go. What may be frozen is thawed before, by the step Recover.
+func (w *run) delete(ctx context.Context) reconcile.Outcome {
+	if w.DeletionTimestamp.IsZero() {
+		return reconcile.Skip()
+	}
+	if !controllerutil.ContainsFinalizer(w.VolumeBackup, v1alpha1.FinalizerVolumeBackup) {
+		return reconcile.Done()
+	}
+	w.thawGivenUp(ctx)
+	snapshots, err := w.letSnapshotsGo(ctx)
+	if err != nil {
+		return reconcile.Retry(err)
+	}
+	groups, settled, err := w.letGroupsGo(ctx)
+	if err != nil {
+		return reconcile.Retry(err)
+	}
+	switch { // groups first: it is they that hold their snapshots
+	case len(groups) > 0:
+		return w.awaitGone(kindGroup, groups, settled)
+	case len(snapshots) > 0 && !w.groups.served() && w.Status.Quiesce != nil && w.Status.Quiesce.GroupSnapshotName != "":
+		w.Set(v1alpha1.ConditionStalled, true, v1alpha1.ReasonDeletionStuck, "%s, and these VolumeSnapshots only go with their group: %s", noGroups, strings.Join(snapshots, ", "))
+		return reconcile.Wait(stuckAfter)
+	case len(snapshots) > 0:
+		return w.awaitGone("VolumeSnapshot", snapshots, true)
+	}
+	if err := w.Release(ctx, v1alpha1.FinalizerVolumeBackup); err != nil {
+		return reconcile.Retry(err)
+	}
+	return reconcile.Done()
+}
+
+// thawGivenUp tries once more to thaw an attempt that has been given up. It
+// doesn't keep the object.
+func (w *run) thawGivenUp(ctx context.Context) {
+	if !cut.Ended(w.VolumeBackup) || !cut.Open(w.Status.Quiesce) {
+		return
+	}
+	if err := w.thawPods(ctx); err != nil {
+		w.Record(eventThawFailed(markMayBeFrozen(w.VolumeBackup, err, w.Now())))
+	}
+}
+
+// letSnapshotsGo deletes the backup's snapshots, or unbinds them where they are
+// to be retained, and has those that it has to wait for. It reads past the
+// cache: what isn't deleted now is deleted by nobody.
+func (w *run) letSnapshotsGo(ctx context.Context) (waiting []string, err error) {
+	var made snapshotv1.VolumeSnapshotList
+	if err := w.Live.List(ctx, &made, client.InNamespace(w.Namespace), client.MatchingLabels{v1alpha1.LabelBackupUID: string(w.UID)}); err != nil {
+		return nil, err
+	}
+	for i := range made.Items {
+		snap := &made.Items[i]
+		if w.retains(snap) {
+			if err := w.retain(ctx, snap); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		waiting = append(waiting, snap.Name)
+		if groupOf(snap) != nil {
+			continue
+		}
+		if _, _, err := w.discard(ctx, snap); err != nil {
+			return nil, err
+		}
+	}
+	return waiting, nil
+}
+
+// letGroupsGo does so with its groups. It is settled where none has to be left
+// to the snapshot controller for a moment.
+func (w *run) letGroupsGo(ctx context.Context) (waiting []string, settled bool, err error) {
+	groups, err := w.groups.ofBackup(ctx, w.Live, w.VolumeBackup)
+	settled = true
+	for i := range groups {
+		u := &groups[i]
+		if w.Spec.DeletionPolicy == v1alpha1.DeletionRetain && u.GetName() == cut.KeptGroup(w.VolumeBackup) {
+			if err := w.retain(ctx, u); err != nil {
+				return nil, false, err
+			}
+			continue
+		}
+		waiting = append(waiting, u.GetName())
+		_, isSettled, err := w.discard(ctx, u)
+		if err != nil {
+			return nil, false, err
+		}
+		settled = settled && isSettled
+	}
+	return waiting, settled, err
+}
+
+// retains is true for a snapshot that stays. Only what the status names is worth
+// it: the rest was never proven. Of a group it may not name the snapshots yet.
+func (w *run) retains(snap *snapshotv1.VolumeSnapshot) bool {
+	group := groupOf(snap)
+	return w.Spec.DeletionPolicy == v1alpha1.DeletionRetain &&
+		(cut.Names(w.VolumeBackup, snap.Name) || group != nil && group.Name == cut.KeptGroup(w.VolumeBackup))
+}
+
+// retain takes from an object all that makes it the backup's, and leaves on it
+// what nobody else could tell any more.
+func (w *run) retain(ctx context.Context, obj client.Object) error {
+	base := obj.DeepCopyObject().(client.Object)
+	marks, notes := obj.GetLabels(), obj.GetAnnotations()
+	delete(marks, v1alpha1.LabelBackup)
+	delete(marks, v1alpha1.LabelBackupUID)
+	if notes == nil {
+		notes = map[string]string{}
+	}
+	delete(notes, annotationBackup)
+	notes[v1alpha1.AnnotationRetainedFrom] = w.Name
+	notes[v1alpha1.AnnotationConsistency] = string(w.Status.Consistency)
+	obj.SetLabels(marks)
+	obj.SetAnnotations(notes)
+	return client.IgnoreNotFound(w.Patch(ctx, obj, client.MergeFrom(base)))
+}
+
+// awaitGone says what the deletion waits for. The end of a snapshot brings the
+// backup here again.
+func (w *run) awaitGone(kind string, waiting []string, settled bool) reconcile.Outcome {
+	message := fmt.Sprintf("waits until these %ss are deleted: %s", kind, strings.Join(waiting, ", "))
+	w.Working(v1alpha1.ReasonDeleting, "%s", message)
+	left := w.DeletionTimestamp.Add(stuckAfter).Sub(w.Now())
+	if left > 0 {
+		w.Remove(v1alpha1.ConditionStalled)
+	} else {
+		left = stuckAfter
+		w.Set(v1alpha1.ConditionStalled, true, v1alpha1.ReasonDeletionStuck, "%s: kubectl describe %s -n %s %s says what holds them", message, strings.ToLower(kind), w.Namespace, waiting[0])
+	}
+	if !settled {
+		left = min(left, settleDelay)
+	}
+	return reconcile.Wait(left)
+}

@@ -1,0 +1,19 @@
+// Package backup reconciles VolumeBackups. The way of a backup, each step in the
+// file of its name, in the order in which they are asked:
+//
+//	recover      thaw and discount what an earlier manager began
+//	deletion     let the snapshots go, or take them along
+//	orphans      discard what failed attempts have made
+//	attempt      one attempt: acquire, plan, intent, freeze, cut, thaw, outcome
+//	ready        wait until the snapshots can be restored
+//
+// An attempt is read in attempt.go, downwards. What it needs stands beside it:
+// exclusivity.go (whose turn it is), plan.go (all reads, before anything is
+// frozen), cutter.go and single.go or group.go (how the storage is made to cut),
+// evidence.go (what was seen, and the status that follows from it).
+//
+// Which claims, which class, what is cut and what comes next is decided in
+// snapshot/cut; how an application is quieted, in hooks. Nothing of restores
+// belongs here: of those it asks snapshot/restore whether one has the
+// application stopped.
+package backup

@@ -1,0 +1,57 @@
+package backup
+
+import (
+	"time"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/reconcile"
+	"github.com/lull-dev/lull/hooks"
+)
+
+func eventFrozen(pods int) reconcile.Event {
+	return reconcile.Normal("Frozen", "Quiesce", "%d pod(s) of the application hold still", pods)
+}
+
+func eventCut(volumes int) reconcile.Event {
+	return reconcile.Normal("SnapshotsCut", "Snapshot", "%d snapshot(s) are cut", volumes)
+}
+
+func eventThawed(frozenFor time.Duration) reconcile.Event {
+	return reconcile.Normal("Thawed", "Quiesce", "the application goes on, it was frozen for %s", frozenFor.Round(time.Millisecond))
+}
+
+func eventRecoveredThaw(pods int, interrupted bool) reconcile.Event {
+	what := "thawed after all"
+	if interrupted {
+		what = "thawed, after the attempt was interrupted"
+	}
+	return reconcile.Warning("RecoveredThaw", "Quiesce", "%d pod(s) are %s; the snapshots of the attempt are discarded", pods, what)
+}
+
+func eventThawFailed(message string) reconcile.Event {
+	return reconcile.Warning(v1alpha1.ReasonThawFailed, "Quiesce", "%s", message)
+}
+
+func eventAttemptFailed(attempt, message string) reconcile.Event {
+	return reconcile.Warning(v1alpha1.ReasonQuiesceFailed, "Quiesce", "%s: %s", attempt, message)
+}
+
+func eventLateCutDiscarded(kind, name string) reconcile.Event {
+	return reconcile.Warning("LateCutDiscarded", "Snapshot", "%s %s is of an attempt that proves nothing: it is deleted", kind, name)
+}
+
+func eventReady(volumes int) reconcile.Event {
+	return reconcile.Normal("SnapshotsReady", "Snapshot", "%d snapshot(s) can be restored", volumes)
+}
+
+func eventCompleted(message string) reconcile.Event {
+	return reconcile.Normal("Completed", "Backup", "%s", message)
+}
+
+func eventFailed(message string) reconcile.Event {
+	return reconcile.Warning("Failed", "Backup", "%s", message)
+}
+
+func eventHookWarning(w hooks.Warning) reconcile.Event {
+	return reconcile.Warning(w.Reason, "Resolve", "%s", w.Message)
+}

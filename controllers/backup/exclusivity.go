@@ -1,0 +1,186 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/live"
+	"github.com/lull-dev/lull/controllers/reconcile"
+	"github.com/lull-dev/lull/snapshot/cut"
+	"github.com/lull-dev/lull/snapshot/restore"
+)
+
+// held is what an attempt has acquired, the last first.
+type held []func()
+
+func (h *held) keep(release func()) { *h = append(*h, release) }
+
+func (h *held) release() {
+	for _, release := range slices.Backward(*h) {
+		release()
+	}
+}
+
+// acquire makes the plan of an attempt and acquires all that it needs: one of
+// the attempts that may be under way, the application against restores, capacity
+// of the drivers, and the pods against other backups. The plan is nil where it
+// isn't its turn yet.
+func (w *run) acquire(ctx context.Context, held *held) (*plan, reconcile.Outcome) {
+	release, ok := w.limiter.acquireAttempt()
+	if !ok {
+		return nil, w.awaitExclusivity(v1alpha1.ReasonWaitingForRoom, "waits until other backups have been cut; nothing is frozen")
+	}
+	held.keep(release)
+	if restoring, err := w.restoring(ctx); err != nil {
+		return nil, reconcile.Retry(err)
+	} else if restoring != "" {
+		return nil, w.awaitExclusivity(v1alpha1.ReasonApplicationBusy, fmt.Sprintf("waits until VolumeRestore %s has started the application again", restoring))
+	}
+	p, err := w.plan(ctx)
+	if err != nil {
+		return nil, w.notPlanned(err)
+	}
+	release, waited, err := w.acquireDrivers(ctx, p)
+	switch {
+	case errors.Is(err, errDeleted):
+		return nil, reconcile.Done() // the deletion brings it here again
+	case errors.Is(err, errNotExclusive):
+		return nil, w.awaitExclusivity(v1alpha1.ReasonWaitingForRoom, waitsForDrivers(p))
+	case err != nil:
+		return nil, reconcile.Retry(err)
+	}
+	held.keep(release)
+	if waited { // the application may have changed meanwhile
+		if p, err = w.plan(ctx); err != nil {
+			return nil, w.notPlanned(err)
+		}
+	}
+	release, free, err := w.lockPods(ctx, p)
+	if err != nil {
+		return nil, reconcile.Retry(err)
+	}
+	if !free {
+		return nil, w.awaitExclusivity(v1alpha1.ReasonApplicationBusy, "waits for another backup that quiets the same pods, or cuts the same volumes")
+	}
+	held.keep(release)
+	return p, reconcile.Continue()
+}
+
+// notPlanned waits a while for a problem that may pass, and ends the backup
+// with any other.
+func (w *run) notPlanned(err error) reconcile.Outcome {
+	p := reconcile.ProblemOf(err)
+	if p == nil || !p.Passing {
+		return reconcile.Failed(err)
+	}
+	limit := w.Options.NotFoundTimeout
+	if p.Reason == v1alpha1.ReasonClaimNotBound || p.Reason == v1alpha1.ReasonPodNotRunning {
+		limit = w.Options.PrepareTimeout
+	}
+	giveUp := w.mayBegin().Add(limit)
+	left := giveUp.Sub(w.Now())
+	if left <= 0 {
+		return reconcile.Stall(p)
+	}
+	message := fmt.Sprintf("%s (waits until %s)", p.Message, giveUp.UTC().Format(time.TimeOnly+" MST"))
+	w.Working(p.Reason, "%s", message)
+	w.Set(v1alpha1.ConditionStalled, true, p.Reason, "%s", message)
+	return reconcile.Wait(min(left, time.Second))
+}
+
+// restoring is the restore that has the application stopped, empty where none
+// has. Its claims lead to volumes of two times while they are swapped, and
+// since no pod runs, nothing else would tell.
+func (w *run) restoring(ctx context.Context) (string, error) {
+	all, err := live.Reader{Reader: w.Live}.Restores(ctx, w.Namespace)
+	return restore.StoppedBy(w.Spec.ApplicationRef, all), err
+}
+
+// exclusivityDelay is how often a backup looks whether its turn has come.
+const exclusivityDelay = time.Second
+
+// awaitExclusivity says what a backup waits for, nothing of which is a problem, until
+// it has waited for too long. Nothing is frozen.
+func (w *run) awaitExclusivity(reason, waits string) reconcile.Outcome {
+	left := w.exclusivityEnds().Sub(w.Now())
+	if left <= 0 {
+		return reconcile.Stall(v1alpha1.Problemf(reason, "gave up after %s: it %s", w.Options.ExclusivityTimeout, waits))
+	}
+	w.Working(reason, "%s", waits)
+	return reconcile.Wait(min(left, exclusivityDelay))
+}
+
+func (w *run) exclusivityEnds() time.Time { return w.mayBegin().Add(w.Options.ExclusivityTimeout) }
+
+// errNotExclusive: it has waited for as long as it may.
+var errNotExclusive = errors.New("its turn did not come")
+
+func waitsForDrivers(p *plan) string {
+	return fmt.Sprintf("waits until the storage driver has room for %d snapshot(s); nothing is frozen", len(p.volumes))
+}
+
+// acquireDrivers waits for capacity of the drivers, and says so where it has to
+// wait.
+func (w *run) acquireDrivers(ctx context.Context, p *plan) (release func(), waited bool, err error) {
+	if release, ok := w.limiter.tryAcquireDrivers(p.volumes); ok {
+		return release, false, nil
+	}
+	w.Working(v1alpha1.ReasonWaitingForRoom, "%s", waitsForDrivers(p))
+	if err := w.Save(ctx); err != nil {
+		return nil, true, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, w.exclusivityEnds().Sub(w.Now()), errNotExclusive)
+	defer cancel()
+	ctx, forget := w.untilDeleted(ctx)
+	defer forget()
+	if release, err = w.limiter.acquireDrivers(ctx, p.volumes); err != nil {
+		err = context.Cause(ctx)
+	}
+	return release, true, err
+}
+
+// lockPods keeps the pods that are to be quieted for this attempt alone: hooks
+// of one backup would thaw the freeze of another. So it does the claims of a
+// group: one label says which group each is of. It is not free where an
+// attempt in this process has them, or one of an earlier manager that isn't
+// thawed yet.
+func (w *run) lockPods(ctx context.Context, p *plan) (release func(), free bool, err error) {
+	pods := p.pods()
+	wanted := pods
+	if p.groupClass != "" {
+		wanted = slices.Concat(pods, p.claimUIDs)
+	}
+	release, free = w.limiter.lock(wanted)
+	if !free || len(pods) == 0 {
+		return release, free, nil
+	}
+	var others v1alpha1.VolumeBackupList
+	if err := w.List(ctx, &others, client.InNamespace(w.Namespace)); err != nil {
+		release()
+		return nil, false, err
+	}
+	for i := range others.Items {
+		if others.Items[i].UID != w.UID && mayHoldAny(&others.Items[i], pods) {
+			release()
+			return nil, false, nil
+		}
+	}
+	return release, true, nil
+}
+
+// mayHoldAny is true for a backup with an open attempt on one of the pods.
+func mayHoldAny(b *v1alpha1.VolumeBackup, pods []types.UID) bool {
+	if cut.Ended(b) || !cut.Open(b.Status.Quiesce) {
+		return false
+	}
+	return slices.ContainsFunc(b.Status.Quiesce.Pods, func(p v1alpha1.QuiescedPod) bool {
+		return !p.Thawed && slices.Contains(pods, p.UID)
+	})
+}

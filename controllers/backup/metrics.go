@@ -1,0 +1,100 @@
+package backup
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/cut"
+)
+
+// The metrics of backups. None has the name of an object as a label, so their
+// number doesn't grow with what is backed up.
+var (
+	frozenSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "lull_backup_frozen_seconds",
+		Help:    "Time from the first freeze to the last thaw of an attempt, in seconds.",
+		Buckets: []float64{.05, .1, .2, .3, .5, .75, 1, 2, 5, 10, 30, 60, 300},
+	})
+	backupsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lull_backups_total",
+		Help: "Backups that ended, by result (Completed, Failed) and consistency.",
+	}, []string{"result", "consistency"})
+	lastSuccess = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "lull_backup_last_success_timestamp_seconds",
+		Help: "When a backup was last completed, in seconds since 1970, by namespace and policy (empty: taken by hand).",
+	}, []string{"namespace", "policy"})
+	snapshotsInFlight = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "lull_snapshots_in_flight",
+		Help: "Snapshots that are being cut, by driver.",
+	}, []string{"driver"})
+	frozenApplications = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "lull_frozen_applications",
+		Help: "Applications that are being frozen, are frozen or being thawed, or that could not be thawed.",
+	})
+	thawOverdue = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "lull_thaw_overdue_total",
+		Help: "Attempts whose application was not known to be thawed by its deadline.",
+	})
+)
+
+func init() {
+	metrics.Registry.MustRegister(frozenSeconds, backupsTotal, lastSuccess, snapshotsInFlight, frozenApplications, thawOverdue)
+}
+
+// noteMetrics keeps the metrics that follow from all backups there are, as one
+// of them is now, empty where it is gone.
+func noteMetrics(key types.NamespacedName, b *v1alpha1.VolumeBackup) {
+	frozenNow.note(key, b.Status.Quiesce)
+	if meta.IsStatusConditionTrue(b.Status.Conditions, v1alpha1.ConditionComplete) {
+		successes.note(key.Namespace, b.Status.CompletionTime)
+	}
+}
+
+// frozenNow keeps frozenApplications at the number of backups whose attempt is
+// not known to be thawed, whichever manager began it.
+var frozenNow = openAttempts{gauge: frozenApplications, open: map[types.NamespacedName]bool{}}
+
+type openAttempts struct {
+	gauge prometheus.Gauge
+
+	mu   sync.Mutex
+	open map[types.NamespacedName]bool
+}
+
+// note says how a backup is now; q is nil where it is gone.
+func (o *openAttempts) note(backup types.NamespacedName, q *v1alpha1.QuiesceStatus) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if q != nil && cut.Freezes(q.Method) && cut.Open(q) {
+		o.open[backup] = true
+	} else {
+		delete(o.open, backup)
+	}
+	o.gauge.Set(float64(len(o.open)))
+}
+
+// successes keeps lastSuccess at the newest success of each namespace, in
+// whatever order the objects come: after a start they all come again.
+var successes = newestSuccess{newest: map[string]time.Time{}}
+
+type newestSuccess struct {
+	mu     sync.Mutex
+	newest map[string]time.Time
+}
+
+func (n *newestSuccess) note(namespace string, at *metav1.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if at == nil || !at.After(n.newest[namespace]) {
+		return
+	}
+	n.newest[namespace] = at.Time
+	lastSuccess.WithLabelValues(namespace, "").Set(float64(at.Unix()))
+}

@@ -1,0 +1,109 @@
+package backup
+
+import (
+	"context"
+	"time"
+
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/reconcile"
+	"github.com/lull-dev/lull/snapshot/cut"
+)
+
+// discardOrphans deletes what was made for the backup and isn't named by its
+// status: the snapshots and groups of attempts that failed, whenever they come
+// up. A late cut is never adopted.
+func (w *run) discardOrphans(ctx context.Context) reconcile.Outcome {
+	orphans, err := w.orphansOf(ctx, w.VolumeBackup)
+	if err != nil {
+		return reconcile.Retry(err)
+	}
+	unsettled := false
+	for _, orphan := range orphans {
+		deleted, settled, err := w.discard(ctx, orphan)
+		if err != nil {
+			return reconcile.Retry(err)
+		}
+		unsettled = unsettled || !settled
+		if deleted {
+			w.Record(eventLateCutDiscarded(kindOf(orphan), orphan.GetName()))
+		}
+	}
+	if unsettled {
+		return reconcile.SkipFor(settleDelay)
+	}
+	return reconcile.Skip()
+}
+
+// orphansOf are, by the cache, the backup's snapshots that its status doesn't
+// name and its groups. One that isn't in the cache yet brings the backup here
+// again when it comes. A group's snapshots go with it.
+func (r *Reconciler) orphansOf(ctx context.Context, b *v1alpha1.VolumeBackup) ([]client.Object, error) {
+	if cut.Open(b.Status.Quiesce) && !cut.Ended(b) {
+		return nil, nil // its end isn't written yet: nobody knows what it is worth
+	}
+	var made snapshotv1.VolumeSnapshotList
+	if err := r.List(ctx, &made, client.InNamespace(b.Namespace), client.MatchingLabels{v1alpha1.LabelBackupUID: string(b.UID)}); err != nil {
+		return nil, err
+	}
+	var orphans []client.Object
+	for i := range made.Items {
+		snap := &made.Items[i]
+		if !cut.Names(b, snap.Name) && snap.DeletionTimestamp.IsZero() && groupOf(snap) == nil {
+			orphans = append(orphans, snap)
+		}
+	}
+	groups, err := r.groups.ofBackup(ctx, r.Cache, b)
+	for i := range groups {
+		if groups[i].GetName() != cut.KeptGroup(b) && groups[i].GetDeletionTimestamp().IsZero() {
+			orphans = append(orphans, &groups[i])
+		}
+	}
+	return orphans, err
+}
+
+func kindOf(made client.Object) string {
+	if _, ok := made.(*unstructured.Unstructured); ok {
+		return kindGroup
+	}
+	return "VolumeSnapshot"
+}
+
+// settleDelay is how long to leave a group to the snapshot controller that can't
+// be deleted yet.
+const settleDelay = time.Second
+
+// discard deletes a snapshot, or a group with all that was made of it. That is
+// not settled where it would leave something behind yet.
+func (w *run) discard(ctx context.Context, made client.Object) (deleted, settled bool, err error) {
+	if !made.GetDeletionTimestamp().IsZero() {
+		return false, true, nil
+	}
+	if u, ok := made.(*unstructured.Unstructured); ok {
+		if can, err := w.groupCanGo(ctx, u); err != nil || !can {
+			return false, false, err
+		}
+	}
+	uid := made.GetUID()
+	err = w.Delete(ctx, made, client.Preconditions{UID: &uid})
+	return err == nil, true, client.IgnoreNotFound(err)
+}
+
+func (w *run) groupCanGo(ctx context.Context, u *unstructured.Unstructured) (bool, error) {
+	var group cut.Group
+	if err := into(u, &group); err != nil {
+		return false, err
+	}
+	content, err := w.groups.content(ctx, w.Live, &group)
+	if err != nil {
+		return false, err
+	}
+	var there snapshotv1.VolumeSnapshotList
+	if err := w.Live.List(ctx, &there, client.InNamespace(w.Namespace)); err != nil {
+		return false, err
+	}
+	return group.CanGo(content, membersOf(there.Items, group.UID), w.Now().Sub(group.CreationTimestamp.Time)), nil
+}

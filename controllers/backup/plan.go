@@ -1,0 +1,234 @@
+package backup
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/live"
+	"github.com/lull-dev/lull/hooks"
+	"github.com/lull-dev/lull/snapshot/cut"
+	"github.com/lull-dev/lull/snapshot/workload"
+)
+
+// plan is all that one attempt needs to know. Making it freezes nothing.
+type plan struct {
+	application types.UID
+	quiesce     hooks.ApplicationPlan
+	volumes     []v1alpha1.VolumeStatus
+	// handles are what the drivers call the volumes, by their claims.
+	handles map[string]string
+	// claimUIDs are of the claims.
+	claimUIDs []types.UID
+	// groupClass is the class of the group that the volumes are cut in, empty
+	// where each is cut alone.
+	groupClass string
+	// mounters are the pods that mount the volumes, before the freeze.
+	mounters map[types.UID]bool
+}
+
+// pods are the UIDs of the pods that are quieted.
+func (p *plan) pods() []types.UID {
+	var uids []types.UID
+	for _, t := range p.quiesce.Targets {
+		uids = append(uids, t.UID)
+	}
+	return uids
+}
+
+// marked are the targets, whose commands carry the mark of the attempt.
+func (p *plan) marked(mark hooks.Mark) []hooks.Target {
+	targets := slices.Clone(p.quiesce.Targets)
+	for i := range targets {
+		targets[i].Mark = mark
+	}
+	return targets
+}
+
+// plan finds the application and checks all that can be checked before anything
+// is frozen. Errors that a person can mend are Problems.
+func (w *run) plan(ctx context.Context) (*plan, error) {
+	app, err := live.Reader{Reader: w.Live}.Application(ctx, w.Namespace, w.Spec.ApplicationRef)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := cut.SelectClaims(app.Claims, w.Spec.Volumes, hooks.ExcludedVolumes(w.ownAnnotations(app)))
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{application: app.UID, handles: map[string]string{}, mounters: workload.Mounters(app.All, claims)}
+	if err := w.findVolumes(ctx, claims, p); err != nil {
+		return nil, err
+	}
+	if err := w.planGroup(ctx, p); err != nil {
+		return nil, err
+	}
+	if err := w.planQuiesce(ctx, app, claims, p); err != nil {
+		return nil, err
+	}
+	if w.next() == cut.StepAttemptUnquieted {
+		p.quiesce = p.quiesce.Unquieted(w.Status.Quiesce.Failure, w.Options.CutTimeout)
+	}
+	return p, nil
+}
+
+// ownAnnotations are those that speak for all of the application: of its pod
+// template, or of its only pod.
+func (w *run) ownAnnotations(app *live.Application) map[string]string {
+	if app.Workload != nil {
+		return app.Workload.Template.Annotations
+	}
+	if w.Spec.ApplicationRef.Kind == v1alpha1.KindPod {
+		return app.Annotations[app.UID]
+	}
+	return nil
+}
+
+// planQuiesce decides how the pods that mount the claims are quieted.
+func (w *run) planQuiesce(ctx context.Context, app *live.Application, claims []string, p *plan) (err error) {
+	in := hooks.Application{
+		Spec: w.Spec.Quiesce, Annotations: app.Annotations, Others: app.Others, Claims: claims,
+		IsOne: app.UID != "", CutTimeout: w.Options.CutTimeout,
+	}
+	if app.Workload != nil {
+		in.Template = app.Workload.Template.Annotations
+	}
+	in.Pods, _ = workload.Partition(app.Pods, func(pod *corev1.Pod) bool { return workload.Mounts(pod, claims...) })
+	if p.quiesce, err = hooks.PlanApplication(in); err != nil || p.quiesce.Method != v1alpha1.MethodIdle {
+		return err
+	}
+	var attached storagev1.VolumeAttachmentList
+	if err := w.Live.List(ctx, &attached); err != nil {
+		return err
+	}
+	if err = cut.CheckUnmounted(p.volumes, app.All, attached.Items, w.Now()); err != nil {
+		p.quiesce, err = p.quiesce.UnlessContinue(err, w.Options.CutTimeout)
+	}
+	return err
+}
+
+// findVolumes checks each claim: it is bound, to a CSI volume, whose driver
+// has a snapshot class.
+func (w *run) findVolumes(ctx context.Context, claims []string, p *plan) error {
+	var classes snapshotv1.VolumeSnapshotClassList
+	if err := w.Live.List(ctx, &classes); err != nil {
+		return err
+	}
+	for _, claim := range claims {
+		pv, err := w.boundVolume(ctx, claim)
+		if err != nil {
+			return err
+		}
+		class, err := cut.ChooseClass(classes.Items, pv.Spec.CSI.Driver, ptr.Deref(w.Spec.VolumeSnapshotClassName, ""))
+		if err != nil && w.Spec.VolumeGroupSnapshotClassName == nil {
+			return err
+		}
+		p.handles[claim] = pv.Spec.CSI.VolumeHandle
+		if pv.Spec.ClaimRef != nil {
+			p.claimUIDs = append(p.claimUIDs, pv.Spec.ClaimRef.UID)
+		}
+		p.volumes = append(p.volumes, v1alpha1.VolumeStatus{
+			ClaimName: claim, VolumeName: pv.Name, Driver: pv.Spec.CSI.Driver, VolumeSnapshotClassName: class,
+		})
+	}
+	return nil
+}
+
+func (w *run) boundVolume(ctx context.Context, claim string) (*corev1.PersistentVolume, error) {
+	mend := "leave it out by spec.volumes.exclude"
+	if w.Spec.ApplicationRef.Kind == v1alpha1.KindPersistentVolumeClaim {
+		mend = "write another spec.applicationRef into a new backup"
+	}
+	var pvc corev1.PersistentVolumeClaim
+	if err := w.Live.Get(ctx, client.ObjectKey{Namespace: w.Namespace, Name: claim}, &pvc); apierrors.IsNotFound(err) {
+		return nil, v1alpha1.PassingProblemf(v1alpha1.ReasonClaimNotFound,
+			"there is no PersistentVolumeClaim %q in namespace %q: create it, or %s", claim, w.Namespace, mend)
+	} else if err != nil {
+		return nil, err
+	}
+	if !pvc.DeletionTimestamp.IsZero() {
+		return nil, v1alpha1.Problemf(v1alpha1.ReasonClaimNotFound,
+			"PersistentVolumeClaim %q is being deleted, and no snapshot can be made of it: %s", claim, mend)
+	}
+	if pvc.Status.Phase != corev1.ClaimBound || pvc.Spec.VolumeName == "" {
+		return nil, v1alpha1.PassingProblemf(v1alpha1.ReasonClaimNotBound,
+			"PersistentVolumeClaim %q is %s, not Bound, so it has no volume to back up: kubectl describe pvc %s says why", claim, cmp.Or(string(pvc.Status.Phase), "new"), claim)
+	}
+	var pv corev1.PersistentVolume
+	if err := w.Live.Get(ctx, client.ObjectKey{Name: pvc.Spec.VolumeName}, &pv); err != nil {
+		return nil, err
+	}
+	if pv.Spec.CSI == nil {
+		return nil, v1alpha1.Problemf(v1alpha1.ReasonNotCSI,
+			"PersistentVolumeClaim %q is bound to %s, which isn't a CSI volume and can't be snapshotted: leave it out by spec.volumes.exclude or the annotation %s", claim, pv.Name, v1alpha1.AnnotationExcludeVolumes)
+	}
+	return &pv, nil
+}
+
+// planGroup decides whether the volumes are cut as a group. Where nobody asked
+// for that only the first attempt does: what failed in it may be the group.
+func (w *run) planGroup(ctx context.Context, p *plan) error {
+	asked := ptr.Deref(w.Spec.VolumeGroupSnapshotClassName, "")
+	if asked == "" && (!w.groups.served() || w.Spec.VolumeSnapshotClassName != nil || w.Status.Quiesce != nil) {
+		return nil
+	}
+	if !w.groups.served() {
+		return v1alpha1.Problemf(v1alpha1.ReasonNoSnapshotClass, "%s: leave out spec.volumeGroupSnapshotClassName, or restart Lull once it does", noGroups)
+	}
+	classes, err := w.groups.classes(ctx)
+	if err != nil {
+		return err
+	}
+	class, err := cut.ChooseGroupClass(classes, p.volumes, asked)
+	if class != "" {
+		p.groupClass = class
+		for i := range p.volumes {
+			p.volumes[i].VolumeSnapshotClassName = ""
+		}
+	}
+	return err
+}
+
+// lookAgain looks, after the thaw, whether what was planned still holds: the
+// same pods mount the volumes, in the same containers, and the claims lead to
+// the volumes that were cut. unchanged is false where another pod has come.
+func (w *run) lookAgain(ctx context.Context, p *plan) (unchanged bool, err error) {
+	pods, err := live.Reader{Reader: w.Live}.Pods(ctx, w.Namespace)
+	if err != nil {
+		return false, fmt.Errorf("could not see whether another pod had come: %w", err)
+	}
+	for uid := range workload.Mounters(pods, cut.ClaimNames(p.volumes)) {
+		if !p.mounters[uid] {
+			return false, w.sameVolumes(ctx, p)
+		}
+	}
+	if err := hooks.CheckContainers(p.quiesce.Targets, pods); err != nil {
+		return true, err
+	}
+	return true, w.sameVolumes(ctx, p)
+}
+
+// sameVolumes is nil where the claims lead to the volumes that they led to
+// before the cut: a restore may have replaced them one after the other.
+func (w *run) sameVolumes(ctx context.Context, p *plan) error {
+	claims, err := live.Reader{Reader: w.Live}.Claims(ctx, w.Namespace)
+	if err != nil {
+		return fmt.Errorf("could not see whether the claims had been replaced: %w", err)
+	}
+	for _, v := range p.volumes {
+		if c := claims[v.ClaimName]; c == nil || c.Spec.VolumeName != v.VolumeName {
+			return fmt.Errorf("PersistentVolumeClaim %s was replaced while its volume was cut", v.ClaimName)
+		}
+	}
+	return nil
+}

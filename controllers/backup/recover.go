@@ -1,0 +1,90 @@
+package backup
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/reconcile"
+	"github.com/lull-dev/lull/snapshot/cut"
+)
+
+const (
+	// maxThawAttempts and maxThawDelay bound the post-hooks that are run again
+	// and again: about a minute and a half, beside the time that they take.
+	maxThawAttempts = 12
+	maxThawDelay    = 10 * time.Second
+)
+
+// recover ends an attempt whose end isn't written: its manager died, or a
+// post-hook failed. It thaws before anything else, and counts the attempt as
+// failed: what was cut in it is proven by nobody.
+func (w *run) recover(ctx context.Context) reconcile.Outcome {
+	if cut.Ended(w.VolumeBackup) || !cut.Open(w.Status.Quiesce) {
+		return reconcile.Skip()
+	}
+	q := w.Status.Quiesce
+	// What is written of a round brings the backup here again at once.
+	if early := nextThawAt(q).Sub(w.Now()); early > 0 {
+		return reconcile.Wait(early)
+	}
+	interrupted, last := q.Failure == "", cmp.Or(q.ThawTriedAt, &q.StartedAt).Time
+	// Written first: whoever began the attempt, and was only held up, can't
+	// call it good any more once a post-hook has run.
+	q.ThawAttempts++
+	q.ThawTriedAt = microTime(w.Now())
+	if err := w.Save(ctx); err != nil {
+		return reconcile.Retry(err)
+	}
+	err := w.thawPods(ctx)
+	q = w.Status.Quiesce // what was read back has taken its place
+	now := metav1.NewMicroTime(w.Now())
+	if q.Deadline != nil && !last.After(q.Deadline.Time) && now.After(q.Deadline.Time) {
+		thawOverdue.Inc() // once: in the round that the deadline lies in
+	}
+	if err != nil {
+		return w.notThawed(err)
+	}
+	q.ThawedAt = &now
+	if q.FrozenAt != nil {
+		q.FrozenFor = &metav1.Duration{Duration: now.Sub(q.FrozenAt.Time).Round(time.Millisecond)}
+		frozenSeconds.Observe(q.FrozenFor.Seconds())
+	}
+	w.Remove(v1alpha1.ConditionStalled)
+	why := q.Failure
+	if interrupted {
+		why = "the attempt was interrupted, its manager was stopped or had to take it up again; " + thawedMessage(q)
+	}
+	markFailedAttempt(w.VolumeBackup, why, w.Now())
+	if len(q.Pods) > 0 {
+		w.RecordOnceSaved(eventRecoveredThaw(len(q.Pods), interrupted))
+	}
+	return reconcile.Failed(w.Save(ctx))
+}
+
+// nextThawAt is when the next round of post-hooks may begin.
+func nextThawAt(q *v1alpha1.QuiesceStatus) time.Time {
+	if q.ThawTriedAt == nil {
+		return time.Time{}
+	}
+	return q.ThawTriedAt.Add(min(cut.AttemptDelay(q.ThawAttempts), maxThawDelay))
+}
+
+// notThawed says which command thaws by hand, and tries again for a while.
+func (w *run) notThawed(err error) reconcile.Outcome {
+	q := w.Status.Quiesce
+	message := markMayBeFrozen(w.VolumeBackup, err, w.Now())
+	w.Record(eventThawFailed(message))
+	if q.ThawAttempts >= maxThawAttempts {
+		if q.Deadline != nil && w.Now().Before(q.Deadline.Time) {
+			thawOverdue.Inc() // nothing thaws it by then any more
+		}
+		markFailedAttempt(w.VolumeBackup, message, w.Now())
+		return reconcile.Stall(v1alpha1.Problemf(v1alpha1.ReasonThawFailed, "%s", message))
+	}
+	w.Working(v1alpha1.ReasonThawing, "%s", message)
+	return reconcile.Wait(nextThawAt(q).Sub(w.Now()))
+}

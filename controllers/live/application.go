@@ -1,0 +1,149 @@
+package live
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/workload"
+)
+
+// Application is what there is of an application at one moment.
+type Application struct {
+	// UID of the workload or the pod; empty for a claim.
+	UID types.UID
+	// Workload is nil for a pod and for a claim.
+	Workload *workload.Workload
+	// Claims that its pods mount, or would.
+	Claims []string
+	// Pods that belong to it, and Others of the namespace, that are not finished.
+	Pods, Others []corev1.Pod
+	// All pods of the namespace, finished ones too.
+	All []corev1.Pod
+	// Annotations of the template that each pod in Pods was made from, by the
+	// pods' UIDs: those of the pod itself where there is no template that we know.
+	Annotations map[types.UID]map[string]string
+}
+
+// Application reads an application. One that isn't there is a passing Problem.
+func (r Reader) Application(ctx context.Context, namespace string, ref v1alpha1.ApplicationReference) (*Application, error) {
+	all, err := r.Pods(ctx, namespace)
+	if err != nil {
+		return nil, err
+	}
+	app := &Application{All: all, Annotations: map[types.UID]map[string]string{}}
+	var belongs func(*corev1.Pod) bool
+	switch ref.Kind {
+	case v1alpha1.KindPersistentVolumeClaim:
+		app.Claims = []string{ref.Name}
+		belongs = func(p *corev1.Pod) bool { return workload.Mounts(p, ref.Name) }
+	case v1alpha1.KindPod:
+		belongs = func(p *corev1.Pod) bool { return p.Name == ref.Name }
+	default:
+		if app.Workload, err = r.Workload(ctx, namespace, ref); err != nil {
+			return nil, err
+		}
+		if app.Workload == nil {
+			return nil, notFound(ref, namespace)
+		}
+		belongs = app.Workload.Owns
+		app.UID = app.Workload.Meta.UID
+		if app.Claims, err = r.claimsOf(ctx, namespace, app.Workload); err != nil {
+			return nil, err
+		}
+	}
+	app.Pods, app.Others = workload.Partition(workload.Unfinished(all), belongs)
+	if ref.Kind == v1alpha1.KindPod {
+		if err := app.thePod(namespace, ref); err != nil {
+			return nil, err
+		}
+	}
+	if ref.Kind != v1alpha1.KindPersistentVolumeClaim {
+		for i := range app.Pods {
+			app.Claims = append(app.Claims, workload.ClaimsOf(&app.Pods[i].Spec)...)
+		}
+	}
+	return app, r.addAnnotations(ctx, namespace, app)
+}
+
+func (a *Application) thePod(namespace string, ref v1alpha1.ApplicationReference) error {
+	if len(a.Pods) > 0 {
+		a.UID = a.Pods[0].UID
+		return nil
+	}
+	if slices.ContainsFunc(a.All, func(p corev1.Pod) bool { return p.Name == ref.Name }) {
+		return v1alpha1.Problemf(v1alpha1.ReasonPodNotRunning,
+			"pod %s in namespace %q has finished: back up each of its claims, by a spec.applicationRef of kind PersistentVolumeClaim", ref.Name, namespace)
+	}
+	return notFound(ref, namespace)
+}
+
+func notFound(ref v1alpha1.ApplicationReference, namespace string) error {
+	return v1alpha1.PassingProblemf(v1alpha1.ReasonApplicationNotFound,
+		"there is no %s %q in namespace %q: create it, or write another spec.applicationRef into a new backup", ref.Kind, ref.Name, namespace)
+}
+
+// claimsOf are the claims of every replica, whether its pod runs or not. Of a
+// StatefulSet that is scaled to zero they are those that its replicas had.
+func (r Reader) claimsOf(ctx context.Context, namespace string, w *workload.Workload) ([]string, error) {
+	if !w.IsAtZero() {
+		return w.Claims(), nil
+	}
+	there, err := r.Claims(ctx, namespace)
+	return append(w.Claims(), w.ClaimsHad(slices.Sorted(maps.Keys(there)))...), err
+}
+
+// addAnnotations finds what speaks for each pod.
+func (r Reader) addAnnotations(ctx context.Context, namespace string, app *Application) error {
+	for i := range app.Pods {
+		p := &app.Pods[i]
+		if app.Workload != nil {
+			app.Annotations[p.UID] = app.Workload.Template.Annotations
+			continue
+		}
+		found, err := r.annotationsOf(ctx, namespace, p)
+		if err != nil {
+			return err
+		}
+		app.Annotations[p.UID] = found
+	}
+	return nil
+}
+
+// annotationsOf are the annotations of the template that a pod was made from,
+// or its own where there is none that we know.
+func (r Reader) annotationsOf(ctx context.Context, namespace string, p *corev1.Pod) (map[string]string, error) {
+	ref, owned := workload.OwnerRef(p)
+	if !owned || ref.Kind == v1alpha1.KindDeployment { // a Deployment owns no pod by itself
+		return p.Annotations, nil
+	}
+	if ref.Kind == v1alpha1.KindReplicaSet {
+		ref = r.deploymentOr(ctx, namespace, ref)
+	}
+	w, err := r.WorkloadObject(ctx, namespace, ref)
+	if err != nil {
+		return nil, err
+	}
+	if w == nil {
+		return nil, notFound(ref, namespace)
+	}
+	return workload.Of(w, nil).Template.Annotations, nil
+}
+
+// deploymentOr is the Deployment that owns a ReplicaSet, else the ReplicaSet.
+func (r Reader) deploymentOr(ctx context.Context, namespace string, set v1alpha1.ApplicationReference) v1alpha1.ApplicationReference {
+	var owned appsv1.ReplicaSet
+	if err := r.Get(ctx, client.ObjectKey{Namespace: namespace, Name: set.Name}, &owned); err != nil {
+		return set
+	}
+	if owner, ok := workload.OwnerRef(&owned); ok && owner.Kind == v1alpha1.KindDeployment {
+		return owner
+	}
+	return set
+}

@@ -1,0 +1,95 @@
+package reconcile
+
+import (
+	"errors"
+	"time"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+)
+
+// Outcome is what one step came to. Its zero value is Skip.
+type Outcome struct {
+	verb    verb
+	after   time.Duration
+	err     error
+	problem *v1alpha1.Problem
+	step    string
+}
+
+type verb int
+
+const (
+	skip verb = iota
+	again
+	done
+	wait
+	retry
+	stall
+)
+
+// Skip says that the step has nothing to do: the next in order is asked.
+func Skip() Outcome { return Outcome{} }
+
+// SkipFor is Skip, and says to look again after d at the latest.
+func SkipFor(d time.Duration) Outcome { return Outcome{after: d} }
+
+// Continue says that the step has changed what is to be done next: the first
+// step is asked again, at once.
+func Continue() Outcome { return Outcome{verb: again} }
+
+// Done says that there is nothing more to do until something changes.
+func Done() Outcome { return Outcome{verb: done} }
+
+// Wait says to look again after d, or earlier when something changes.
+func Wait(d time.Duration) Outcome { return Outcome{verb: wait, after: max(d, time.Millisecond)} }
+
+// Retry says that err, of the API server or the like, stood in the way. The
+// step is tried again with back-off.
+func Retry(err error) Outcome { return Outcome{verb: retry, err: err} }
+
+// Stall says that only a person can help. What becomes of the object is the
+// kind's to say.
+func Stall(p *v1alpha1.Problem) Outcome { return Outcome{verb: stall, problem: p} }
+
+// Failed is Stall for an error that is a Problem, Retry for any other, and
+// Continue for none.
+func Failed(err error) Outcome {
+	if p := ProblemOf(err); p != nil {
+		return Stall(p)
+	}
+	if err != nil {
+		return Retry(err)
+	}
+	return Continue()
+}
+
+// Skipped is true for a step that had nothing to do.
+func (o Outcome) Skipped() bool { return o.verb == skip }
+
+// Err is the error that stood in the way, nil where none did.
+func (o Outcome) Err() error { return o.err }
+
+// In names the step of a plan that the outcome is of: the log says it in the
+// place of the name in the kind's list.
+func (o Outcome) In(step string) Outcome {
+	o.step = step
+	return o
+}
+
+// within is the outcome, but looked at again after d at the latest. A d of 0
+// changes nothing.
+func (o Outcome) within(d time.Duration) Outcome {
+	if d > 0 && (o.verb == done || o.verb == wait && o.after > d) {
+		o.verb, o.after = wait, d
+	}
+	return o
+}
+
+// ProblemOf is the Problem that an error is or wraps, nil where it is none.
+func ProblemOf(err error) *v1alpha1.Problem {
+	var p *v1alpha1.Problem
+	if errors.As(err, &p) {
+		return p
+	}
+	return nil
+}

@@ -1,0 +1,213 @@
+package restore
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/live"
+	"github.com/lull-dev/lull/controllers/reconcile"
+	"github.com/lull-dev/lull/snapshot/restore"
+)
+
+// Who reads and changes what, and why, stands in docs/operating.md.
+//
+// +kubebuilder:rbac:groups=lull.dev,resources=volumerestores,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=lull.dev,resources=volumerestores/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=lull.dev,resources=volumerestores/finalizers,verbs=update
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;create;delete
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=persistentvolumes,verbs=get;patch
+// +kubebuilder:rbac:groups="",resources=events,verbs=list
+// +kubebuilder:rbac:groups=apps,resources=deployments;statefulsets;replicasets,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=list
+// +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses,verbs=list
+
+// Options are the limits of restores.
+type Options struct {
+	// NotFoundTimeout is how long a restore waits for what isn't there, or
+	// isn't fit, and may soon be.
+	NotFoundTimeout time.Duration
+	// ClaimTimeout is how long new claims may take to bind and mount. The
+	// application runs meanwhile; some drivers copy all the data.
+	ClaimTimeout time.Duration
+	// ExclusivityTimeout is how long a restore waits for another of the same
+	// application.
+	ExclusivityTimeout time.Duration
+	// Image of the mount check pods: the operator's own.
+	Image string
+	// Workers is how many restores are worked on at once.
+	Workers int
+}
+
+// DefaultOptions are the limits where nobody says otherwise.
+func DefaultOptions() Options {
+	return Options{
+		NotFoundTimeout:    15 * time.Second,
+		ClaimTimeout:       30 * time.Minute,
+		ExclusivityTimeout: 2 * time.Hour,
+		Workers:            20,
+	}
+}
+
+// lookEvery bounds a wait that a watch should end earlier.
+const lookEvery = 2 * time.Second
+
+// Reconciler reconciles VolumeRestores.
+type Reconciler struct {
+	client.Client
+	// Live reads past the cache.
+	Live    client.Reader
+	Events  events.EventRecorder
+	Clock   clock.PassiveClock
+	Options Options
+
+	// exclusive is held while it is decided which restore works on an application.
+	exclusive sync.Mutex
+	// failing are the restores whose step has failed last, by their names: a
+	// failure each.
+	failing sync.Map
+}
+
+// SetupWithManager registers the reconciler. Of what a restore waits for only
+// the metadata is watched: it tells that there is something to read.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	wake := handler.EnqueueRequestsFromMapFunc(r.underWay)
+	b := ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.VolumeRestore{}).
+		Watches(&v1alpha1.VolumeRestore{}, wake).
+		WithOptions(reconcile.Options("VolumeRestore", r.Options.Workers))
+	for _, kind := range WakingKinds() {
+		b = b.Watches(kind, wake, builder.OnlyMetadata)
+	}
+	return b.Complete(r)
+}
+
+// WakingKinds are what a restore waits for. Of them only the metadata is
+// watched, and of that only what OnlyIdentity keeps.
+func WakingKinds() []client.Object {
+	return []client.Object{&corev1.Pod{}, &corev1.PersistentVolumeClaim{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}, &appsv1.ReplicaSet{}}
+}
+
+// OnlyIdentity is the transform of a cache that keeps of an object's metadata
+// what tells that it has changed: the cluster may have tens of thousands.
+func OnlyIdentity(obj any) (any, error) {
+	if m, ok := obj.(*metav1.PartialObjectMetadata); ok {
+		m.ObjectMeta = metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion}
+	}
+	return obj, nil
+}
+
+// underWay are the restores of an object's namespace that aren't at their end.
+func (r *Reconciler) underWay(ctx context.Context, obj client.Object) []ctrl.Request {
+	all, err := live.Reader{Reader: r.Client}.Restores(ctx, obj.GetNamespace())
+	if err != nil {
+		return nil // the cache isn't there: every restore comes again when it is
+	}
+	var found []ctrl.Request
+	for i := range all {
+		if v := &all[i]; v.UID != obj.GetUID() && !restore.Ended(v) {
+			found = append(found, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(v)})
+		}
+	}
+	return found
+}
+
+// Reconcile brings one restore on for as long as nothing has to be waited for.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	loop := reconcile.Loop[*v1alpha1.VolumeRestore]{
+		Client: r.Client, Live: r.Live, Events: r.Events, Clock: r.Clock,
+		New:       func() *v1alpha1.VolumeRestore { return &v1alpha1.VolumeRestore{} },
+		AtRest:    isAtRest,
+		Steps:     r.steps,
+		Stalled:   r.stalled,
+		Summarize: summarize,
+		Seen:      r.seen,
+	}
+	return loop.Reconcile(ctx, req)
+}
+
+// steps are those of every restore. All that is done to the application, and
+// undone, is in the last: the steps of its plan (snapshot/restore).
+func (r *Reconciler) steps(s *scope) []reconcile.Step {
+	w := &run{Reconciler: r, scope: s, made: map[string]bool{}}
+	return []reconcile.Step{
+		{Name: "Delete", Take: w.delete},
+		{Name: "Withdraw", Take: w.withdraw},
+		{Name: "RollBack", Take: w.rollBackAsAsked},
+		{Name: "Rest", Take: w.rest},
+		{Name: "Begin", Take: w.begin},
+		{Name: "Resolve", Take: w.resolve},
+		{Name: "Proceed", Take: w.proceed},
+	}
+}
+
+// stalled is what becomes of a restore that only a person can help.
+func (r *Reconciler) stalled(s *scope, p *v1alpha1.Problem) reconcile.Outcome {
+	if s.Object.Status.Strategy == "" {
+		return r.notResolved(s, p)
+	}
+	return giveUp(s, p)
+}
+
+// seen forgets the failures of a restore that is gone.
+func (r *Reconciler) seen(key types.NamespacedName, v *v1alpha1.VolumeRestore) {
+	if v.UID == "" {
+		r.failing.Delete(key)
+	}
+}
+
+// isAtRest is true for a restore that has ended, with nothing asked that isn't
+// answered.
+func isAtRest(_ context.Context, v *v1alpha1.VolumeRestore) bool {
+	answered := v.Status.ObservedGeneration == v.Generation && !isTrue(v, v1alpha1.ConditionReconciling) && !isWithdrawn(v) && refusalDue(v) == nil
+	return restore.Ended(v) && v.DeletionTimestamp.IsZero() && !restore.IsRollBackAsked(v) && answered
+}
+
+// delete lets a restore go once it is at its end; until then it is undone
+// first. What it keeps stays kept.
+func (w *run) delete(ctx context.Context) reconcile.Outcome {
+	v := w.Object
+	switch {
+	case v.DeletionTimestamp.IsZero():
+		return reconcile.Skip()
+	case !controllerutil.ContainsFinalizer(v, v1alpha1.FinalizerVolumeRestore):
+		return reconcile.Done()
+	case v.Status.Strategy == "" || restore.Ended(v):
+		if err := w.Release(ctx, v1alpha1.FinalizerVolumeRestore); err != nil {
+			return reconcile.Retry(err)
+		}
+		return reconcile.Done()
+	case v.Status.RollBack == nil:
+		return rollBack(w.scope, v1alpha1.ReasonDeleting, "it was deleted before it was complete")
+	}
+	return reconcile.Skip()
+}
+
+// begin marks a new restore as ours, before anything is made for it.
+func (w *run) begin(ctx context.Context) reconcile.Outcome {
+	v := w.Object
+	if v.DeletionTimestamp.IsZero() {
+		if err := w.Begin(ctx, v1alpha1.FinalizerVolumeRestore); err != nil {
+			return reconcile.Retry(err)
+		}
+	}
+	if v.Status.StartTime == nil {
+		v.Status.StartTime = &metav1.Time{Time: w.Now()}
+		w.Working(v1alpha1.ReasonPreparing, "looks for the backup, the application and its claims")
+	}
+	return reconcile.Skip()
+}

@@ -1,0 +1,193 @@
+package restore
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/live"
+	"github.com/lull-dev/lull/snapshot/names"
+	"github.com/lull-dev/lull/snapshot/restore"
+	"github.com/lull-dev/lull/snapshot/workload"
+)
+
+// observe reads what is there of a restore. It reads all at once: the
+// application may be down.
+//
+// A list that is read past the cache waits until the API server's own cache has
+// caught up with the last write to anything, up to a tenth of a second
+// (consistent reads from cache, Kubernetes 1.31). Reading by name doesn't wait.
+// Between the stop of an application and its start that adds up, so lists are
+// read there only where something depends on them.
+func (w *run) observe(ctx context.Context) (*restore.State, error) {
+	state := &restore.State{Restore: w.Object, Now: w.Now(), ClaimTimeout: w.Options.ClaimTimeout, Image: w.Options.Image}
+	var pods []corev1.Pod
+	all, inTime := errgroup.WithContext(ctx)
+	all.Go(func() (err error) { state.Claims, err = w.claims(inTime); return err })
+	all.Go(func() (err error) { state.Volumes, err = w.volumes(inTime, namedVolumes(w.Object)); return err })
+	all.Go(func() (err error) { state.Workload, pods, err = w.application(inTime); return err })
+	if err := all.Wait(); err != nil {
+		return nil, err
+	}
+	sortPods(state, pods)
+	w.rememberStop(state, pods)
+	if err := w.addCurrent(ctx, state); err != nil {
+		return nil, err
+	}
+	if err := w.addBound(ctx, state); err != nil {
+		return nil, err
+	}
+	state.Complaint = w.complaint(ctx, state)
+	return state, nil
+}
+
+// application reads the workload, where the restore touches one, and the pods
+// of the namespace. Nobody makes pods for a workload without replicas: once it
+// is seen that none is left, they aren't read again in this reconcile.
+func (w *run) application(ctx context.Context) (app *workload.Workload, pods []corev1.Pod, err error) {
+	v := w.Object
+	var obj workload.Object
+	if v.Status.Application != nil && v.Status.Strategy != v1alpha1.StrategyClaimsOnly {
+		if obj, err = w.live().WorkloadObject(ctx, v.Namespace, *v.Status.Application); err != nil {
+			return nil, nil, err
+		}
+	}
+	if stop := w.stop; stop != nil {
+		if app = workload.Of(obj, nil); app != nil && app.Replicas == 0 {
+			app.Owners = append(app.Owners, stop.owners...)
+			return app, stop.pods, nil
+		}
+		w.stop = nil
+	}
+	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() (err error) { app, err = w.live().WithSets(ctx, obj); return err })
+	all.Go(func() (err error) { pods, err = w.live().Pods(ctx, v.Namespace); return err })
+	return app, pods, all.Wait()
+}
+
+// stoppedApplication is what was read when no pod of it was left.
+type stoppedApplication struct {
+	pods   []corev1.Pod
+	owners []types.UID
+}
+
+func (w *run) rememberStop(state *restore.State, pods []corev1.Pod) {
+	app := state.Workload
+	if w.Object.Status.ScaledDownAt != nil && app != nil && app.Replicas == 0 && len(state.Pods)+len(state.MountChecks) == 0 {
+		w.stop = &stoppedApplication{pods: pods, owners: app.Owners}
+	}
+}
+
+// sortPods finds the workload's pods and the mount check's. A pod whose
+// processes have ended has its volumes still, until the kubelet lets it go; one
+// that failed long ago is left behind.
+func sortPods(state *restore.State, pods []corev1.Pod) {
+	state.MountChecks = map[string]*corev1.Pod{}
+	for i := range pods {
+		p := &pods[i]
+		switch {
+		case state.Workload == nil || !state.Workload.Owns(p):
+			state.Others = append(state.Others, *p)
+		case workload.IsFinished(p) && p.DeletionTimestamp.IsZero():
+			state.Finished = append(state.Finished, *p)
+		default:
+			state.Pods = append(state.Pods, *p)
+		}
+		if p.Labels[v1alpha1.LabelRestoreUID] == string(state.Restore.UID) && metav1.IsControlledBy(p, state.Restore) {
+			state.MountChecks[p.Name] = p
+		}
+	}
+}
+
+func namedVolumes(v *v1alpha1.VolumeRestore) []string {
+	var all []string
+	for _, c := range v.Status.Claims {
+		all = append(all, c.PreviousVolume, c.RestoredVolume, c.CurrentVolume)
+	}
+	return all
+}
+
+// addCurrent reads the claims that the application mounts now, where a later
+// restore has put them in the place of those of one that is undone.
+func (w *run) addCurrent(ctx context.Context, state *restore.State) error {
+	if !restore.WayOf(w.Object).IsBack {
+		return nil
+	}
+	var missing []string
+	for i := range w.Object.Status.Claims {
+		if name := state.CurrentClaim(&w.Object.Status.Claims[i]); state.Claims[name] == nil {
+			missing = append(missing, name)
+		}
+	}
+	more, err := live.Named(ctx, w.Live, w.Object.Namespace, missing, emptyClaim)
+	maps.Copy(state.Claims, more)
+	return err
+}
+
+// addBound reads the volumes that the claims are bound to now, where the
+// status doesn't name them.
+func (w *run) addBound(ctx context.Context, state *restore.State) error {
+	var missing []string
+	for i := range w.Object.Status.Claims {
+		c := &w.Object.Status.Claims[i]
+		for _, claim := range []string{c.RestoredClaim, c.PreviousClaim, state.CurrentClaim(c)} {
+			if bound := state.Claims[claim]; bound != nil && state.Volumes[bound.Spec.VolumeName] == nil {
+				missing = append(missing, bound.Spec.VolumeName)
+			}
+		}
+	}
+	more, err := w.volumes(ctx, missing)
+	maps.Copy(state.Volumes, more)
+	return err
+}
+
+// fewClaims are sooner read one by one than all of their namespace.
+const fewClaims = 16
+
+// claims reads the restore's claims that are there, by name. Those of a large
+// restore are found among all of the namespace.
+func (w *run) claims(ctx context.Context) (map[string]*corev1.PersistentVolumeClaim, error) {
+	var all []string
+	for _, c := range w.Object.Status.Claims {
+		all = append(all, c.PreviousClaim, c.RestoredClaim, c.TemporaryClaim)
+	}
+	if all = names.Set(all); len(all) > fewClaims {
+		return w.live().Claims(ctx, w.Object.Namespace)
+	}
+	return live.Named(ctx, w.Live, w.Object.Namespace, all, emptyClaim)
+}
+
+func emptyClaim() *corev1.PersistentVolumeClaim { return &corev1.PersistentVolumeClaim{} }
+
+// volumes reads those of the names that are there.
+func (w *run) volumes(ctx context.Context, all []string) (map[string]*corev1.PersistentVolume, error) {
+	return live.Named(ctx, w.Live, "", all, func() *corev1.PersistentVolume { return &corev1.PersistentVolume{} })
+}
+
+// complaint is the newest warning on a claim or a pod that the mount check waits
+// for, in the words of the driver. It is for people: without it the restore goes
+// on as well.
+func (w *run) complaint(ctx context.Context, state *restore.State) string {
+	if w.Object.Status.Step != string(restore.StepCheckMounts) || w.Is(v1alpha1.ConditionClaimsReady) {
+		return ""
+	}
+	for _, name := range state.Unmounted() {
+		var told corev1.EventList
+		err := w.Live.List(ctx, &told, client.InNamespace(w.Object.Namespace), client.MatchingFields{"involvedObject.name": name, "type": corev1.EventTypeWarning})
+		if err != nil || len(told.Items) == 0 {
+			continue
+		}
+		newest := slices.MaxFunc(told.Items, func(a, b corev1.Event) int { return a.LastTimestamp.Compare(b.LastTimestamp.Time) })
+		return fmt.Sprintf("%s: %.512s", name, newest.Message)
+	}
+	return ""
+}

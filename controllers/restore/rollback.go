@@ -1,0 +1,160 @@
+package restore
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/reconcile"
+	"github.com/lull-dev/lull/snapshot/restore"
+)
+
+// rollBackAsAsked begins to undo a restore, or says why it can't be.
+func (w *run) rollBackAsAsked(ctx context.Context) reconcile.Outcome {
+	v := w.Object
+	if !restore.IsRollBackAsked(v) {
+		return reconcile.Skip()
+	}
+	if restore.Ended(v) {
+		w.exclusive.Lock() // until the status says who works on the application
+		defer w.exclusive.Unlock()
+		if out := w.awaitExclusivity(ctx, *v.Status.Application); !out.Skipped() {
+			return out
+		}
+	}
+	state, err := w.observe(ctx)
+	if err != nil {
+		return reconcile.Retry(err)
+	}
+	others, err := w.live().Restores(ctx, v.Namespace)
+	if err != nil {
+		return reconcile.Retry(err)
+	}
+	if p := restore.MayRollBack(state, others); p != nil {
+		refuse(w.scope, p)
+		return reconcile.Failed(w.Save(ctx))
+	}
+	// Its owner may have scaled it since. One that isn't complete may be at zero
+	// because of us.
+	isOwners := state.Workload != nil && (state.Workload.Replicas > 0 || w.Is(v1alpha1.ConditionComplete))
+	noteReplicas(&v.Status, state, isOwners && v.Status.Replicas != nil && restore.Ended(v))
+	rollBack(w.scope, v1alpha1.ReasonRollBackAsked, "undone as asked by spec.rollBack")
+	return reconcile.Failed(w.Save(ctx))
+}
+
+// refuse says why a restore isn't undone. It stays as it was.
+func refuse(s *scope, p *v1alpha1.Problem) {
+	s.Set(v1alpha1.ConditionRolledBack, false, p.Reason, "%s", p.Message)
+	s.Set(v1alpha1.ConditionStalled, true, p.Reason, "%s", p.Message)
+	s.RecordOnceSaved(eventRollBackRefused(p.Reason, p.Message))
+}
+
+// isWithdrawn is true where a rollback was refused that isn't asked any more.
+func isWithdrawn(v *v1alpha1.VolumeRestore) bool {
+	return !v.Spec.RollBack && v.Status.RollBack == nil && condition(v, v1alpha1.ConditionRolledBack) != nil
+}
+
+// withdraw forgets a refusal once nothing is asked any more, so that it can be
+// asked again.
+func (w *run) withdraw(context.Context) reconcile.Outcome {
+	if !isWithdrawn(w.Object) {
+		return reconcile.Skip()
+	}
+	w.Remove(v1alpha1.ConditionRolledBack)
+	w.Remove(v1alpha1.ConditionStalled)
+	if failed := w.Find(v1alpha1.ConditionFailed); failed != nil && w.Is(v1alpha1.ConditionFailed) {
+		w.Set(v1alpha1.ConditionStalled, true, failed.Reason, "%s", failed.Message)
+	}
+	return reconcile.Skip()
+}
+
+// rest is the end of the way of a restore that has ended. It answers who wants
+// what can't be undone undone.
+func (w *run) rest(context.Context) reconcile.Outcome {
+	v := w.Object
+	if !restore.Ended(v) {
+		return reconcile.Skip()
+	}
+	p := refusalDue(v)
+	switch {
+	case p == nil:
+	case p.Reason == v1alpha1.ReasonAlreadyRolledBack: // and that stays true
+		w.Set(v1alpha1.ConditionStalled, true, p.Reason, "%s", p.Message)
+		w.RecordOnceSaved(eventRollBackRefused(p.Reason, p.Message))
+	default:
+		refuse(w.scope, p)
+	}
+	return reconcile.Done()
+}
+
+// refusalDue is why a restore that has ended can't be undone as asked, where it
+// did nothing or has undone itself. It is nil where nothing is asked, or all is
+// answered.
+func refusalDue(v *v1alpha1.VolumeRestore) *v1alpha1.Problem {
+	rb, stalled, failed := v.Status.RollBack, condition(v, v1alpha1.ConditionStalled), condition(v, v1alpha1.ConditionFailed)
+	switch {
+	case !v.Spec.RollBack:
+		return nil
+	case v.Status.Strategy == "":
+		if condition(v, v1alpha1.ConditionRolledBack) != nil || failed == nil || failed.Reason == v1alpha1.ReasonNothingToRollBack {
+			return nil
+		}
+		return v1alpha1.Problemf(v1alpha1.ReasonNothingToRollBack, "nothing was restored, so there is nothing to undo: %s", failed.Message)
+	case rb == nil || rb.Reason == v1alpha1.ReasonRollBackAsked || !isTrue(v, v1alpha1.ConditionRolledBack):
+		return nil
+	case stalled != nil && stalled.Reason == v1alpha1.ReasonAlreadyRolledBack:
+		return nil
+	}
+	return v1alpha1.Problemf(v1alpha1.ReasonAlreadyRolledBack, "this restore was rolled back already, so there is nothing to undo: %s", rb.Message)
+}
+
+// giveUp undoes a restore that can't go on, or leaves it where that is wanted.
+// What failed while undoing needs a person.
+func giveUp(s *scope, p *v1alpha1.Problem) reconcile.Outcome {
+	v := s.Object
+	if restore.WayOf(v).IsBack {
+		s.Set(v1alpha1.ConditionRolledBack, false, v1alpha1.ReasonRollBackFailed, "%s", p.Message)
+		return markFailed(s, v1alpha1.ReasonRollBackFailed, p.Message+". "+byHandBack(v))
+	}
+	if v.Spec.OnFailure == v1alpha1.RestoreLeave && v.Status.ScaledDownAt != nil && v.DeletionTimestamp.IsZero() {
+		return markFailed(s, p.Reason, p.Message+". It is left as it is; spec.rollBack: true undoes it")
+	}
+	return rollBack(s, p.Reason, p.Message)
+}
+
+// rollBack writes down that the restore is undone from here.
+func rollBack(s *scope, reason, message string) reconcile.Outcome {
+	v := s.Object
+	v.Status.RollBack = &v1alpha1.RollBackStatus{Reason: reason, Message: message, StartedAt: *microTime(s.Now())}
+	v.Status.Step = ""
+	s.Remove(v1alpha1.ConditionStalled)
+	s.Set(v1alpha1.ConditionRolledBack, false, v1alpha1.ReasonRollingBack, "%s", message)
+	what := "goes back to the previous volumes: " + message
+	if v.Status.ScaledDownAt == nil {
+		what = "removes what was made, nothing was stopped: " + message
+	}
+	s.Working(v1alpha1.ReasonRollingBack, "%s", what)
+	if v.Status.Strategy != v1alpha1.StrategyClaimsOnly {
+		s.RecordOnceSaved(eventRollingBack(what))
+	}
+	return reconcile.Continue()
+}
+
+// byHandBack is what a person does where going back failed.
+func byHandBack(v *v1alpha1.VolumeRestore) string {
+	if v.Status.ScaledDownAt == nil {
+		return fmt.Sprintf("Nothing was stopped. What it made and could not remove: kubectl get pvc,pv -A -l %s=%s", v1alpha1.LabelRestoreUID, v.UID)
+	}
+	var volumes []string
+	for _, c := range v.Status.Claims {
+		if c.PreviousVolume != "" {
+			volumes = append(volumes, fmt.Sprintf("%s (claim %s)", c.PreviousVolume, c.PreviousClaim))
+		}
+	}
+	had := ptr.Deref(v.Status.Replicas, 0)
+	return fmt.Sprintf("Nothing is lost: the previous volumes are kept: %s. The application had %d replica(s): kubectl scale -n %s %s/%s --replicas=%d. docs/restore.md says how to go back by hand. To have it tried again once that is mended: spec.rollBack: false, then true",
+		strings.Join(volumes, ", "), had, v.Namespace, strings.ToLower(string(v.Status.Application.Kind)), v.Status.Application.Name, had)
+}

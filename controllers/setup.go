@@ -1,0 +1,73 @@
+package controllers
+
+import (
+	"cmp"
+	"context"
+
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/backup"
+	"github.com/lull-dev/lull/controllers/restore"
+	"github.com/lull-dev/lull/hooks"
+	decisions "github.com/lull-dev/lull/snapshot/restore"
+)
+
+// MountCheckCommand is the argument by which a manager's image is told to check
+// that volumes mount. Their paths come after it.
+const MountCheckCommand = decisions.MountCheckCommand
+
+// Options are the limits of all kinds, and what they work with.
+type Options struct {
+	Backup  backup.Options
+	Restore restore.Options
+	// Executor runs the commands of hooks.
+	Executor hooks.Executor
+	// Live reads past the cache. Default: the manager's own reader.
+	Live client.Reader
+}
+
+// DefaultOptions are the limits where nobody says otherwise.
+func DefaultOptions() Options {
+	return Options{Backup: backup.DefaultOptions(), Restore: restore.DefaultOptions()}
+}
+
+// SetUp registers all controllers with a manager, whose cache is made by
+// CacheOptions. drain waits, once the manager has stopped, until no application
+// is held any more, or its context ends.
+func SetUp(ctx context.Context, mgr ctrl.Manager, o Options) (drain func(context.Context), err error) {
+	live := cmp.Or(o.Live, mgr.GetAPIReader())
+	backups := &backup.Reconciler{
+		Client: mgr.GetClient(), Live: live, Cache: mgr.GetCache(), Executor: o.Executor,
+		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}, Options: o.Backup,
+	}
+	if err := backups.SetupWithManager(ctx, mgr); err != nil {
+		return nil, err
+	}
+	restores := &restore.Reconciler{
+		Client: mgr.GetClient(), Live: live,
+		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}, Options: o.Restore,
+	}
+	return backups.Drain, restores.SetupWithManager(mgr)
+}
+
+// CacheOptions are what the controllers need of a manager's cache: of all
+// snapshots in a cluster only ours are kept, of what only tells that there is
+// something to read no more than that, and of no object who wrote which field.
+func CacheOptions() cache.Options {
+	options := cache.Options{
+		DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&snapshotv1.VolumeSnapshot{}: {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})},
+		},
+	}
+	for _, kind := range restore.WakingKinds() {
+		options.ByObject[kind] = cache.ByObject{Transform: restore.OnlyIdentity}
+	}
+	return options
+}

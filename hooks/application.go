@@ -1,0 +1,227 @@
+package hooks
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/workload"
+)
+
+// Application is all that says how an application is to be quieted.
+type Application struct {
+	// Spec is that of the backup, nil where it says nothing.
+	Spec *v1alpha1.QuiesceSpec
+	// Template are the annotations of the application's pod template, nil where
+	// there is none that we know.
+	Template map[string]string
+	// Pods of the application that mount a claim, and the annotations that speak
+	// for each, by the pods' UIDs.
+	Pods        []corev1.Pod
+	Annotations map[types.UID]map[string]string
+	// Others are the other pods of the namespace.
+	Others []corev1.Pod
+	// Claims that are backed up.
+	Claims []string
+	// IsOne is false where the pods only share a claim, and may be of several
+	// applications.
+	IsOne bool
+	// CutTimeout is how long the cut may take of an application that isn't
+	// frozen.
+	CutTimeout time.Duration
+}
+
+// ApplicationPlan is how all of an application is quieted in one attempt.
+type ApplicationPlan struct {
+	// Method is Hold, Hooks, Idle or None.
+	Method  v1alpha1.QuiesceMethod
+	Targets []Target
+	// Timeout is the longest that the application may stay frozen or, where it
+	// isn't, that the cut may take.
+	Timeout   time.Duration
+	OnFailure v1alpha1.OnFailure
+	Warnings  []Warning
+	// Uncovered says who writes to the volumes without being quieted, or why
+	// nobody is quieted. It is empty where all are.
+	Uncovered string
+}
+
+// PlanApplication merges what the spec, the pods' templates and the pods
+// themselves say. It is a pure function of what was read. Errors are Problems;
+// the plan that comes with one has the OnFailure and the warnings found so far.
+func PlanApplication(app Application) (ApplicationPlan, error) {
+	p := ApplicationPlan{OnFailure: v1alpha1.OnFailureFail}
+	if app.Spec != nil {
+		p.OnFailure = cmp.Or(app.Spec.OnFailure, p.OnFailure)
+	}
+	if len(app.Pods) == 0 {
+		return p.unmounted(app)
+	}
+	return p.quieted(app)
+}
+
+// unmounted is the plan where no pod of the application mounts the claims. What
+// is wrong with its hooks is told at once, and not on the day when a pod runs.
+func (p ApplicationPlan) unmounted(app Application) (ApplicationPlan, error) {
+	p.Method, p.Timeout = v1alpha1.MethodIdle, app.CutTimeout
+	if len(workload.Mounters(app.Others, app.Claims)) > 0 {
+		p.Method, p.Uncovered = v1alpha1.MethodNone, "pods of other applications mount its volumes"
+	}
+	quiesce, err := Resolve(app.Spec, app.Template)
+	p.warn(quiesce.Warnings)
+	return p, err
+}
+
+// quieted is the plan where pods mount the claims. Those that are ready come
+// first: one of them stands for the others, where one is to.
+func (p ApplicationPlan) quieted(app Application) (ApplicationPlan, error) {
+	pods := slices.Clone(app.Pods)
+	slices.SortFunc(pods, readyFirst)
+	one := false
+	for i := range pods {
+		quiesce, err := Resolve(app.Spec, app.Annotations[pods[i].UID])
+		if err == nil {
+			p.merge(quiesce)
+			one = one || quiesce.Pods == v1alpha1.PodsOne
+			err = p.add(quiesce, &pods[i], app.Claims)
+		}
+		if err != nil {
+			return p.UnlessContinue(err, app.CutTimeout)
+		}
+	}
+	if p.Method == v1alpha1.MethodNone {
+		p.Timeout = app.CutTimeout
+		return p, nil
+	}
+	p.Uncovered = uncovered(app, pods, p.Targets, one)
+	return p, nil
+}
+
+// merge takes over what the plan of one pod says of all: of several timeouts
+// the shortest counts, of several ways on the safe one.
+func (p *ApplicationPlan) merge(q QuiescePlan) {
+	quiets := q.Method != v1alpha1.MethodNone
+	if len(p.Targets) == 0 || quiets && q.OnFailure == v1alpha1.OnFailureFail {
+		p.OnFailure = q.OnFailure
+	}
+	if p.Method == "" || p.Method == v1alpha1.MethodNone {
+		p.Method, p.Timeout = q.Method, q.Timeout
+	}
+	p.warn(q.Warnings)
+}
+
+// add adds one pod to the targets, where it is to be quieted.
+func (p *ApplicationPlan) add(q QuiescePlan, pod *corev1.Pod, claims []string) error {
+	if q.Method == v1alpha1.MethodNone || q.Pods == v1alpha1.PodsOne && len(p.Targets) > 0 {
+		return nil
+	}
+	if pod.Status.Phase != corev1.PodRunning || !pod.DeletionTimestamp.IsZero() {
+		return v1alpha1.PassingProblemf(v1alpha1.ReasonPodNotRunning,
+			"pod %s mounts a volume of the application and is %s: its hooks can't run until it runs, or is gone", pod.Name, podState(pod))
+	}
+	target, err := q.ForPod(pod, claims)
+	if err != nil {
+		return err
+	}
+	p.Targets = append(p.Targets, target)
+	if q.Method == v1alpha1.MethodHooks {
+		p.Method = v1alpha1.MethodHooks
+	}
+	p.Timeout = min(p.Timeout, q.Timeout)
+	return nil
+}
+
+// warn keeps each warning once: most pods are of one template.
+func (p *ApplicationPlan) warn(warnings []Warning) {
+	for _, w := range warnings {
+		if !slices.Contains(p.Warnings, w) {
+			p.Warnings = append(p.Warnings, w)
+		}
+	}
+}
+
+// UnlessContinue is a plan without quiet in the place of a Problem that pods
+// can't be quieted as they are, where the owner asked for that. Otherwise it is
+// the plan with the error.
+func (p ApplicationPlan) UnlessContinue(err error, cutTimeout time.Duration) (ApplicationPlan, error) {
+	var problem *v1alpha1.Problem
+	if p.OnFailure != v1alpha1.OnFailureContinue || !errors.As(err, &problem) || problem.Reason != v1alpha1.ReasonPodNotRunning {
+		return p, err
+	}
+	return p.Unquieted(problem.Message, cutTimeout), nil
+}
+
+// Unquieted is the plan without its quiet, and why.
+func (p ApplicationPlan) Unquieted(why string, cutTimeout time.Duration) ApplicationPlan {
+	p.Method, p.Targets, p.Timeout, p.Uncovered = v1alpha1.MethodNone, nil, cutTimeout, why
+	return p
+}
+
+// Unpaired says why the hooks of the plan are nobody's word, empty where they
+// are.
+func (p ApplicationPlan) Unpaired() string {
+	for _, t := range p.Targets {
+		if why := t.Unpaired(); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// readyFirst orders pods so that the first is one that is ready, by name.
+func readyFirst(a, b corev1.Pod) int {
+	rank := func(p *corev1.Pod) int {
+		if workload.IsReady(p) {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(rank(&a), rank(&b)), cmp.Compare(a.Name, b.Name))
+}
+
+func podState(p *corev1.Pod) string {
+	if !p.DeletionTimestamp.IsZero() {
+		return "being deleted"
+	}
+	return string(p.Status.Phase)
+}
+
+// uncovered names a pod that writes to the claims without being quieted. Where
+// one pod is to stand for the others it does so for those of the same
+// application, and only for claims that it mounts itself.
+func uncovered(app Application, pods []corev1.Pod, targets []Target, one bool) string {
+	isTarget := func(p *corev1.Pod) bool {
+		return slices.ContainsFunc(targets, func(t Target) bool { return t.UID == p.UID })
+	}
+	for i := range pods {
+		rest := app.Claims
+		for j := range pods {
+			if isTarget(&pods[j]) && (i == j || one && app.standsFor(&pods[j], &pods[i])) {
+				mounted := workload.ClaimsOf(&pods[j].Spec)
+				rest = slices.DeleteFunc(slices.Clone(rest), func(c string) bool { return slices.Contains(mounted, c) })
+			}
+		}
+		if workload.Writes(&pods[i], rest...) {
+			return fmt.Sprintf("pod %s writes to the volumes and was not quieted", pods[i].Name)
+		}
+	}
+	for i := range app.Others {
+		if workload.Writes(&app.Others[i], app.Claims...) {
+			return fmt.Sprintf("pod %s, of another application, writes to the volumes and was not quieted", app.Others[i].Name)
+		}
+	}
+	return ""
+}
+
+// standsFor is true for pods of one application.
+func (app Application) standsFor(one, other *corev1.Pod) bool {
+	a, b := metav1.GetControllerOfNoCopy(one), metav1.GetControllerOfNoCopy(other)
+	return app.IsOne || a != nil && b != nil && a.UID == b.UID
+}

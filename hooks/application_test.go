@@ -1,0 +1,129 @@
+package hooks
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+)
+
+// podOn is a pod that runs and mounts a claim.
+func podOn(name, claim string, change ...func(*corev1.Pod)) corev1.Pod {
+	p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name)}}
+	p.Spec.NodeName = "node"
+	p.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{
+		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim},
+	}}}
+	p.Spec.Containers = []corev1.Container{{Name: "db", VolumeMounts: []corev1.VolumeMount{{Name: "v"}}}}
+	p.Status.Phase = corev1.PodRunning
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "db", ContainerID: "1", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
+	p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	for _, c := range change {
+		c(&p)
+	}
+	return p
+}
+
+func notReady(p *corev1.Pod) { p.Status.Conditions = nil }
+func pending(p *corev1.Pod)  { p.Status.Phase = corev1.PodPending }
+func readOnly(p *corev1.Pod) { p.Spec.Volumes[0].PersistentVolumeClaim.ReadOnly = true }
+func ownedBy(uid types.UID) func(*corev1.Pod) {
+	yes := true
+	return func(p *corev1.Pod) {
+		p.OwnerReferences = []metav1.OwnerReference{{UID: uid, Controller: &yes}}
+	}
+}
+
+func TestPlanApplication(t *testing.T) {
+	type notes map[string]string // annotations
+	hold := notes{"lull.dev/hold-hook": "h", "lull.dev/hook-timeout": "20s"}
+	pair := notes{"lull.dev/pre-hook": "a", "lull.dev/post-hook": "b", "lull.dev/hook-timeout": "10s"}
+	all := func(ann notes, pods ...corev1.Pod) Application {
+		app := Application{Pods: pods, Annotations: map[types.UID]map[string]string{}, Claims: []string{"data", "log"}, IsOne: true, CutTimeout: time.Hour, Template: ann}
+		for _, p := range pods {
+			app.Annotations[p.UID] = ann
+		}
+		return app
+	}
+	for name, c := range map[string]struct {
+		app       Application
+		change    func(*Application)
+		method    v1alpha1.QuiesceMethod
+		targets   string
+		timeout   time.Duration
+		uncovered string
+		reason    string
+	}{
+		"no pod":                             {app: all(hold), method: v1alpha1.MethodIdle, timeout: time.Hour},
+		"no pod, and hooks that can't be":    {app: all(notes{"lull.dev/pre-hook": "a"}), reason: v1alpha1.ReasonInvalidHook},
+		"no pod of its own":                  {app: all(hold), change: func(a *Application) { a.Others = []corev1.Pod{podOn("x", "data")} }, method: v1alpha1.MethodNone, timeout: time.Hour, uncovered: "other applications mount"},
+		"nothing asked":                      {app: all(nil, podOn("a", "data")), method: v1alpha1.MethodNone, timeout: time.Hour},
+		"all pods":                           {app: all(hold, podOn("b", "data"), podOn("a", "log")), method: v1alpha1.MethodHold, targets: "a b", timeout: 20 * time.Second},
+		"ready ones first":                   {app: all(hold, podOn("a", "data", notReady), podOn("b", "log")), method: v1alpha1.MethodHold, targets: "b a", timeout: 20 * time.Second},
+		"one stands for all that it mounts":  {app: all(hold, podOn("b", "data"), podOn("a", "data")), change: onlyOnePod, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second},
+		"one doesn't for other claims":       {app: all(hold, podOn("b", "log"), podOn("a", "data")), change: onlyOnePod, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second, uncovered: "pod b writes"},
+		"one of others isn't of them":        {app: all(hold, podOn("b", "data", ownedBy("2")), podOn("a", "data", ownedBy("1"))), change: func(a *Application) { onlyOnePod(a); a.IsOne = false }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second, uncovered: "pod b writes"},
+		"one of the same owner is":           {app: all(hold, podOn("b", "data", ownedBy("1")), podOn("a", "data", ownedBy("1"))), change: func(a *Application) { onlyOnePod(a); a.IsOne = false }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second},
+		"a stranger that writes":             {app: all(hold, podOn("a", "data")), change: func(a *Application) { a.Others = []corev1.Pod{podOn("x", "data")} }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second, uncovered: "pod x, of another"},
+		"a stranger that reads":              {app: all(hold, podOn("a", "data")), change: func(a *Application) { a.Others = []corev1.Pod{podOn("x", "data", readOnly)} }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second},
+		"of several methods the weaker":      {app: all(hold, podOn("a", "data"), podOn("b", "log")), change: func(a *Application) { a.Annotations["b"] = pair }, method: v1alpha1.MethodHooks, targets: "a b", timeout: 10 * time.Second},
+		"some without any":                   {app: all(hold, podOn("a", "data"), podOn("b", "log")), change: func(a *Application) { a.Annotations["b"] = nil }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second, uncovered: "pod b writes"},
+		"one that starts":                    {app: all(hold, podOn("a", "data", pending)), reason: v1alpha1.ReasonPodNotRunning},
+		"one that starts, and Continue":      {app: all(notes{"lull.dev/hold-hook": "h", "lull.dev/hook-on-failure": "Continue"}, podOn("a", "data", pending)), method: v1alpha1.MethodNone, timeout: time.Hour, uncovered: "is Pending"},
+		"Continue of some, Fail of the rest": {app: all(notes{"lull.dev/hold-hook": "h", "lull.dev/hook-on-failure": "Continue"}, podOn("a", "data"), podOn("b", "log", pending, notReady)), change: func(a *Application) { a.Annotations["b"] = hold }, reason: v1alpha1.ReasonPodNotRunning},
+		"a container that isn't there":       {app: all(notes{"lull.dev/hold-hook": "h", "lull.dev/hook-container": "x", "lull.dev/hook-on-failure": "Continue"}, podOn("a", "data")), reason: v1alpha1.ReasonContainerNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.change != nil {
+				c.change(&c.app)
+			}
+			p, err := PlanApplication(c.app)
+			if c.reason != "" {
+				if problem := (*v1alpha1.Problem)(nil); !errors.As(err, &problem) || problem.Reason != c.reason {
+					t.Fatalf("got %v, want a problem %s", err, c.reason)
+				}
+				return
+			}
+			var targets []string
+			for _, target := range p.Targets {
+				targets = append(targets, target.Pod)
+			}
+			if err != nil || p.Method != c.method || strings.Join(targets, " ") != c.targets || p.Timeout != c.timeout {
+				t.Errorf("got %s of %v within %s, %v", p.Method, targets, p.Timeout, err)
+			}
+			if (p.Uncovered == "") != (c.uncovered == "") || !strings.Contains(p.Uncovered, c.uncovered) {
+				t.Errorf("uncovered: %q, want %q", p.Uncovered, c.uncovered)
+			}
+		})
+	}
+}
+
+func onlyOnePod(a *Application) { a.Spec = &v1alpha1.QuiesceSpec{Pods: v1alpha1.PodsOne} }
+
+func TestCheckContainers(t *testing.T) {
+	pod := podOn("a", "data")
+	target, err := QuiescePlan{Method: v1alpha1.MethodHold, Hold: Command{Args: []string{"h"}}}.ForPod(&pod, []string{"data"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := podOn("a", "data", func(p *corev1.Pod) { p.Status.ContainerStatuses[0].ContainerID = "2" })
+	for name, c := range map[string]struct {
+		pods []corev1.Pod
+		good bool
+	}{
+		"as it was":         {[]corev1.Pod{pod}, true},
+		"gone":              {nil, true},
+		"another, its name": {[]corev1.Pod{podOn("a", "data", func(p *corev1.Pod) { p.UID = "other" })}, true},
+		"started anew":      {[]corev1.Pod{again}, false},
+	} {
+		if err := CheckContainers([]Target{target}, c.pods); (err == nil) != c.good {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package cut
+
+import (
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/workload"
+)
+
+// unmountGrace is how long a pod's volumes may stay mounted once its containers
+// have ended. The kubelet unmounts them after it has told of the end, within a
+// few seconds.
+const unmountGrace = 30 * time.Second
+
+// CheckUnmounted is nil where no volume is mounted any more, and a passing
+// Problem where one may be. What was written last may be in a node's memory
+// alone until the volume is unmounted there, and a snapshot is without it. pods
+// are all of the namespace, attachments all of the cluster.
+func CheckUnmounted(volumes []v1alpha1.VolumeStatus, pods []corev1.Pod, attachments []storagev1.VolumeAttachment, now time.Time) error {
+	claims := ClaimNames(volumes)
+	for i := range pods {
+		if p := &pods[i]; workload.IsFinished(p) && workload.Mounts(p, claims...) && mayBeUnmounting(p, now) {
+			return v1alpha1.PassingProblemf(v1alpha1.ReasonPodNotRunning,
+				"pod %s has ended, and its node may not have unmounted its volumes yet: what it wrote last would be missing", p.Name)
+		}
+	}
+	for _, a := range attachments {
+		volume := a.Spec.Source.PersistentVolumeName
+		if volume != nil && slices.ContainsFunc(volumes, func(v v1alpha1.VolumeStatus) bool { return v.VolumeName == *volume }) {
+			return v1alpha1.PassingProblemf(v1alpha1.ReasonPodNotRunning,
+				"no pod runs, but PersistentVolume %s is still attached to node %s, which may not have written all to it yet: kubectl get volumeattachment %s", *volume, a.Spec.NodeName, a.Name)
+		}
+	}
+	return nil
+}
+
+// mayBeUnmounting is true for a pod that has ended a moment ago, or that the
+// kubelet hasn't let go: it does so once its volumes are unmounted.
+func mayBeUnmounting(p *corev1.Pod, now time.Time) bool {
+	if !p.DeletionTimestamp.IsZero() {
+		return true
+	}
+	return slices.ContainsFunc(slices.Concat(p.Status.ContainerStatuses, p.Status.InitContainerStatuses), func(c corev1.ContainerStatus) bool {
+		return c.State.Terminated != nil && now.Sub(c.State.Terminated.FinishedAt.Time) < unmountGrace
+	})
+}
+
+// ClaimNames are the claims of the volumes.
+func ClaimNames(volumes []v1alpha1.VolumeStatus) []string {
+	names := make([]string, 0, len(volumes))
+	for _, v := range volumes {
+		names = append(names, v.ClaimName)
+	}
+	return names
+}

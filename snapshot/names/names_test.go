@@ -1,0 +1,26 @@
+package names
+
+import (
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+func TestNamesFit(t *testing.T) {
+	long := strings.Repeat("a", 253)
+	for _, s := range []string{"a", "a.b.c", "x-", long, strings.Repeat("ab-", 80) + "a"} {
+		if errs := validation.IsDNS1123Label(Unique(s, s, "1")); len(errs) > 0 {
+			t.Errorf("Unique(%q): %v", s, errs)
+		}
+		if errs := validation.IsValidLabelValue(LabelValue(s)); len(errs) > 0 {
+			t.Errorf("LabelValue(%q): %v", s, errs)
+		}
+	}
+	if LabelValue(long+"1") == LabelValue(long+"2") {
+		t.Error("values that are cut must still differ")
+	}
+	if got := LabelValue("mysql-1"); got != "mysql-1" {
+		t.Errorf("a value that fits is left as it is, got %q", got)
+	}
+}

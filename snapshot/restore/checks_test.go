@@ -1,0 +1,122 @@
+package restore
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+)
+
+// beforeTheStop is a restore by Replace that is about to stop its application.
+func beforeTheStop(change func(*State)) *State {
+	s := aReplacement(func(status *v1alpha1.VolumeRestoreStatus, o *Observed) {
+		status.ApplicationUID = "app"
+		o.Workload.Meta.UID = "app"
+		for _, v := range o.Volumes {
+			v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
+		}
+		o.Volumes["pv-old"].Labels = map[string]string{v1alpha1.LabelPrevious: "true"}
+		delete(o.Claims, "t")
+		o.Volumes["pv-new"].Spec.ClaimRef = &corev1.ObjectReference{Name: "data"}
+	})
+	if change != nil {
+		change(s)
+	}
+	return s
+}
+
+func TestChecks(t *testing.T) {
+	mounts := func(s *State) { s.Others = []corev1.Pod{{Spec: aPodSpec("n", "data")}} }
+	holds := func(s *State) { s.Claims["data"].Finalizers = []string{"example.com/f"} }
+	refuses := func(s *State) {
+		s.Refused = v1alpha1.Problemf(v1alpha1.ReasonChangeRefused, "the policy says no")
+	}
+	quiets := func(s *State) { s.QuietedBy = "nightly" }
+	goes := func(s *State) { s.Workload = nil }
+	for name, c := range map[string]struct {
+		change func(*State)
+		// says is in the problem or in what is waited for, empty where nothing
+		// objects.
+		says, reason string
+		waits        bool
+	}{
+		"nothing":                       {nil, "", "", false},
+		"the application is gone":       {goes, "was deleted while it was restored", v1alpha1.ReasonApplicationNotFound, false},
+		"the application is another":    {func(s *State) { s.Workload.Meta.UID = "other" }, "was deleted while", v1alpha1.ReasonApplicationNotFound, false},
+		"the new volume is gone":        {func(s *State) { delete(s.Volumes, "pv-new") }, "PersistentVolume pv-new", v1alpha1.ReasonClaimNotFound, false},
+		"another's pod mounts a claim":  {mounts, "of another application, uses PersistentVolumeClaim data", v1alpha1.ReasonClaimInUse, false},
+		"another tool holds a claim":    {holds, "example.com/f and could not be deleted to be replaced: wait until what set it is done, or remove it; the application runs", v1alpha1.ReasonClaimHeld, true},
+		"a policy refuses a change":     {refuses, "the policy says no", v1alpha1.ReasonChangeRefused, false},
+		"a backup has it quieted":       {quiets, "waits until VolumeBackup nightly has let the application go", v1alpha1.ReasonBackupUnderWay, true},
+		"the first that objects counts": {func(s *State) { quiets(s); refuses(s); holds(s) }, "example.com/f", v1alpha1.ReasonClaimHeld, true},
+		"a refusal comes before a wait": {func(s *State) { quiets(s); refuses(s) }, "the policy says no", v1alpha1.ReasonChangeRefused, false},
+		"nothing on the way back":       {func(s *State) { goes(s); s.Restore.Status.RollBack = &v1alpha1.RollBackStatus{} }, "", "", false},
+		"a pod, once it is stopped":     {func(s *State) { mounts(s); s.Restore.Status.ScaledDownAt = ptr.To(metav1.NewMicroTime(now)) }, "", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := beforeTheStop(c.change)
+			got := Objection(s, Next(s))
+			says, reason := "", ""
+			if p := got.Problem; p != nil {
+				says, reason = p.Message, p.Reason
+			}
+			if w := got.Wait; w != nil {
+				says, reason = w.Message(), w.Reason
+			}
+			if reason != c.reason || !strings.Contains(says, c.says) || (got.Wait != nil) != c.waits || (c.says == "") != got.IsNothing() {
+				t.Errorf("got %s: %q, waits: %v", reason, says, got.Wait != nil)
+			}
+		})
+	}
+}
+
+func aPodSpec(node string, claims ...string) corev1.PodSpec {
+	spec := templateOf(claims...).Spec
+	spec.NodeName = node
+	return spec
+}
+
+func TestAHeldClaimIsWaitedForAsLongAsClaimsAre(t *testing.T) {
+	s := beforeTheStop(func(s *State) { s.Claims["data"].Finalizers = []string{"example.com/f"} })
+	w := checkSwap(s).Wait
+	if w.IsLate(now.Add(time.Hour-time.Second)) || !w.IsLate(now.Add(time.Hour)) || w.Problem().Reason != v1alpha1.ReasonClaimHeld {
+		t.Errorf("got %+v", w)
+	}
+	if quieted := checkQuieted(beforeTheStop(func(s *State) { s.QuietedBy = "b" })).Wait; quieted.IsLate(now.Add(1e6 * time.Hour)) {
+		t.Error("a backup has limits of its own")
+	}
+}
+
+func TestChangesAhead(t *testing.T) {
+	for name, c := range map[string]struct {
+		state *State
+		want  string
+	}{
+		"Replace": {beforeTheStop(nil), "patch StatefulSet db, delete PersistentVolumeClaim data, create PersistentVolumeClaim data, create PersistentVolumeClaim data"},
+		"Replace, nothing there before": {beforeTheStop(func(s *State) {
+			s.Restore.Status.Claims[0].PreviousVolume = ""
+			delete(s.Claims, "data")
+		}), "patch StatefulSet db, create PersistentVolumeClaim data"},
+		"Repoint":                 {aRepointing(nil), "patch Deployment db, patch Deployment db"},
+		"no application":          {beforeTheStop(func(s *State) { s.Workload = nil }), ""},
+		"it is at zero by itself": {beforeTheStop(func(s *State) { s.Workload.Replicas = 0; s.Restore.Status.Claims = nil }), ""},
+	} {
+		if got := listed(ChangesAhead(c.state)); got != c.want {
+			t.Errorf("%s: got %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// listed are changes for comparison.
+func listed(changes []Change) string {
+	var all []string
+	for _, c := range changes {
+		all = append(all, c.String())
+	}
+	return strings.Join(all, ", ")
+}

@@ -1,0 +1,128 @@
+package restore
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/workload"
+)
+
+// scaleDown tells the application to stop. How many replicas it had is in the
+// status.
+func (s *State) scaleDown() Need { return Need{Changes: scaled(s.Workload, 0)} }
+
+// scaleUp tells the application to start, with what it had.
+func (s *State) scaleUp() Need {
+	if s.Restore.Status.Replicas == nil {
+		return Need{}
+	}
+	return Need{Changes: scaled(s.Workload, *s.Restore.Status.Replicas)}
+}
+
+// isStarted doesn't compare with the number of before: an autoscaler may have
+// gone on from it.
+func (s *State) isStarted() bool {
+	told := *WayOf(s.Restore).ScaledUpAt != nil
+	return s.Workload == nil || told && (s.Workload.Replicas > 0 || ptr.Deref(s.Restore.Status.Replicas, 0) == 0)
+}
+
+// awaitPodsGone waits until all pods are gone, not only until none is wanted:
+// two must never write to one volume. A pod that hangs is never forced.
+//
+// An application that has its previous volumes, because nothing was swapped yet,
+// is started again beside pods that hang: it would stay down for as long as they
+// do.
+func (s *State) awaitPodsGone() Need {
+	if len(s.Pods) == 0 {
+		return Need{}
+	}
+	way := WayOf(s.Restore)
+	var pods []string
+	grace := time.Duration(0)
+	for i := range s.Pods {
+		pods = append(pods, s.Pods[i].Name)
+		seconds := ptr.Deref(s.Pods[i].Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)
+		grace = max(grace, time.Duration(seconds)*time.Second)
+	}
+	slices.Sort(pods)
+	hang := fmt.Sprintf("pod(s) %s hang and were not forced, since on a lost node that ruins data: kubectl describe pod -n %s %s says what holds them",
+		strings.Join(pods, ", "), s.Restore.Namespace, pods[0])
+	return Need{Wait: &Wait{
+		Before: "waits until these pods are gone: ", For: pods,
+		Condition: v1alpha1.ConditionScaledDown, ConditionReason: v1alpha1.ReasonPodsRemain,
+		Until:  way.stoppedAt().Add(grace + readyTimeout(s.Restore)),
+		Late:   v1alpha1.Problem{Reason: v1alpha1.ReasonPodsRemain, Message: hang},
+		GoesOn: way.IsBack && s.isSwappedBack(), Note: "; it was started again although " + hang,
+	}}
+}
+
+// mayStart is true where an application that has its previous volumes needn't
+// wait for its old pods before it is started: somebody has started it, it was
+// told to start, or pods that never went are why it goes back.
+func (s *State) mayStart() bool {
+	rb := s.Restore.Status.RollBack
+	return !s.isStopped() || rb.ScaledUpAt != nil || rb.ReadyAt != nil || rb.Reason == v1alpha1.ReasonPodsRemain
+}
+
+// awaitReady waits until the application is ready for what it was told last.
+func (s *State) awaitReady() Need {
+	if s.Workload == nil || s.Workload.Unready == "" {
+		return Need{}
+	}
+	way := WayOf(s.Restore)
+	missing := s.Workload.Unready
+	if trouble := troubleOf(s.Pods); trouble != "" {
+		missing += "; " + trouble
+	}
+	return Need{Wait: &Wait{
+		Before: "waits until the application is ready: ", For: []string{missing},
+		Condition: v1alpha1.ConditionApplicationReady, ConditionReason: v1alpha1.ReasonNotReady,
+		Until:  (*way.ScaledUpAt).Add(way.ReadyTimeout),
+		Late:   v1alpha1.Problem{Reason: v1alpha1.ReasonReadyTimeout, Message: fmt.Sprintf("the application was not ready within %s: %s", way.ReadyTimeout, missing)},
+		GoesOn: way.MayStayUnready,
+	}}
+}
+
+// troubleOf is what keeps the first pod that isn't ready from being so.
+func troubleOf(pods []corev1.Pod) string {
+	for i := range pods {
+		if !workload.IsReady(&pods[i]) {
+			return fmt.Sprintf("pod %s: %s", pods[i].Name, podTrouble(&pods[i]))
+		}
+	}
+	return ""
+}
+
+// podTrouble is what keeps a pod from running, in the words of the cluster.
+func podTrouble(p *corev1.Pod) string {
+	for _, c := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
+		if trouble := containerTrouble(&c); trouble != "" {
+			return fmt.Sprintf("container %s%s", c.Name, trouble)
+		}
+	}
+	for _, c := range p.Status.Conditions {
+		if c.Status == corev1.ConditionFalse && c.Message != "" {
+			return c.Message
+		}
+	}
+	return strings.TrimRight(fmt.Sprintf("%s %s %s", p.Status.Phase, p.Status.Reason, p.Status.Message), " ")
+}
+
+func containerTrouble(c *corev1.ContainerStatus) string {
+	switch waits, ended := c.State.Waiting, c.State.Terminated; {
+	case waits != nil && waits.Reason != "ContainerCreating" && waits.Reason != "PodInitializing":
+		last := ptr.Deref(c.LastTerminationState.Terminated, corev1.ContainerStateTerminated{})
+		return strings.TrimRight(fmt.Sprintf(": %s %s %.512s", waits.Reason, waits.Message, last.Message), " ")
+	case ended != nil && ended.ExitCode != 0:
+		return fmt.Sprintf(" ended with %d: %.512s", ended.ExitCode, ended.Message)
+	case c.State.Running != nil && !c.Ready:
+		return " runs and isn't ready"
+	}
+	return ""
+}

@@ -1,0 +1,112 @@
+package workload
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// ClaimsOf are the claims that a pod names. Those of generic ephemeral volumes
+// are left out: they go with their pod, and so would what is restored.
+func ClaimsOf(spec *corev1.PodSpec) []string {
+	var names []string
+	for _, v := range spec.Volumes {
+		if v.PersistentVolumeClaim != nil {
+			names = append(names, v.PersistentVolumeClaim.ClaimName)
+		}
+	}
+	return names
+}
+
+// Claims are those that the workload's pods mount, or would if they were there.
+func (w *Workload) Claims() []string {
+	names := ClaimsOf(&w.Template.Spec)
+	for _, t := range w.ClaimTemplates {
+		for i := range w.Replicas {
+			names = append(names, fmt.Sprintf("%s%d", w.prefix(t.Name), w.Start+i))
+		}
+	}
+	return names
+}
+
+// IsAtZero is true for a StatefulSet without replicas: its claims are those
+// that its replicas had, see ClaimsHad.
+func (w *Workload) IsAtZero() bool { return w.Replicas == 0 && len(w.ClaimTemplates) > 0 }
+
+// ClaimsHad are those of the claims that belong to replicas of a StatefulSet,
+// whether these are there now or not.
+func (w *Workload) ClaimsHad(claims []string) []string {
+	var names []string
+	for i := range w.ClaimTemplates {
+		for _, claim := range claims {
+			if _, ok := ordinalAfter(claim, w.prefix(w.ClaimTemplates[i].Name)); ok {
+				names = append(names, claim)
+			}
+		}
+	}
+	return names
+}
+
+// MayMount is true for a claim that its pods mount, or those of replicas that
+// it had.
+func (w *Workload) MayMount(claim string) bool {
+	template, _ := w.ClaimTemplate(claim)
+	return template != nil || slices.Contains(w.Claims(), claim)
+}
+
+// ClaimTemplate is the template that a claim is made from, and the ordinal of
+// its replica, whether that is there now or not.
+func (w *Workload) ClaimTemplate(claim string) (template *corev1.PersistentVolumeClaim, ordinal string) {
+	for i := range w.ClaimTemplates {
+		if ordinal, ok := ordinalAfter(claim, w.prefix(w.ClaimTemplates[i].Name)); ok {
+			return &w.ClaimTemplates[i], ordinal
+		}
+	}
+	return nil, ""
+}
+
+// SameReplica is the claim of this StatefulSet's replica that has the ordinal of
+// a claim of another StatefulSet.
+func (w *Workload) SameReplica(claim, other string) (name string, ok bool) {
+	for _, t := range w.ClaimTemplates {
+		if ordinal, ok := ordinalAfter(claim, t.Name+"-"+other+"-"); ok {
+			return w.prefix(t.Name) + ordinal, true
+		}
+	}
+	return "", false
+}
+
+// TemplateVolumes are the volumes of the pod template that mount a claim.
+func (w *Workload) TemplateVolumes(claim string) []string {
+	var names []string
+	for _, v := range w.Template.Spec.Volumes {
+		if v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == claim {
+			names = append(names, v.Name)
+		}
+	}
+	return names
+}
+
+// ClaimAt is the claim that a volume of the pod template mounts, empty where it
+// mounts none.
+func (w *Workload) ClaimAt(volume string) string {
+	for _, v := range w.Template.Spec.Volumes {
+		if v.Name == volume && v.PersistentVolumeClaim != nil {
+			return v.PersistentVolumeClaim.ClaimName
+		}
+	}
+	return ""
+}
+
+// prefix is how the names of a claim template's claims begin
+// (https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#stable-storage).
+func (w *Workload) prefix(template string) string { return template + "-" + w.Ref.Name + "-" }
+
+// ordinalAfter is the ordinal at the end of a claim's name after prefix.
+func ordinalAfter(claim, prefix string) (ordinal string, ok bool) {
+	ordinal, ok = strings.CutPrefix(claim, prefix)
+	notDigit := func(r rune) bool { return r < '0' || r > '9' }
+	return ordinal, ok && ordinal != "" && !strings.ContainsFunc(ordinal, notDigit)
+}

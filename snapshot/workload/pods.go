@@ -1,0 +1,78 @@
+package workload
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// IsFinished is true for a pod that will run no more.
+func IsFinished(p *corev1.Pod) bool {
+	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+}
+
+// IsReady is true for a pod that says so.
+func IsReady(p *corev1.Pod) bool {
+	return slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// Unfinished are the pods that run or may run.
+func Unfinished(pods []corev1.Pod) []corev1.Pod {
+	return slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool { return IsFinished(&p) })
+}
+
+// Partition parts pods into those that belong and the others.
+func Partition(pods []corev1.Pod, belongs func(*corev1.Pod) bool) (own, others []corev1.Pod) {
+	for i := range pods {
+		if belongs(&pods[i]) {
+			own = append(own, pods[i])
+		} else {
+			others = append(others, pods[i])
+		}
+	}
+	return own, others
+}
+
+// Mounts is true for a pod that has one of the claims mounted, or may soon, or
+// had: it has a node. Such a pod protects the claim, even when it has finished.
+func Mounts(p *corev1.Pod, claims ...string) bool {
+	return p.Spec.NodeName != "" && containsAny(claims, ClaimsOf(&p.Spec))
+}
+
+// Writes is true for a pod that mounts one of the claims and not only to read.
+func Writes(p *corev1.Pod, claims ...string) bool {
+	writable := corev1.PodSpec{Volumes: slices.DeleteFunc(slices.Clone(p.Spec.Volumes), func(v corev1.Volume) bool {
+		return v.PersistentVolumeClaim == nil || v.PersistentVolumeClaim.ReadOnly
+	})}
+	return p.Spec.NodeName != "" && containsAny(claims, ClaimsOf(&writable))
+}
+
+// Mounters are the UIDs of the pods that mount the claims, or have: a pod that
+// came, wrote and ended between two looks is seen by the second.
+func Mounters(pods []corev1.Pod, claims []string) map[types.UID]bool {
+	found := map[types.UID]bool{}
+	for i := range pods {
+		if Mounts(&pods[i], claims...) {
+			found[pods[i].UID] = true
+		}
+	}
+	return found
+}
+
+// Node is where the first of the pods that mount one of the claims runs, empty
+// where none does.
+func Node(pods []corev1.Pod, claims ...string) string {
+	for i := range pods {
+		if Mounts(&pods[i], claims...) {
+			return pods[i].Spec.NodeName
+		}
+	}
+	return ""
+}
+
+func containsAny(of, names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return slices.Contains(of, name) })
+}

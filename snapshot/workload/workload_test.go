@@ -1,0 +1,133 @@
+package workload
+
+import (
+	"slices"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+)
+
+func named(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Name: name, UID: "uid-" + "x"} }
+
+func mounting(claims ...string) corev1.PodSpec {
+	spec := corev1.PodSpec{NodeName: "node"}
+	for _, c := range claims {
+		spec.Volumes = append(spec.Volumes, corev1.Volume{Name: "v-" + c, VolumeSource: corev1.VolumeSource{
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: c},
+		}})
+	}
+	return spec
+}
+
+func aSet(replicas int32) *appsv1.StatefulSet {
+	s := &appsv1.StatefulSet{ObjectMeta: named("db")}
+	s.Spec.Replicas, s.Spec.Ordinals = &replicas, &appsv1.StatefulSetOrdinals{Start: 3}
+	s.Spec.Template.Spec = mounting("shared")
+	s.Spec.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data"}}}
+	return s
+}
+
+// Every kind that makes pods is read from its own kind of object.
+func TestEveryKindIsRead(t *testing.T) {
+	for _, kind := range []v1alpha1.ApplicationKind{
+		v1alpha1.KindDeployment, v1alpha1.KindStatefulSet, v1alpha1.KindDaemonSet, v1alpha1.KindReplicaSet, v1alpha1.KindReplicationController,
+	} {
+		obj := Empty(kind)
+		obj.SetName("x")
+		w := Of(obj, nil)
+		if w == nil || w.Ref != (v1alpha1.ApplicationReference{Kind: kind, Name: "x"}) || w.Object != obj {
+			t.Errorf("%s is read as %+v", kind, w)
+		}
+	}
+	for _, kind := range []v1alpha1.ApplicationKind{v1alpha1.KindPod, v1alpha1.KindPersistentVolumeClaim} {
+		if Empty(kind) != nil || IsScalable(kind) {
+			t.Errorf("a %s makes no pods", kind)
+		}
+	}
+	if Of(nil, nil) != nil {
+		t.Error("nothing is read from nothing")
+	}
+}
+
+func TestClaimsOfAStatefulSet(t *testing.T) {
+	w := Of(aSet(2), nil)
+	if got := w.Claims(); !slices.Equal(got, []string{"shared", "data-db-3", "data-db-4"}) || w.IsAtZero() {
+		t.Errorf("mounts %v", got)
+	}
+	there := []string{"data-db-0", "data-db-x", "data-db-", "data-other-0", "xdata-db-0", "data-db-17"}
+	if got := Of(aSet(0), nil).ClaimsHad(there); !slices.Equal(got, []string{"data-db-0", "data-db-17"}) {
+		t.Errorf("its replicas had %v", got)
+	}
+	if !Of(aSet(0), nil).IsAtZero() {
+		t.Error("without replicas its claims are those that they had")
+	}
+	if template, ordinal := w.ClaimTemplate("data-db-17"); template == nil || ordinal != "17" || !w.MayMount("data-db-17") || w.MayMount("data-other-0") {
+		t.Errorf("template %v of ordinal %q", template, ordinal)
+	}
+	if got, ok := w.SameReplica("data-old-2", "old"); got != "data-db-2" || !ok {
+		t.Errorf("the same replica's claim is %q, %t", got, ok)
+	}
+}
+
+func TestWhoMountsWhat(t *testing.T) {
+	pod := func(change func(*corev1.Pod)) *corev1.Pod {
+		p := &corev1.Pod{Spec: mounting("data", "log")}
+		change(p)
+		return p
+	}
+	for name, c := range map[string]struct {
+		pod            *corev1.Pod
+		claims         []string
+		mounts, writes bool
+	}{
+		"one of them":    {pod(func(*corev1.Pod) {}), []string{"data"}, true, true},
+		"another":        {pod(func(*corev1.Pod) {}), []string{"other"}, false, false},
+		"nothing asked":  {pod(func(*corev1.Pod) {}), nil, false, false},
+		"without a node": {pod(func(p *corev1.Pod) { p.Spec.NodeName = "" }), []string{"data"}, false, false},
+		"finished":       {pod(func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }), []string{"data"}, true, true},
+		"to read":        {pod(func(p *corev1.Pod) { p.Spec.Volumes[0].PersistentVolumeClaim.ReadOnly = true }), []string{"data"}, true, false},
+		"to read one":    {pod(func(p *corev1.Pod) { p.Spec.Volumes[0].PersistentVolumeClaim.ReadOnly = true }), []string{"data", "log"}, true, true},
+	} {
+		if Mounts(c.pod, c.claims...) != c.mounts || Writes(c.pod, c.claims...) != c.writes {
+			t.Errorf("%s: mounts %t, writes %t", name, Mounts(c.pod, c.claims...), Writes(c.pod, c.claims...))
+		}
+	}
+}
+
+func TestOwnerRef(t *testing.T) {
+	for name, c := range map[string]struct {
+		owner *metav1.OwnerReference
+		want  v1alpha1.ApplicationReference
+		ok    bool
+	}{
+		"nobody":              {},
+		"a StatefulSet":       {&metav1.OwnerReference{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "db"}, v1alpha1.ApplicationReference{Kind: "StatefulSet", Name: "db"}, true},
+		"of the core group":   {&metav1.OwnerReference{APIVersion: "v1", Kind: "ReplicationController", Name: "db"}, v1alpha1.ApplicationReference{Kind: "ReplicationController", Name: "db"}, true},
+		"of somebody's group": {&metav1.OwnerReference{APIVersion: "apps.kruise.io/v1", Kind: "StatefulSet", Name: "db"}, v1alpha1.ApplicationReference{Kind: "StatefulSet", Name: "db"}, false},
+		"of a kind not known": {&metav1.OwnerReference{APIVersion: "batch/v1", Kind: "Job", Name: "db"}, v1alpha1.ApplicationReference{Kind: "Job", Name: "db"}, false},
+	} {
+		pod := &corev1.Pod{}
+		if c.owner != nil {
+			c.owner.Controller = ptr.To(true)
+			pod.OwnerReferences = []metav1.OwnerReference{*c.owner}
+		}
+		if got, ok := OwnerRef(pod); got != c.want || ok != c.ok {
+			t.Errorf("%s: %+v, %t", name, got, ok)
+		}
+	}
+}
+
+func TestRepointLeavesOtherVolumesAlone(t *testing.T) {
+	template := &corev1.PodTemplateSpec{Spec: mounting("data", "log")}
+	template.Spec.Volumes = append(template.Spec.Volumes, corev1.Volume{Name: "v-empty"})
+	Repoint(template, map[string]string{"v-data": "restored", "v-empty": "never"})
+	w := &Workload{Template: *template}
+	if w.ClaimAt("v-data") != "restored" || w.ClaimAt("v-log") != "log" || w.ClaimAt("v-empty") != "" || !slices.Equal(w.TemplateVolumes("log"), []string{"v-log"}) {
+		t.Errorf("%+v", template.Spec.Volumes)
+	}
+}
