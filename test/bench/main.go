@@ -26,6 +26,7 @@ type options struct {
 	cutDelay              time.Duration
 	crowd                 int
 	only                  string
+	audit, picture        string
 }
 
 func main() {
@@ -35,6 +36,8 @@ func main() {
 	flag.DurationVar(&o.cutDelay, "cut-delay", time.Second, "How long the slow storage takes to cut; 0 leaves it out. The test driver's own cut takes less than a millisecond.")
 	flag.IntVar(&o.crowd, "crowd", 20000, "How many contents of others are in the API server for the freeze in a crowd; 0 leaves it out.")
 	flag.StringVar(&o.only, "only", "", "Measure only this: freeze, freeze-crowded, idle or restore-downtime.")
+	flag.StringVar(&o.audit, "audit", "", "The API server's audit log, by which outages are taken apart.")
+	flag.StringVar(&o.picture, "picture", "", "Where to draw, as SVG, a bare restart and a restore of each strategy; needs -audit.")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -164,7 +167,7 @@ func (b *bench) measureDowntimes(ctx context.Context, o options) ([]line, error)
 		return nil, err
 	}
 	printDowntimes(os.Stdout, all, o.restoreRounds)
-	return downtimeLines(all, o.restoreRounds), nil
+	return downtimeLines(all, o.restoreRounds), drawDowntimes(o, all)
 }
 
 // freezes takes turns: a bare snapshot and a backup of the same volumes, of

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -17,22 +18,45 @@ import (
 	"github.com/lull-dev/lull/test/framework"
 )
 
-// outage is how long an application is down while something is done that stops
-// it and starts it again: from the moment that no pod of it serves any more to
-// the moment that one serves again, as its clients see it. A watch tells, the
-// same for whatever is done.
-func (b *bench) outage(ctx context.Context, app framework.Application, do func(context.Context) error) (length time.Duration, err error) {
+// outage is how long an application was down, and when what caused it was done.
+type outage struct {
+	length   time.Duration
+	from, to time.Time
+}
+
+func lengths(all []outage) []time.Duration {
+	var each []time.Duration
+	for _, o := range all {
+		each = append(each, o.length)
+	}
+	return each
+}
+
+// typical is the outage of the median length.
+func typical(all []outage) outage {
+	length := median(lengths(all))
+	return all[slices.IndexFunc(all, func(o outage) bool { return o.length == length })]
+}
+
+// outage is that of an application while something is done that stops it and
+// starts it again: from the moment that no pod of it serves any more to the
+// moment that one serves again, as its clients see it. A watch tells, the same
+// for whatever is done.
+func (b *bench) outage(ctx context.Context, app framework.Application, do func(context.Context) error) (o outage, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	changes, err := b.watchPods(ctx, app)
 	if err != nil {
-		return 0, err
+		return o, err
 	}
 	defer changes.Stop()
+	o.from = time.Now()
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() error { return do(ctx) })
-	both.Go(func() (err error) { length, err = awaitOutage(ctx, changes); return err })
-	return length, both.Wait()
+	both.Go(func() (err error) { o.length, err = awaitOutage(ctx, changes); return err })
+	err = both.Wait()
+	o.to = time.Now()
+	return o, err
 }
 
 func awaitOutage(ctx context.Context, changes watch.Interface) (length time.Duration, err error) {

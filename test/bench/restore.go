@@ -44,7 +44,8 @@ type downtimes struct {
 	// asked for, and what was chosen for it.
 	asked, chosen v1alpha1.RestoreStrategy
 	// bare restarts, restores, and what the restores themselves say.
-	bare, restores, told []time.Duration
+	bare, restores []outage
+	told           []time.Duration
 }
 
 // downtimes takes turns: a bare restart and a restore of the same database, of
@@ -130,13 +131,13 @@ func (b *bench) downtime(ctx context.Context, d *downtimes, keep bool) error {
 		return fmt.Errorf("restart of %s: %w", app.Name, err)
 	}
 	restore := d.newRestore()
-	length, err := b.outage(ctx, app, func(ctx context.Context) error { return b.restore(ctx, restore) })
+	restored, err := b.outage(ctx, app, func(ctx context.Context) error { return b.restore(ctx, restore) })
 	if err != nil {
 		return fmt.Errorf("restore of %s: %w", app.Name, err)
 	}
 	if d.chosen = restore.Status.Strategy; keep {
 		d.bare = append(d.bare, bare)
-		d.restores = append(d.restores, length)
+		d.restores = append(d.restores, restored)
 		d.told = append(d.told, restore.Status.Downtime.Duration)
 	}
 	return b.forget(ctx, restore)
@@ -197,19 +198,48 @@ func printDowntimes(out io.Writer, all []*downtimes, rounds int) {
 	fmt.Fprintln(w, "MB\tstrategy\tbare\tp99\trestore\tp99\trestore / bare\ttold by the status\t")
 	for _, d := range all {
 		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%.2f\t%s\t\n", d.db.megabytes, d.chosen,
-			ms(median(d.bare)), ms(quantile(.99, d.bare)), ms(median(d.restores)), ms(quantile(.99, d.restores)),
-			median(d.restores).Seconds()/median(d.bare).Seconds(), ms(median(d.told)))
+			ms(median(lengths(d.bare))), ms(quantile(.99, lengths(d.bare))), ms(median(lengths(d.restores))), ms(quantile(.99, lengths(d.restores))),
+			median(lengths(d.restores)).Seconds()/median(lengths(d.bare)).Seconds(), ms(median(d.told)))
 	}
 	w.Flush()
+}
+
+// drawDowntimes draws a bare restart of the database with little data, and a
+// restore of it by each strategy.
+func drawDowntimes(o options, all []*downtimes) error {
+	if o.picture == "" {
+		return nil
+	}
+	var lines []*timeline
+	draw := func(d *downtimes, title string, one outage) error {
+		requests, err := readAudit(o.audit, d.db.Namespace, one.from, one.to)
+		if err != nil {
+			return err
+		}
+		line, err := newTimeline(title, requests)
+		lines = append(lines, line)
+		return err
+	}
+	for i, d := range all[:len(manners)] {
+		if i == 0 {
+			if err := draw(d, "a bare restart", typical(d.bare)); err != nil {
+				return err
+			}
+		}
+		if err := draw(d, "a restore by "+string(d.chosen), typical(d.restores)); err != nil {
+			return err
+		}
+	}
+	return writePicture(o.picture, lines)
 }
 
 func downtimeLines(all []*downtimes, rounds int) []line {
 	var lines []line
 	for _, d := range all {
-		value, baseline := median(d.restores).Seconds(), median(d.bare).Seconds()
+		value, baseline := median(lengths(d.restores)).Seconds(), median(lengths(d.bare)).Seconds()
 		lines = append(lines, line{
 			Name: d.name, N: d.db.megabytes, Unit: "s", Value: value, Baseline: baseline, Ratio: value / baseline,
-			P99: quantile(.99, d.restores).Seconds(), BaselineP99: quantile(.99, d.bare).Seconds(), Rounds: rounds,
+			P99: quantile(.99, lengths(d.restores)).Seconds(), BaselineP99: quantile(.99, lengths(d.bare)).Seconds(), Rounds: rounds,
 			Strategy: string(d.chosen),
 		})
 	}

@@ -20,6 +20,9 @@ func TestTheFilesOfComponentsAreFilledIn(t *testing.T) {
 	if err := yaml.UnmarshalStrict([]byte(fill("kubelet.yaml", Machine{})), &map[string]any{}); err != nil {
 		t.Error(err)
 	}
+	if err := yaml.UnmarshalStrict([]byte(fill("audit.yaml", Machine{})), &map[string]any{}); err != nil {
+		t.Error(err)
+	}
 	if err := yaml.UnmarshalStrict([]byte(fill("cni.conflist", Machine{})), &map[string]any{}); err != nil {
 		t.Error(err)
 	}

@@ -28,8 +28,10 @@ func etcd() Component {
 }
 
 func apiServer() Component {
+	audit := configFile("audit.yaml")
 	return Component{
-		Name: APIServer,
+		Name:  APIServer,
+		Files: map[string]string{audit: fill("audit.yaml", Machine{})},
 		Args: []string{
 			"--bind-address=" + layout.NodeIP,
 			"--advertise-address=" + layout.NodeIP,
@@ -51,6 +53,10 @@ func apiServer() Component {
 			// A webhook in a pod is called at the pod's address: one thing less
 			// that must be up.
 			"--enable-aggregator-routing=true",
+			"--audit-policy-file=" + audit,
+			"--audit-log-path=" + layout.Log("audit"),
+			"--audit-log-maxsize=50", // MB
+			"--audit-log-maxbackup=1",
 			"--profiling=false",
 		},
 		Ready: apiServerReady,
