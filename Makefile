@@ -104,8 +104,8 @@ test-faults: deploy ## Kill the manager at every failpoint, and more (ROUNDS=100
 	@go run ./test/faults -rounds=$(or $(ROUNDS),0) -seed=$(or $(SEED),0)
 
 .PHONY: bench
-bench: deploy ## Measure freeze and restore beside a bare snapshot and restart (BENCH_OUT=file for JSON)
-	@go run ./test/bench
+bench: deploy ## Measure freeze and restore beside a bare snapshot and restart (BENCH_OUT=file for JSON, PICTURE=file for an SVG)
+	@go run ./test/bench $(if $(PICTURE),-picture=$(PICTURE) -audit="$$($(CLUSTER) logs audit)")
 
 ##@ Change
 

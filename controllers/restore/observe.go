@@ -52,7 +52,7 @@ func (w *run) observe(ctx context.Context) (*restore.State, error) {
 
 // application reads the workload, where the restore touches one, and the pods
 // of the namespace. Nobody makes pods for a workload without replicas: once it
-// is seen that none is left, they aren't read again in this reconcile.
+// is seen that none is left, they aren't read again until it is scaled up.
 func (w *run) application(ctx context.Context) (app *workload.Workload, pods []corev1.Pod, err error) {
 	v := w.Object
 	var obj workload.Object
@@ -61,12 +61,9 @@ func (w *run) application(ctx context.Context) (app *workload.Workload, pods []c
 			return nil, nil, err
 		}
 	}
-	if stop := w.stop; stop != nil {
-		if app = workload.Of(obj, nil); app != nil && app.Replicas == 0 {
-			app.Owners = append(app.Owners, stop.owners...)
-			return app, stop.pods, nil
-		}
-		w.stop = nil
+	if app = workload.Of(obj, nil); w.isStopped(app) {
+		app.Owners = append(app.Owners, w.stop.owners...)
+		return app, w.stop.pods, nil
 	}
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() (err error) { app, err = w.live().WithSets(ctx, obj); return err })
@@ -76,15 +73,38 @@ func (w *run) application(ctx context.Context) (app *workload.Workload, pods []c
 
 // stoppedApplication is what was read when no pod of it was left.
 type stoppedApplication struct {
+	// restore and workload are the UIDs of both, and generation that of the
+	// workload: another one may have been scaled up and down again.
+	restore, workload types.UID
+	generation        int64
+
 	pods   []corev1.Pod
 	owners []types.UID
 }
 
+// isStopped is true where the application was seen without a pod, by this
+// reconcile or by an earlier one of the same workload as it is.
+func (w *run) isStopped(app *workload.Workload) bool {
+	if w.stop == nil && app != nil {
+		seen, _ := w.stops.Load(client.ObjectKeyFromObject(w.Object))
+		stop, _ := seen.(*stoppedApplication)
+		if stop != nil && stop.restore == w.Object.UID && stop.workload == app.Meta.UID && stop.generation == app.Meta.Generation {
+			w.stop = stop
+		}
+	}
+	if app == nil || app.Replicas > 0 {
+		w.stop = nil
+	}
+	return w.stop != nil
+}
+
 func (w *run) rememberStop(state *restore.State, pods []corev1.Pod) {
 	app := state.Workload
-	if w.Object.Status.ScaledDownAt != nil && app != nil && app.Replicas == 0 && len(state.Pods)+len(state.MountChecks) == 0 {
-		w.stop = &stoppedApplication{pods: pods, owners: app.Owners}
+	if w.Object.Status.ScaledDownAt == nil || app == nil || app.Replicas > 0 || len(state.Pods)+len(state.MountChecks) > 0 {
+		return
 	}
+	w.stop = &stoppedApplication{restore: w.Object.UID, workload: app.Meta.UID, generation: app.Meta.Generation, pods: pods, owners: app.Owners}
+	w.stops.Store(client.ObjectKeyFromObject(w.Object), w.stop)
 }
 
 // sortPods finds the workload's pods and the mount check's. A pod whose

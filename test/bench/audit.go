@@ -41,7 +41,7 @@ var actors = []struct{ user, name string }{
 	{"pv-protection-controller", "volumes"},
 	{"kube-scheduler", "scheduler"},
 	{"system:node:", "kubelet"},
-	{"kubernetes-admin", "a person"},
+	{"lull-cluster:admin", "a person"},
 }
 
 // readAudit reads the requests of a while from an API server's audit log: those
