@@ -77,6 +77,7 @@ const (
 	ReasonStrategyImpossible  = "StrategyNotPossible"
 	ReasonApplicationReplaced = "ApplicationReplaced"
 	ReasonRolloutPaused       = "RolloutPaused"
+	ReasonRevisionHeld        = "RevisionHeld"
 	ReasonClaimExists         = "ClaimExists"
 	ReasonClaimRefused        = "ClaimRefused"
 	ReasonClaimInUse          = "ClaimInUse"
@@ -86,6 +87,9 @@ const (
 	ReasonClaimsScaledAway    = "ClaimsDeletedByScaling"
 	ReasonRestoreUnderWay     = "RestoreUnderWay"
 	ReasonBackupUnderWay      = "BackupUnderWay"
+
+	// Reasons of events that warn.
+	ReasonReadyTimeoutExtended = "ReadyTimeoutExtended"
 
 	ReasonNotProven         = "NotProven"
 	ReasonAllProven         = "AllProven"

@@ -72,8 +72,10 @@ type VolumeRestoreSpec struct {
 	PreviousClaims PreviousClaims `json:"previousClaims,omitempty"`
 
 	// ReadyTimeout is how long the application may take to be ready again, 1s
-	// to 24h. Past it the restore is undone; on what it had before, the
-	// application is waited for two minutes at least.
+	// to 24h, on top of what it takes at least by its own settings
+	// (minReadySeconds, the initial delays of its probes, for one replica after
+	// the other where they start in turn). Past it the restore is undone; on
+	// what it had before, the application is waited for two minutes at least.
 	// +kubebuilder:default="5m"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/lull-dev/lull/controllers/reconcile"
+	"github.com/lull-dev/lull/snapshot/restore"
 )
 
 func eventSwapped(claims int) reconcile.Event {
@@ -32,4 +33,8 @@ func eventRollBackRefused(reason, message string) reconcile.Event {
 
 func eventNotRestored(claims []string) reconcile.Event {
 	return reconcile.Warning("ClaimsNotInBackup", "Restore", "the backup doesn't hold %s: they stay as they are", strings.Join(claims, ", "))
+}
+
+func eventWarned(w restore.Warning) reconcile.Event {
+	return reconcile.Warning(w.Reason, "Restore", "%s", w.Message)
 }

@@ -210,7 +210,7 @@ func (w *fakeCluster) manager() *Reconciler {
 func (w *fakeCluster) run() *v1alpha1.VolumeRestore {
 	manager := w.manager()
 	v := &v1alpha1.VolumeRestore{}
-	for range 200 {
+	for range 400 {
 		_, err := manager.Reconcile(context.Background(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: shop, Name: "r"}})
 		if w.dead {
 			manager = w.manager()

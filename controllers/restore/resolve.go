@@ -58,6 +58,9 @@ func (w *run) fix(in *restore.Input, target v1alpha1.ApplicationReference, res *
 	if len(res.Unrestored) > 0 {
 		w.RecordOnceSaved(eventNotRestored(res.Unrestored))
 	}
+	for _, warning := range res.Warnings {
+		w.RecordOnceSaved(eventWarned(warning))
+	}
 }
 
 // notResolved waits a while for a problem that may pass, and ends the restore

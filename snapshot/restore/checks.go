@@ -23,6 +23,7 @@ type Check struct {
 //	                                   the new claims are there
 //	                                   the template mounts the claims
 //	before the application is stopped  the claims can be replaced
+//	                                   no revision is let go
 //	                                   nothing ahead is refused      (by a dry run)
 //	                                   no backup has it quieted
 //	                                     │
@@ -33,6 +34,7 @@ var Checks = []Check{
 	{Name: "the new claims are there", Objects: checkNewClaims},
 	{Name: "the template mounts the claims", Objects: checkTemplate},
 	{Name: "the claims can be replaced", Stops: true, Objects: checkSwap},
+	{Name: "no revision that is held back is let go", Stops: true, Objects: checkStartsAsItRan},
 	{Name: "nothing ahead is refused", Stops: true, Objects: checkRefused},
 	{Name: "no backup has it quieted", Stops: true, Objects: checkQuieted},
 }
@@ -128,8 +130,14 @@ func checkTemplate(s *State) Need {
 // checkSwap is the last look at claims that are to be replaced. What may pass,
 // such as another tool's snapshot of a claim, is waited for as long as claims
 // are.
-func checkSwap(s *State) Need {
-	p := strategyOf(s.Restore).checkSwap(s)
+func checkSwap(s *State) Need { return s.unlessPassing(strategyOf(s.Restore).checkSwap(s)) }
+
+func checkStartsAsItRan(s *State) Need {
+	return s.unlessPassing(advised(checkRevision(s.Workload, s.Pods, s.Restore.Status.Strategy), "Then restore again"))
+}
+
+// unlessPassing is a problem, or the wait for one that may pass.
+func (s *State) unlessPassing(p *v1alpha1.Problem) Need {
 	if p == nil || !p.Passing {
 		return Need{Problem: p}
 	}

@@ -19,7 +19,12 @@ type Resolution struct {
 	Autoscaler string
 	// Unrestored are claims of the application that the backup doesn't hold.
 	Unrestored []string
+	// Warnings are what its owner should know and nothing is refused for.
+	Warnings []Warning
 }
+
+// Warning is told in an event.
+type Warning struct{ Reason, Message string }
 
 // Resolve decides what a restore does, or says by a Problem why it can't. It
 // changes nothing, so that a dry run can ask the same.
@@ -38,6 +43,7 @@ func Resolve(in Input) (*Resolution, error) {
 	if p.touches() {
 		p.res.Autoscaler, p.res.Unrestored = p.autoscaler(), p.unrestored()
 	}
+	p.res.Warnings = p.warnings()
 	return &p.res, nil
 }
 

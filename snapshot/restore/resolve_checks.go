@@ -30,7 +30,8 @@ type resolveCheck struct {
 //	  │
 //	the strategy is possible ─ the application is there ─ it isn't a Deployment's ─
 //	it can be repointed ─ it stays ─ it is the one that was backed up ─
-//	it keeps its claims ─ no autoscaler fights ─ it mounts the claims
+//	it keeps its claims ─ no autoscaler fights ─ no revision is let go ─
+//	it mounts the claims
 //	  │
 //	  v   (the claims are worked out)
 //	each has a place of its own ─ a class can make it ─ its mode is right ─
@@ -49,6 +50,7 @@ var outsetChecks = []resolveCheck{
 	{name: "the application is the one that was backed up", touching: true, objects: checkSame},
 	{name: "the application keeps its claims", touching: true, objects: checkKeepsClaims},
 	{name: "no autoscaler fights", touching: true, objects: checkAutoscalers},
+	{name: "no revision that is held back is let go", touching: true, objects: checkRevisions},
 	{name: "the application mounts the claims", touching: true, objects: checkMounted},
 }
 
@@ -264,6 +266,10 @@ func checkAutoscalers(p *proposal) *v1alpha1.Problem {
 		}
 	}
 	return nil
+}
+
+func checkRevisions(p *proposal) *v1alpha1.Problem {
+	return advised(checkRevision(p.Workload, p.Pods, p.res.Strategy), "Then restore again; or write strategy ClaimsOnly")
 }
 
 func checkMounted(p *proposal) *v1alpha1.Problem {

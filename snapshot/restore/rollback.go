@@ -50,6 +50,7 @@ const (
 //	once begun     an application was touched
 //	once stopped   the previous volumes are there ─ there were some
 //	once complete  the claims can be replaced ─ no held rollout is let go ─
+//	               no revision is let go ─
 //	               the application runs on what the restore gave it
 var rollBackChecks = []rollBackCheck{
 	{"an application was touched", begun, checkTouched},
@@ -57,6 +58,7 @@ var rollBackChecks = []rollBackCheck{
 	{"there were previous volumes", stopped, checkHadPrevious},
 	{"the claims can be replaced", complete, checkSwapBack},
 	{"no held rollout is let go", complete, checkHeldRollout},
+	{"no revision that is held back is let go", complete, checkRevisionBack},
 	{"the application runs on what the restore gave it", complete, checkSuperseded},
 }
 
@@ -147,6 +149,15 @@ func checkHeldRollout(s *State, _ []v1alpha1.VolumeRestore) *v1alpha1.Problem {
 	}
 	return v1alpha1.Problemf(v1alpha1.ReasonRolloutPaused,
 		"the rollout of Deployment %s is paused and holds changes back, which a template that is pointed back would let go: resume it first (kubectl rollout resume deployment/%s), or take the changes back, and ask again (spec.rollBack: false, then true). Nothing was touched", w.Ref.Name, w.Ref.Name)
+}
+
+// checkRevisionBack speaks of a rollout since the restore.
+func checkRevisionBack(s *State, _ []v1alpha1.VolumeRestore) *v1alpha1.Problem {
+	p := advised(checkRevision(s.Workload, s.Pods, s.Restore.Status.Strategy), "Then ask again (spec.rollBack: false, then true). Nothing was touched")
+	if p != nil {
+		p.Passing = false
+	}
+	return p
 }
 
 // checkSuperseded allows an application that runs on what this restore gave it,

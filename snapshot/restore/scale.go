@@ -51,6 +51,7 @@ func (s *State) awaitPodsGone() Need {
 		grace = max(grace, time.Duration(seconds)*time.Second)
 	}
 	slices.Sort(pods)
+	grace *= time.Duration(s.turns())
 	hang := fmt.Sprintf("pod(s) %s hang and were not forced, since on a lost node that ruins data: kubectl describe pod -n %s %s says what holds them",
 		strings.Join(pods, ", "), s.Restore.Namespace, pods[0])
 	return Need{Wait: &Wait{
@@ -60,6 +61,15 @@ func (s *State) awaitPodsGone() Need {
 		Late:   v1alpha1.Problem{Reason: v1alpha1.ReasonPodsRemain, Message: hang},
 		GoesOn: way.IsBack && s.isSwappedBack(), Note: "; it was started again although " + hang,
 	}}
+}
+
+// turns is how many of the replicas stop one after the other, each with its own
+// grace period.
+func (s *State) turns() int32 {
+	if s.Workload == nil {
+		return 1
+	}
+	return s.Workload.Turns(ptr.Deref(s.Restore.Status.Replicas, 1))
 }
 
 // mayStart is true where an application that has its previous volumes needn't
@@ -80,13 +90,33 @@ func (s *State) awaitReady() Need {
 	if trouble := troubleOf(s.Pods); trouble != "" {
 		missing += "; " + trouble
 	}
+	limit, why := s.readyLimit()
 	return Need{Wait: &Wait{
-		Before: "waits until the application is ready: ", For: []string{missing},
+		Before: "waits until the application is ready: ", For: []string{missing}, After: why,
 		Condition: v1alpha1.ConditionApplicationReady, ConditionReason: v1alpha1.ReasonNotReady,
-		Until:  (*way.ScaledUpAt).Add(way.ReadyTimeout),
-		Late:   v1alpha1.Problem{Reason: v1alpha1.ReasonReadyTimeout, Message: fmt.Sprintf("the application was not ready within %s: %s", way.ReadyTimeout, missing)},
+		Until:  (*way.ScaledUpAt).Add(limit),
+		Late:   v1alpha1.Problem{Reason: v1alpha1.ReasonReadyTimeout, Message: fmt.Sprintf("the application was not ready within %s: %s%s", limit, missing, why)},
 		GoesOn: way.MayStayUnready,
 	}}
+}
+
+// readyLimit is how long the application may take to be ready on this way: what
+// its owner allows, on top of what it takes at least by its own settings. why
+// says so, empty where it takes nothing.
+func (s *State) readyLimit() (limit time.Duration, why string) {
+	allowed := WayOf(s.Restore).ReadyTimeout
+	least, settings := s.leastReady()
+	if least == 0 {
+		return allowed, ""
+	}
+	return allowed + least, fmt.Sprintf(" (it has %s, on top of the %s that it takes at least: %s)", allowed, least, settings)
+}
+
+func (s *State) leastReady() (least time.Duration, settings string) {
+	if s.Workload == nil {
+		return 0, ""
+	}
+	return s.Workload.LeastReady(ptr.Deref(s.Restore.Status.Replicas, s.Workload.Replicas))
 }
 
 // troubleOf is what keeps the first pod that isn't ready from being so.

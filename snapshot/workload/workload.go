@@ -7,7 +7,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -35,12 +34,19 @@ type Workload struct {
 	// Owners are the UIDs of the objects that own its pods.
 	Owners   []types.UID
 	Replicas int32
+	// MinReadySeconds is how long a pod has to be ready to be available.
+	MinReadySeconds int32
+	// InTurn is true where the pods start and stop one after the other.
+	InTurn bool
 	// Unready says what is missing to be ready, empty where it is.
 	Unready string
 	// Paused is true where its rollout is.
 	Paused bool
 	// HasHeldRollout is true where a paused rollout holds changes back.
 	HasHeldRollout bool
+	// templateSet is the UID of the ReplicaSet of a Deployment's template, nextSet
+	// that of the one which a start from zero scales up.
+	templateSet, nextSet types.UID
 	// DeletesClaims is true where the claims of a replica are deleted when it
 	// is scaled away.
 	DeletesClaims bool
@@ -83,7 +89,7 @@ func Of(obj Object, sets []appsv1.ReplicaSet) *Workload {
 		want := ptr.Deref(o.Spec.Replicas, 1)
 		return &Workload{
 			Ref: ref(v1alpha1.KindReplicaSet, o), Object: o, Meta: o.ObjectMeta, Template: o.Spec.Template,
-			Owners: []types.UID{o.UID}, Replicas: want,
+			Owners: []types.UID{o.UID}, Replicas: want, MinReadySeconds: o.Spec.MinReadySeconds,
 			Unready: unready(o.Generation, o.Status.ObservedGeneration, want, o.Status.Replicas, o.Status.Replicas, o.Status.AvailableReplicas),
 		}
 	case *corev1.ReplicationController:
@@ -102,9 +108,12 @@ func ref(kind v1alpha1.ApplicationKind, obj Object) v1alpha1.ApplicationReferenc
 func ofDeployment(d *appsv1.Deployment, sets []appsv1.ReplicaSet) *Workload {
 	w := &Workload{
 		Ref: ref(v1alpha1.KindDeployment, d), Object: d, Meta: d.ObjectMeta, Template: d.Spec.Template,
-		Replicas:       ptr.Deref(d.Spec.Replicas, 1),
-		Paused:         d.Spec.Paused,
-		HasHeldRollout: d.Spec.Paused && !isRolledOut(d, sets),
+		Replicas:        ptr.Deref(d.Spec.Replicas, 1),
+		MinReadySeconds: d.Spec.MinReadySeconds,
+		Paused:          d.Spec.Paused,
+		HasHeldRollout:  d.Spec.Paused && !isRolledOut(d, sets),
+		templateSet:     templateSetOf(d, sets),
+		nextSet:         nextSetOf(d, sets),
 	}
 	for i := range sets {
 		w.Owners = append(w.Owners, sets[i].UID)
@@ -121,9 +130,7 @@ func ofDeployment(d *appsv1.Deployment, sets []appsv1.ReplicaSet) *Workload {
 func isRolledOut(d *appsv1.Deployment, sets []appsv1.ReplicaSet) bool {
 	found := false
 	for i := range sets {
-		template := sets[i].Spec.Template.DeepCopy()
-		delete(template.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
-		same := equality.Semantic.DeepEqual(*template, d.Spec.Template)
+		same := isOfTemplate(&sets[i], &d.Spec.Template)
 		if !same && ptr.Deref(sets[i].Spec.Replicas, 1) > 0 {
 			return false
 		}
@@ -135,9 +142,11 @@ func isRolledOut(d *appsv1.Deployment, sets []appsv1.ReplicaSet) bool {
 func ofStatefulSet(s *appsv1.StatefulSet) *Workload {
 	w := &Workload{
 		Ref: ref(v1alpha1.KindStatefulSet, s), Object: s, Meta: s.ObjectMeta, Template: s.Spec.Template,
-		ClaimTemplates: s.Spec.VolumeClaimTemplates,
-		Owners:         []types.UID{s.UID},
-		Replicas:       ptr.Deref(s.Spec.Replicas, 1),
+		ClaimTemplates:  s.Spec.VolumeClaimTemplates,
+		Owners:          []types.UID{s.UID},
+		Replicas:        ptr.Deref(s.Spec.Replicas, 1),
+		MinReadySeconds: s.Spec.MinReadySeconds,
+		InTurn:          s.Spec.PodManagementPolicy != appsv1.ParallelPodManagement,
 	}
 	if s.Spec.Ordinals != nil {
 		w.Start = s.Spec.Ordinals.Start

@@ -1,0 +1,34 @@
+package restore
+
+import (
+	"fmt"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+)
+
+// warnings are what the owner should know of what is proposed.
+func (p *proposal) warnings() []Warning {
+	var all []Warning
+	for _, warn := range []func(*proposal) *Warning{warnOfReadyTimeout} {
+		if w := warn(p); w != nil {
+			all = append(all, *w)
+		}
+	}
+	return all
+}
+
+// warnOfReadyTimeout tells where the application can't be ready in the time that
+// is allowed. It gets the time that it takes at least on top of that, on the way
+// back too: given up sooner, it would be stopped twice for nothing.
+func warnOfReadyTimeout(p *proposal) *Warning {
+	if !p.touches() {
+		return nil
+	}
+	least, settings := p.Workload.LeastReady(p.Workload.Replicas)
+	if allowed := readyTimeout(p.Restore); least == 0 || least < allowed {
+		return nil
+	}
+	return &Warning{v1alpha1.ReasonReadyTimeoutExtended, fmt.Sprintf(
+		"%s %s can't be ready within spec.readyTimeout (%s): it takes %s at least (%s). It is given that much on top",
+		p.Workload.Ref.Kind, p.Workload.Ref.Name, readyTimeout(p.Restore), least, settings)}
+}
