@@ -62,6 +62,7 @@ func (w *run) application(ctx context.Context) (app *workload.Workload, pods []c
 		}
 	}
 	if stop := w.stop; stop != nil {
+		stop.reads++
 		if app = workload.Of(obj, nil); app != nil && app.Replicas == 0 {
 			app.Owners = append(app.Owners, stop.owners...)
 			return app, stop.pods, nil
@@ -78,10 +79,18 @@ func (w *run) application(ctx context.Context) (app *workload.Workload, pods []c
 type stoppedApplication struct {
 	pods   []corev1.Pod
 	owners []types.UID
+	// reads are the looks since, in which it wasn't read again.
+	reads int
 }
+
+// isOld is true where it isn't of the last look.
+func (s *stoppedApplication) isOld() bool { return s != nil && s.reads > 0 }
 
 func (w *run) rememberStop(state *restore.State, pods []corev1.Pod) {
 	app := state.Workload
+	if w.stop != nil {
+		return
+	}
 	if w.Object.Status.ScaledDownAt != nil && app != nil && app.Replicas == 0 && len(state.Pods)+len(state.MountChecks) == 0 {
 		w.stop = &stoppedApplication{pods: pods, owners: app.Owners}
 	}

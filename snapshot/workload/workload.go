@@ -35,6 +35,11 @@ type Workload struct {
 	// Owners are the UIDs of the objects that own its pods.
 	Owners   []types.UID
 	Replicas int32
+	// IsOrdered is true where its pods are stopped one by one, the highest
+	// ordinal first.
+	IsOrdered bool
+	// IsSeen is true where its controllers have acted on what it was told last.
+	IsSeen bool
 	// Unready says what is missing to be ready, empty where it is.
 	Unready string
 	// Paused is true where its rollout is.
@@ -83,7 +88,7 @@ func Of(obj Object, sets []appsv1.ReplicaSet) *Workload {
 		want := ptr.Deref(o.Spec.Replicas, 1)
 		return &Workload{
 			Ref: ref(v1alpha1.KindReplicaSet, o), Object: o, Meta: o.ObjectMeta, Template: o.Spec.Template,
-			Owners: []types.UID{o.UID}, Replicas: want,
+			Owners: []types.UID{o.UID}, Replicas: want, IsSeen: isSeen(o.Generation, o.Status.ObservedGeneration),
 			Unready: unready(o.Generation, o.Status.ObservedGeneration, want, o.Status.Replicas, o.Status.Replicas, o.Status.AvailableReplicas),
 		}
 	case *corev1.ReplicationController:
@@ -105,9 +110,12 @@ func ofDeployment(d *appsv1.Deployment, sets []appsv1.ReplicaSet) *Workload {
 		Replicas:       ptr.Deref(d.Spec.Replicas, 1),
 		Paused:         d.Spec.Paused,
 		HasHeldRollout: d.Spec.Paused && !isRolledOut(d, sets),
+		IsSeen:         isSeen(d.Generation, d.Status.ObservedGeneration),
 	}
 	for i := range sets {
 		w.Owners = append(w.Owners, sets[i].UID)
+		w.IsSeen = w.IsSeen && isSeen(sets[i].Generation, sets[i].Status.ObservedGeneration) &&
+			(w.Replicas > 0 || ptr.Deref(sets[i].Spec.Replicas, 1) == 0)
 	}
 	updated := d.Status.UpdatedReplicas
 	if d.Spec.Paused { // pods of the version before are all there will be
@@ -138,6 +146,8 @@ func ofStatefulSet(s *appsv1.StatefulSet) *Workload {
 		ClaimTemplates: s.Spec.VolumeClaimTemplates,
 		Owners:         []types.UID{s.UID},
 		Replicas:       ptr.Deref(s.Spec.Replicas, 1),
+		IsOrdered:      s.Spec.PodManagementPolicy != appsv1.ParallelPodManagement,
+		IsSeen:         isSeen(s.Generation, s.Status.ObservedGeneration),
 	}
 	if s.Spec.Ordinals != nil {
 		w.Start = s.Spec.Ordinals.Start
@@ -149,9 +159,11 @@ func ofStatefulSet(s *appsv1.StatefulSet) *Workload {
 	return w
 }
 
+func isSeen(generation, observed int64) bool { return observed >= generation }
+
 func unready(generation, observed int64, want, all, updated, available int32) string {
 	switch {
-	case observed < generation:
+	case !isSeen(generation, observed):
 		return "its controller has not seen its newest change yet"
 	case updated < want || all != updated:
 		return fmt.Sprintf("%d of %d replicas are updated, %d exist", updated, want, all)
