@@ -155,8 +155,27 @@ func (w *run) addBound(ctx context.Context, state *restore.State) error {
 		}
 	}
 	more, err := w.volumes(ctx, missing)
+	if err != nil {
+		return err
+	}
 	maps.Copy(state.Volumes, more)
+	return w.addNamed(ctx, state)
+}
+
+// addNamed reads the claims that volumes name and the status doesn't: somebody
+// may have given them a volume of the restore.
+func (w *run) addNamed(ctx context.Context, state *restore.State) error {
+	missing := slices.DeleteFunc(state.ClaimsNamed(), func(name string) bool { return state.Claims[name] != nil || w.names(name) })
+	more, err := live.Named(ctx, w.Live, w.Object.Namespace, missing, emptyClaim)
+	maps.Copy(state.Claims, more)
 	return err
+}
+
+// names is true for a claim that the status names, which is read anyhow.
+func (w *run) names(claim string) bool {
+	return slices.ContainsFunc(w.Object.Status.Claims, func(c v1alpha1.RestoredClaim) bool {
+		return claim == c.PreviousClaim || claim == c.RestoredClaim || claim == c.TemporaryClaim
+	})
 }
 
 // fewClaims are sooner read one by one than all of their namespace.

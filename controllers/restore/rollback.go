@@ -117,7 +117,7 @@ func giveUp(s *scope, p *v1alpha1.Problem) reconcile.Outcome {
 	v := s.Object
 	if restore.WayOf(v).IsBack {
 		s.Set(v1alpha1.ConditionRolledBack, false, v1alpha1.ReasonRollBackFailed, "%s", p.Message)
-		return markFailed(s, v1alpha1.ReasonRollBackFailed, p.Message+". "+byHandBack(v))
+		return markFailed(s, v1alpha1.ReasonRollBackFailed, p.Message+". "+byHandBack(v)+". To have it tried again once that is mended: spec.rollBack: false, then true")
 	}
 	wasStarted := v.Status.Step == string(restore.StepAwaitReady) // one that is stopped isn't left so
 	if v.Spec.OnFailure == v1alpha1.RestoreLeave && wasStarted && v.DeletionTimestamp.IsZero() {
@@ -207,6 +207,6 @@ func byHandBack(v *v1alpha1.VolumeRestore) string {
 		}
 	}
 	had := ptr.Deref(v.Status.Replicas, 0)
-	return fmt.Sprintf("Nothing is lost: the previous volumes are kept: %s. The application had %d replica(s): kubectl scale -n %s %s/%s --replicas=%d. docs/restore.md says how to go back by hand. To have it tried again once that is mended: spec.rollBack: false, then true",
+	return fmt.Sprintf("Nothing is lost: the previous volumes are kept: %s. The application had %d replica(s): kubectl scale -n %s %s/%s --replicas=%d. docs/restore.md says how to go back by hand",
 		strings.Join(volumes, ", "), had, v.Namespace, strings.ToLower(string(v.Status.Application.Kind)), v.Status.Application.Name, had)
 }

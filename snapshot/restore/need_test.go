@@ -86,7 +86,7 @@ func TestNeeds(t *testing.T) {
 		"reserve volumes, the claim is": {false, nil, (*State).reserveVolumes, "delete PersistentVolumeClaim t", "are gone: t; the application runs", ""},
 		"reserve volumes, taken": {false, func(s *State) {
 			delete(s.Claims, "t")
-			s.Volumes["pv-new"].Spec.ClaimRef.Name = "stranger"
+			strangers(s, "pv-new")
 		}, (*State).reserveVolumes, "", "", v1alpha1.ReasonPreviousGone},
 		"scale down":             {false, nil, (*State).scaleDown, "patch StatefulSet db", "", ""},
 		"scale down, at zero":    {false, func(s *State) { s.Workload.Replicas = 0 }, (*State).scaleDown, "", "", ""},
@@ -177,7 +177,7 @@ func TestNextReplacement(t *testing.T) {
 		}, "", "data is bound to pv-new", ""},
 		"bound":                       {func(s *State) { s.Claims["data"] = aClaim("data", "pv-new", "1Gi") }, "", "", ""},
 		"the volume is gone":          {func(s *State) { delete(s.Volumes, "pv-new") }, "", "", v1alpha1.ReasonPreviousGone},
-		"the volume is another":       {func(s *State) { s.Volumes["pv-new"].Spec.ClaimRef.Name = "stranger" }, "", "", v1alpha1.ReasonPreviousGone},
+		"the volume is another":       {func(s *State) { strangers(s, "pv-new") }, "", "", v1alpha1.ReasonPreviousGone},
 		"made before it was reserved": {func(s *State) { s.Claims["data"] = aClaim("data", "pv-new", "1Gi"); s.Claims["data"].Status.Phase = "" }, "patch PersistentVolume pv-new", "data is bound to pv-new", ""},
 		"a pod of another has come":   {func(s *State) { available(s); s.Others = aPodOf("data", "job") }, "", "", v1alpha1.ReasonClaimInUse},
 		"a pod of another, that waits": {func(s *State) { available(s); s.Others = aPodOf("data", "job"); s.Others[0].Spec.NodeName = "" },

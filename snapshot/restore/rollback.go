@@ -131,7 +131,7 @@ func (s *State) previousLost(c *v1alpha1.RestoredClaim) string {
 	case !v.DeletionTimestamp.IsZero():
 		return "is being deleted"
 	}
-	if other := claimedBy(s.Restore, c, v); other != "" {
+	if other := s.claimedBy(c, v); other != "" {
 		return "belongs to claim " + other + " now"
 	}
 	return ""

@@ -209,7 +209,7 @@ func (s *State) runningUntil() time.Time {
 // reservedFor keeps a volume of the restore for whichever claim of that name is
 // made next.
 func (s *State) reservedFor(c *v1alpha1.RestoredClaim, v *corev1.PersistentVolume, claim string) claimNeed {
-	if other := claimedBy(s.Restore, c, v); other != "" {
+	if other := s.claimedBy(c, v); other != "" {
 		return claimNeed{problem: v1alpha1.Problemf(v1alpha1.ReasonPreviousGone,
 			"PersistentVolume %s belongs to PersistentVolumeClaim %s by now and isn't taken away from it", v.Name, other)}
 	}
@@ -241,14 +241,33 @@ func isReservedForAny(v *corev1.PersistentVolume, namespace, claim string) bool 
 }
 
 // claimedBy is the claim, with its namespace, that a volume of the restore has
-// come to be for meanwhile, empty where it is for one of the restore's own or
-// for anybody. A volume is never taken away from another claim.
-func claimedBy(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, v *corev1.PersistentVolume) string {
+// come to be for meanwhile, empty where it is for one of the restore's own, for
+// one that is gone, or for anybody. A volume is never taken away from another
+// claim.
+func (s *State) claimedBy(c *v1alpha1.RestoredClaim, v *corev1.PersistentVolume) string {
 	ref := v.Spec.ClaimRef
-	if ref == nil || ref.Namespace == r.Namespace && slices.Contains([]string{c.PreviousClaim, c.RestoredClaim, c.TemporaryClaim}, ref.Name) {
+	if ref == nil {
 		return ""
 	}
+	if ref.Namespace == s.Restore.Namespace {
+		claim := s.Claims[ref.Name]
+		isGone := ref.UID != "" && (claim == nil || claim.UID != ref.UID)
+		if isGone || slices.Contains([]string{c.PreviousClaim, c.RestoredClaim, c.TemporaryClaim}, ref.Name) {
+			return ""
+		}
+	}
 	return ref.Namespace + "/" + ref.Name
+}
+
+// ClaimsNamed are those of the restore's namespace that its volumes name.
+func (s *State) ClaimsNamed() []string {
+	var named []string
+	for _, v := range s.Volumes {
+		if ref := v.Spec.ClaimRef; ref != nil && ref.Namespace == s.Restore.Namespace {
+			named = append(named, ref.Name)
+		}
+	}
+	return named
 }
 
 func isRetained(v *corev1.PersistentVolume) bool {
