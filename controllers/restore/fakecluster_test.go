@@ -71,10 +71,9 @@ type fakeCluster struct {
 	startsBeside bool
 	// claimTimeout stands over that of the options, where it isn't 0.
 	claimTimeout time.Duration
-	// meanwhile is what somebody does between two looks of the manager.
+	// meanwhile is what others do between two looks of the manager.
 	meanwhile func(*v1alpha1.VolumeRestore)
-	// beforeWrite is what happens right before a write of the manager, nil for
-	// nothing.
+	// beforeWrite happens right before a write of the manager, nil for nothing.
 	beforeWrite func(verb string, obj client.Object)
 }
 

@@ -200,13 +200,13 @@ func byHandBack(v *v1alpha1.VolumeRestore) string {
 	if v.Status.ScaledDownAt == nil {
 		return fmt.Sprintf("Nothing was stopped. What it made and could not remove: kubectl get pvc,pv -A -l %s=%s", v1alpha1.LabelRestoreUID, v.UID)
 	}
-	var volumes []string
+	var volumes, restored []string
 	for _, c := range v.Status.Claims {
-		if c.PreviousVolume != "" {
+		if restored = append(restored, c.RestoredVolume); c.PreviousVolume != "" {
 			volumes = append(volumes, fmt.Sprintf("%s (claim %s)", c.PreviousVolume, c.PreviousClaim))
 		}
 	}
 	had := ptr.Deref(v.Status.Replicas, 0)
-	return fmt.Sprintf("Nothing is lost: the previous volumes are kept: %s. The application had %d replica(s): kubectl scale -n %s %s/%s --replicas=%d. docs/restore.md says how to go back by hand",
-		strings.Join(volumes, ", "), had, v.Namespace, strings.ToLower(string(v.Status.Application.Kind)), v.Status.Application.Name, had)
+	return fmt.Sprintf("The previous volumes are kept where nobody has deleted them: %s; the restored ones are %s. The application had %d replica(s): kubectl scale -n %s %s/%s --replicas=%d. docs/restore.md says how to go back by hand",
+		strings.Join(volumes, ", "), strings.Join(restored, ", "), had, v.Namespace, strings.ToLower(string(v.Status.Application.Kind)), v.Status.Application.Name, had)
 }

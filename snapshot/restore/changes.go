@@ -60,6 +60,9 @@ type Change struct {
 	// Liftable says how to tell of a refusal that somebody can lift, a quota for
 	// one, and that is waited for: "claim x can be made". Empty for none.
 	Liftable string
+	// IsOptional is true for a change that the step can do without: whatever it
+	// fails by is told while the step waits.
+	IsOptional bool
 }
 
 // Target is the object that the change is of.

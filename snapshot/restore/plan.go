@@ -141,12 +141,13 @@ func planBack(s *State) []Step {
 	}
 	plan := []Step{{Name: StepEndMountCheck, Phase: phase, What: "ends the pod that proves the claims", need: s.endMountCheck}}
 	if s.Restore.Status.ScaledDownAt != nil {
-		isBack, isReady := s.isSwappedBack(), s.Restore.Status.RollBack.ReadyAt != nil
+		isReady := s.Restore.Status.RollBack.ReadyAt != nil // and isn't stopped again, whatever becomes of its claims
+		isBack := isReady || s.isSwappedBack()
 		plan = append(plan,
 			Step{Name: StepKeepVolumes, Phase: phase, What: whatKeep, isMarked: isBack, need: s.keepVolumes},
 			Step{Name: StepScaleDown, Phase: phase, What: s.whatScaleDown(), isMarked: isBack || s.isTold(), byMark: true, need: s.scaleDown},
 			Step{Name: StepAwaitPodsGone, Phase: phase, What: "waits until all its pods are gone", isMarked: isBack && s.mayStart(), need: s.awaitPodsGone},
-			Step{Name: StepSwapBack, Phase: phase, What: "gives it back its previous volumes", need: s.swap},
+			Step{Name: StepSwapBack, Phase: phase, What: "gives it back its previous volumes", isMarked: isReady, need: s.swap},
 			Step{Name: StepScaleUp, Phase: phase, What: s.whatScaleUp(), isMarked: isReady || s.isStarted(), byMark: true, need: s.scaleUp},
 			Step{Name: StepAwaitReady, Phase: phase, What: "waits until it is ready on its previous volumes", isMarked: isReady, byMark: true, need: s.awaitReady},
 		)

@@ -84,22 +84,21 @@ func (s *State) toldToStop() []Change {
 	if w == nil || w.Replicas > 0 || !w.IsSeen || s.Now.Before(s.stepSince().Add(toldAfter)) {
 		return nil
 	}
-	if !w.IsOrdered {
-		return slices.Concat(eachOf(s.Pods, deletedPod)...)
+	pods := s.Pods
+	if w.IsOrdered {
+		if slices.ContainsFunc(pods, func(p corev1.Pod) bool { return !p.DeletionTimestamp.IsZero() }) {
+			return nil
+		}
+		pods = []corev1.Pod{slices.MaxFunc(pods, func(a, b corev1.Pod) int { return cmp.Compare(ordinalOf(&a), ordinalOf(&b)) })}
 	}
-	if slices.ContainsFunc(s.Pods, func(p corev1.Pod) bool { return !p.DeletionTimestamp.IsZero() }) {
-		return nil
-	}
-	last := slices.MaxFunc(s.Pods, func(a, b corev1.Pod) int { return cmp.Compare(ordinalOf(&a), ordinalOf(&b)) })
-	return deletedPod(&last)
-}
-
-func eachOf(pods []corev1.Pod, changes func(*corev1.Pod) []Change) [][]Change {
-	var all [][]Change
+	var changes []Change
 	for i := range pods {
-		all = append(all, changes(&pods[i]))
+		for _, change := range deletedPod(&pods[i]) {
+			change.IsOptional = true // a pod that is never told is given up as one that hangs
+			changes = append(changes, change)
+		}
 	}
-	return all
+	return changes
 }
 
 // ordinalOf is the number at the end of a pod's name, -1 where there is none.

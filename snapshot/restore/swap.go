@@ -238,11 +238,14 @@ func (s *State) obstacle(way Way) *v1alpha1.Problem {
 }
 
 // checkDeletable refuses to delete a claim for another volume than this restore
-// knows, or that somebody else uses.
+// knows, that could not be brought back, or that somebody else uses.
 func (s *State) checkDeletable(c *v1alpha1.RestoredClaim, claim *corev1.PersistentVolumeClaim) *v1alpha1.Problem {
 	if bound := heldVolume(claim); bound != "" && !s.knows(c, bound) {
 		return v1alpha1.Problemf(v1alpha1.ReasonClaimHeld,
 			"claim %s is bound to %s, which this restore doesn't know: somebody has made it anew meanwhile. Where it isn't needed: kubectl delete pvc -n %s %s", claim.Name, bound, s.Restore.Namespace, claim.Name)
+	}
+	if need := checkWayBack(s); !WayOf(s.Restore).IsBack && need.Problem != nil {
+		return need.Problem
 	}
 	for i := range s.Others {
 		if p := &s.Others[i]; workload.Mounts(p, claim.Name) {
