@@ -44,6 +44,8 @@ func judge(change restore.Change, err error) (refusal string, _ error) {
 	isRefused := apierrors.IsForbidden(err) || apierrors.IsInvalid(err)
 	isLiftable := apierrors.IsForbidden(err) && !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 	switch {
+	case err != nil && change.IsOptional:
+		return fmt.Sprintf("%s: %v", change.Cannot, err), nil
 	case isLiftable && change.Liftable != "":
 		return fmt.Sprintf("%s: %v", change.Liftable, err), nil
 	case isRefused && change.Reason != "":

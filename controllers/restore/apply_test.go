@@ -26,6 +26,7 @@ func TestWhatARefusalComesTo(t *testing.T) {
 	broken := apierrors.NewInternalError(errors.New("no leader"))
 	plain := restore.Change{Cannot: "x can't be made"}
 	final := restore.Change{Cannot: "x can't be made", Reason: "Refused"}
+	optional := restore.Change{Cannot: "x can't be made", IsOptional: true}
 	liftable := restore.Change{Cannot: "x can't be made", Reason: "Refused", Liftable: "x can be made"}
 	for name, c := range map[string]struct {
 		change                 restore.Change
@@ -39,6 +40,7 @@ func TestWhatARefusalComesTo(t *testing.T) {
 		"refused by a quota":                    {liftable, denial, true, false, false},
 		"refused as it is, though":              {liftable, invalid, false, true, false},
 		"refused since the namespace goes":      {liftable, terminating, false, true, false},
+		"not answered, and not needed":          {optional, broken, true, false, false},
 		"not answered":                          {liftable, broken, false, false, true},
 		"somebody was faster, which isn't that": {final, apierrors.NewConflict(schema.GroupResource{}, "x", nil), false, false, true},
 	} {

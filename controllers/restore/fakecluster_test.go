@@ -71,8 +71,10 @@ type fakeCluster struct {
 	startsBeside bool
 	// claimTimeout stands over that of the options, where it isn't 0.
 	claimTimeout time.Duration
-	// meanwhile is what somebody does between two looks of the manager.
+	// meanwhile is what others do between two looks of the manager.
 	meanwhile func(*v1alpha1.VolumeRestore)
+	// beforeWrite happens right before a write of the manager, nil for nothing.
+	beforeWrite func(verb string, obj client.Object)
 }
 
 func newCluster(t *testing.T, kind v1alpha1.ApplicationKind) *fakeCluster {
@@ -147,11 +149,14 @@ func anApplication(kind v1alpha1.ApplicationKind) []client.Object {
 // manager is one that dies as the cluster says.
 func (w *fakeCluster) manager() *Reconciler {
 	w.dead = false
-	write := func(do func() error) error {
+	write := func(verb string, obj client.Object, do func() error) error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if w.dead {
 			return errDead
+		}
+		if w.beforeWrite != nil {
+			w.beforeWrite(verb, obj)
 		}
 		w.writes++
 		w.dead = w.writes == w.dieAt
@@ -162,7 +167,7 @@ func (w *fakeCluster) manager() *Reconciler {
 	}
 	dying := interceptor.NewClient(w.Client.(client.WithWatch), interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
-			return write(func() error {
+			return write("create", obj, func() error {
 				if _, ok := obj.(*corev1.PersistentVolumeClaim); ok && w.refuses != nil {
 					return w.refuses
 				}
@@ -174,7 +179,7 @@ func (w *fakeCluster) manager() *Reconciler {
 			})
 		},
 		Patch: func(ctx context.Context, c client.WithWatch, obj client.Object, p client.Patch, opts ...client.PatchOption) error {
-			return write(func() error {
+			return write("patch", obj, func() error {
 				if err := w.denied(obj, p, (&client.PatchOptions{}).ApplyOptions(opts).DryRun); err != nil {
 					return err
 				}
@@ -182,7 +187,7 @@ func (w *fakeCluster) manager() *Reconciler {
 			})
 		},
 		Delete: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.DeleteOption) error {
-			return write(func() error {
+			return write("delete", obj, func() error {
 				if err := w.denied(obj, nil, (&client.DeleteOptions{}).ApplyOptions(opts).DryRun); err != nil {
 					return err
 				}
@@ -190,7 +195,7 @@ func (w *fakeCluster) manager() *Reconciler {
 			})
 		},
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
-			return write(func() error {
+			return write("status of", obj, func() error {
 				if v, ok := obj.(*v1alpha1.VolumeRestore); ok && w.forgets != nil {
 					if err := w.forgets(v); err != nil {
 						return err

@@ -80,7 +80,12 @@ type stoppedApplication struct {
 
 	pods   []corev1.Pod
 	owners []types.UID
+	// reads are the looks since, in which it wasn't read again.
+	reads int
 }
+
+// isOld is true where it isn't of the last look.
+func (s *stoppedApplication) isOld() bool { return s != nil && s.reads > 0 }
 
 // isStopped is true where the application was seen without a pod, by this
 // reconcile or by an earlier one of the same workload as it is.
@@ -92,19 +97,29 @@ func (w *run) isStopped(app *workload.Workload) bool {
 			w.stop = stop
 		}
 	}
-	if app == nil || app.Replicas > 0 {
-		w.stop = nil
+	if w.stop == nil {
+		return false
 	}
-	return w.stop != nil
+	if app == nil || app.Replicas > 0 {
+		w.forgetStop()
+		return false
+	}
+	w.stop.reads++
+	return true
 }
 
 func (w *run) rememberStop(state *restore.State, pods []corev1.Pod) {
 	app := state.Workload
-	if w.Object.Status.ScaledDownAt == nil || app == nil || app.Replicas > 0 || len(state.Pods)+len(state.MountChecks) > 0 {
+	if w.stop != nil || w.Object.Status.ScaledDownAt == nil || app == nil || app.Replicas > 0 || len(state.Pods)+len(state.MountChecks) > 0 {
 		return
 	}
 	w.stop = &stoppedApplication{restore: w.Object.UID, workload: app.Meta.UID, generation: app.Meta.Generation, pods: pods, owners: app.Owners}
 	w.stops.Store(client.ObjectKeyFromObject(w.Object), w.stop)
+}
+
+func (w *run) forgetStop() {
+	w.stop = nil
+	w.stops.Delete(client.ObjectKeyFromObject(w.Object))
 }
 
 // sortPods finds the workload's pods and the mount check's. A pod whose
@@ -166,8 +181,27 @@ func (w *run) addBound(ctx context.Context, state *restore.State) error {
 		}
 	}
 	more, err := w.volumes(ctx, missing)
+	if err != nil {
+		return err
+	}
 	maps.Copy(state.Volumes, more)
+	return w.addNamed(ctx, state)
+}
+
+// addNamed reads the claims that volumes name and the status doesn't: somebody
+// may have given them a volume of the restore.
+func (w *run) addNamed(ctx context.Context, state *restore.State) error {
+	missing := slices.DeleteFunc(state.ClaimsNamed(), func(name string) bool { return state.Claims[name] != nil || w.names(name) })
+	more, err := live.Named(ctx, w.Live, w.Object.Namespace, missing, emptyClaim)
+	maps.Copy(state.Claims, more)
 	return err
+}
+
+// names is true for a claim that the status names, which is read anyhow.
+func (w *run) names(claim string) bool {
+	return slices.ContainsFunc(w.Object.Status.Claims, func(c v1alpha1.RestoredClaim) bool {
+		return claim == c.PreviousClaim || claim == c.RestoredClaim || claim == c.TemporaryClaim
+	})
 }
 
 // fewClaims are sooner read one by one than all of their namespace.

@@ -22,6 +22,9 @@ func (w *run) proceed(ctx context.Context) reconcile.Outcome {
 		return reconcile.Retry(err)
 	}
 	next := restore.Next(state)
+	if isTakenOver(w.Object, state) {
+		return markTakenOver(w.scope)
+	}
 	objection, err := w.objection(ctx, state, next)
 	if err != nil {
 		return w.withinDeadline(ctx, state, reconcile.Retry(err))
@@ -32,7 +35,12 @@ func (w *run) proceed(ctx context.Context) reconcile.Outcome {
 	if err := w.intend(ctx, state, next); err != nil {
 		return reconcile.Retry(err)
 	}
-	out := w.take(ctx, state, next, next.Need())
+	need := next.Need()
+	if w.stop.isOld() && restore.DeletesClaims(need.Changes) {
+		w.forgetStop() // who uses the claims is looked at right before
+		return reconcile.Continue()
+	}
+	out := w.take(ctx, state, next, need)
 	return w.withinDeadline(ctx, state, out).In(string(next.Name))
 }
 
@@ -104,6 +112,9 @@ func (w *run) await(state *restore.State, step restore.Step, wait *restore.Wait)
 			rb.Message += wait.Note
 		}
 		return w.mark(state, step)
+	case wait.IsLate(now) && wait.KeepsOn:
+		tellFailed(w.scope, wait.Problem())
+		return reconcile.Wait(lookEvery)
 	case wait.IsLate(now):
 		return reconcile.Stall(wait.Problem())
 	case now.Before(wait.Quiet):
@@ -125,6 +136,9 @@ func (w *run) intend(ctx context.Context, state *restore.State, next restore.Ste
 	if next.Name == restore.StepKeepVolumes {
 		restore.RecordPolicies(state)
 	}
+	if next.Name == restore.StepSwapBack {
+		restore.RecordPreviousClaims(state)
+	}
 	if w.Object.Status.Step != string(next.Name) {
 		w.enter(state, next)
 	}
@@ -134,6 +148,7 @@ func (w *run) intend(ctx context.Context, state *restore.State, next restore.Ste
 func (w *run) enter(state *restore.State, next restore.Step) {
 	status, way, now := &w.Object.Status, restore.WayOf(w.Object), microTime(w.Now())
 	status.Step, status.StepSince = string(next.Name), now
+	forgetFailure(w.scope)
 	switch next.Name {
 	case restore.StepCheckMounts:
 		w.Set(v1alpha1.ConditionClaimsReady, false, v1alpha1.ReasonNotProven, "%s", next.What)
@@ -178,6 +193,8 @@ func (w *run) mark(state *restore.State, step restore.Step) reconcile.Outcome {
 		w.markReady(state)
 	case restore.StepDiscard: // not all of it is gone
 		return markRolledBack(w.scope, state)
+	case restore.StepCallOff:
+		return callOff(w.scope, restore.CallOff(state))
 	case restore.StepEnd:
 		if restore.WayOf(w.Object).IsBack {
 			return markRolledBack(w.scope, state)

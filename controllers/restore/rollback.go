@@ -117,9 +117,10 @@ func giveUp(s *scope, p *v1alpha1.Problem) reconcile.Outcome {
 	v := s.Object
 	if restore.WayOf(v).IsBack {
 		s.Set(v1alpha1.ConditionRolledBack, false, v1alpha1.ReasonRollBackFailed, "%s", p.Message)
-		return markFailed(s, v1alpha1.ReasonRollBackFailed, p.Message+". "+byHandBack(v))
+		return markFailed(s, v1alpha1.ReasonRollBackFailed, p.Message+". "+byHandBack(v)+". To have it tried again once that is mended: spec.rollBack: false, then true")
 	}
-	if v.Spec.OnFailure == v1alpha1.RestoreLeave && v.Status.ScaledDownAt != nil && v.DeletionTimestamp.IsZero() {
+	wasStarted := v.Status.Step == string(restore.StepAwaitReady) // one that is stopped isn't left so
+	if v.Spec.OnFailure == v1alpha1.RestoreLeave && wasStarted && v.DeletionTimestamp.IsZero() {
 		return markFailed(s, p.Reason, p.Message+". It is left as it is; spec.rollBack: true undoes it")
 	}
 	return rollBack(s, p.Reason, p.Message)
@@ -143,18 +144,69 @@ func rollBack(s *scope, reason, message string) reconcile.Outcome {
 	return reconcile.Continue()
 }
 
+// tellFailed says that going back takes too long and needs a person. It goes on
+// all the same: what is waited for may come about yet.
+func tellFailed(s *scope, p *v1alpha1.Problem) {
+	message := p.Message + ". Once that is mended it goes on by itself. " + byHandBack(s.Object)
+	if !isToldFailed(s.Object) {
+		s.RecordOnceSaved(eventRestoreFailed(message))
+	}
+	s.Set(v1alpha1.ConditionRolledBack, false, v1alpha1.ReasonRollBackFailed, "%s", p.Message)
+	s.Set(v1alpha1.ConditionFailed, true, v1alpha1.ReasonRollBackFailed, "%s", message)
+	s.Set(v1alpha1.ConditionStalled, true, v1alpha1.ReasonRollBackFailed, "%s", message)
+	s.Working(v1alpha1.ReasonRollBackFailed, "%s", p.Message)
+}
+
+// isToldFailed is true where a person was told that going back needs them, and
+// it still goes on.
+func isToldFailed(v *v1alpha1.VolumeRestore) bool {
+	back := condition(v, v1alpha1.ConditionRolledBack)
+	return back != nil && back.Reason == v1alpha1.ReasonRollBackFailed && !restore.Ended(v)
+}
+
+// forgetFailure takes back what tellFailed said: it went on.
+func forgetFailure(s *scope) {
+	if !isToldFailed(s.Object) {
+		return
+	}
+	rb := s.Object.Status.RollBack
+	s.Remove(v1alpha1.ConditionStalled)
+	s.Remove(v1alpha1.ConditionFailed)
+	s.Set(v1alpha1.ConditionRolledBack, false, v1alpha1.ReasonRollingBack, "%s", rb.Message)
+}
+
+// isTakenOver is true where a person who was told that going back needs them has
+// started the application: it isn't stopped again.
+func isTakenOver(v *v1alpha1.VolumeRestore, state *restore.State) bool {
+	isWaiting := v.Status.Step == string(restore.StepAwaitPodsGone) || v.Status.Step == string(restore.StepSwapBack)
+	return isToldFailed(v) && isWaiting && state.Workload != nil && state.Workload.Replicas > 0
+}
+
+func markTakenOver(s *scope) reconcile.Outcome {
+	back := condition(s.Object, v1alpha1.ConditionRolledBack)
+	return markFailed(s, v1alpha1.ReasonRollBackFailed, "somebody has started the application, which is left as it is from here: "+back.Message)
+}
+
+// callOff leaves a restore complete whose undoing was asked for and can't be.
+func callOff(s *scope, p *v1alpha1.Problem) reconcile.Outcome {
+	s.Object.Status.RollBack, s.Object.Status.Step = nil, string(restore.StepEnd)
+	s.Set(v1alpha1.ConditionSwapped, true, v1alpha1.ReasonSwapped, "%d claim(s) lead to their restored volumes", len(s.Object.Status.Claims))
+	refuse(s, v1alpha1.Problemf(p.Reason, "%s. The application has its restored volumes, as before; ask again then (spec.rollBack: false, then true)", p.Message))
+	return reconcile.Done()
+}
+
 // byHandBack is what a person does where going back failed.
 func byHandBack(v *v1alpha1.VolumeRestore) string {
 	if v.Status.ScaledDownAt == nil {
 		return fmt.Sprintf("Nothing was stopped. What it made and could not remove: kubectl get pvc,pv -A -l %s=%s", v1alpha1.LabelRestoreUID, v.UID)
 	}
-	var volumes []string
+	var volumes, restored []string
 	for _, c := range v.Status.Claims {
-		if c.PreviousVolume != "" {
+		if restored = append(restored, c.RestoredVolume); c.PreviousVolume != "" {
 			volumes = append(volumes, fmt.Sprintf("%s (claim %s)", c.PreviousVolume, c.PreviousClaim))
 		}
 	}
 	had := ptr.Deref(v.Status.Replicas, 0)
-	return fmt.Sprintf("Nothing is lost: the previous volumes are kept: %s. The application had %d replica(s): kubectl scale -n %s %s/%s --replicas=%d. docs/restore.md says how to go back by hand. To have it tried again once that is mended: spec.rollBack: false, then true",
-		strings.Join(volumes, ", "), had, v.Namespace, strings.ToLower(string(v.Status.Application.Kind)), v.Status.Application.Name, had)
+	return fmt.Sprintf("The previous volumes are kept where nobody has deleted them: %s; the restored ones are %s. The application had %d replica(s): kubectl scale -n %s %s/%s --replicas=%d. docs/restore.md says how to go back by hand",
+		strings.Join(volumes, ", "), strings.Join(restored, ", "), had, v.Namespace, strings.ToLower(string(v.Status.Application.Kind)), v.Status.Application.Name, had)
 }

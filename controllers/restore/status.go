@@ -31,6 +31,8 @@ func phaseOf(v *v1alpha1.VolumeRestore) v1alpha1.RestorePhase {
 		return v1alpha1.RestoreDeleting
 	case isTrue(v, v1alpha1.ConditionRolledBack):
 		return v1alpha1.RestoreRolledBack
+	case isToldFailed(v):
+		return v1alpha1.RestoreFailed
 	case v.Status.RollBack != nil && !hasEnded:
 		return v1alpha1.RestoreRollingBack
 	case isTrue(v, v1alpha1.ConditionFailed):
@@ -131,6 +133,9 @@ func completeMessage(state *restore.State) string {
 		return what + "; there were no previous volumes, so there is nothing to go back to"
 	case v.Spec.PreviousClaims == v1alpha1.PreviousDelete:
 		return what + "; the previous claims are let go" + butMounted(state)
+	}
+	if lost := restore.PreviousLost(state); lost != "" {
+		return what + "; there is no way back: " + lost
 	}
 	return what + fmt.Sprintf("; the previous volumes are kept (kubectl get pv -l %s=%s), and spec.rollBack: true brings them back", v1alpha1.LabelRestoreUID, v.UID)
 }

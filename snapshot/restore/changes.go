@@ -2,6 +2,7 @@ package restore
 
 import (
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -59,6 +60,9 @@ type Change struct {
 	// Liftable says how to tell of a refusal that somebody can lift, a quota for
 	// one, and that is waited for: "claim x can be made". Empty for none.
 	Liftable string
+	// IsOptional is true for a change that the step can do without: whatever it
+	// fails by is told while the step waits.
+	IsOptional bool
 }
 
 // Target is the object that the change is of.
@@ -133,6 +137,14 @@ func deletedClaim(claim *corev1.PersistentVolumeClaim) []Change {
 		return nil
 	}
 	return []Change{{Verb: Delete, Before: claim, Cannot: "PersistentVolumeClaim " + claim.Name + " can't be deleted"}}
+}
+
+// DeletesClaims is true where a claim is deleted by one of the changes.
+func DeletesClaims(changes []Change) bool {
+	return slices.ContainsFunc(changes, func(c Change) bool {
+		_, isClaim := c.Before.(*corev1.PersistentVolumeClaim)
+		return isClaim && c.Verb == Delete
+	})
 }
 
 // deletedPod deletes a pod that isn't being deleted yet.

@@ -22,7 +22,9 @@ type Check struct {
 //	before each step                   the application is there
 //	                                   the new claims are there
 //	                                   the template mounts the claims
-//	before the application is stopped  the claims can be replaced
+//	before the application is stopped  the claims are as they were resolved
+//	                                   there is a way back
+//	                                   the claims can be replaced
 //	                                   no revision is let go
 //	                                   nothing ahead is refused      (by a dry run)
 //	                                   no backup has it quieted
@@ -33,6 +35,8 @@ var Checks = []Check{
 	{Name: "the application is there", Objects: checkApplication},
 	{Name: "the new claims are there", Objects: checkNewClaims},
 	{Name: "the template mounts the claims", Objects: checkTemplate},
+	{Name: "the claims are as they were resolved", Stops: true, Objects: checkPreviousClaims},
+	{Name: "there is a way back", Stops: true, Objects: checkWayBack},
 	{Name: "the claims can be replaced", Stops: true, Objects: checkSwap},
 	{Name: "no revision that is held back is let go", Stops: true, Objects: checkStartsAsItRan},
 	{Name: "nothing ahead is refused", Stops: true, Objects: checkRefused},
@@ -123,6 +127,27 @@ func checkTemplate(s *State) Need {
 					applicationName(v.Status.Application), volume, c.PreviousClaim)
 			}
 		}
+	}
+	return Need{}
+}
+
+// checkPreviousClaims refuses to go on where a claim has got another volume
+// since it was resolved: the way back wouldn't lead there.
+func checkPreviousClaims(s *State) Need {
+	for c := range s.claims() {
+		if bound := heldVolume(s.Claims[c.PreviousClaim]); bound != "" && bound != c.PreviousVolume {
+			return stuck(v1alpha1.ReasonClaimExists, "PersistentVolumeClaim %s was made anew by somebody and is bound to %s: restore again", c.PreviousClaim, bound)
+		}
+	}
+	return Need{}
+}
+
+// checkWayBack refuses to stop an application whose previous volume couldn't be
+// brought back, unless its owner doesn't want to keep it. The object of a volume
+// that is being deleted goes with its claim.
+func checkWayBack(s *State) Need {
+	if lost := PreviousLost(s); lost != "" && s.Restore.Spec.PreviousClaims != v1alpha1.PreviousDelete {
+		return stuck(v1alpha1.ReasonPreviousGone, "there would be no way back: %s. Restore by previousClaims: Delete if it isn't needed", lost)
 	}
 	return Need{}
 }

@@ -38,6 +38,7 @@ func TestChecks(t *testing.T) {
 	}
 	quiets := func(s *State) { s.QuietedBy = "nightly" }
 	goes := func(s *State) { s.Workload = nil }
+	volumeGoes := func(s *State) { s.Volumes["pv-old"].DeletionTimestamp = ptr.To(metav1.NewTime(now)) }
 	for name, c := range map[string]struct {
 		change func(*State)
 		// says is in the problem or in what is waited for, empty where nothing
@@ -51,6 +52,10 @@ func TestChecks(t *testing.T) {
 		"the new volume is gone":        {func(s *State) { delete(s.Volumes, "pv-new") }, "PersistentVolume pv-new", v1alpha1.ReasonClaimNotFound, false},
 		"another's pod mounts a claim":  {mounts, "of another application, uses PersistentVolumeClaim data", v1alpha1.ReasonClaimInUse, false},
 		"another tool holds a claim":    {holds, "example.com/f and could not be deleted to be replaced: wait until what set it is done, or remove it; the application runs", v1alpha1.ReasonClaimHeld, true},
+		"a pod waits for a node":        {func(s *State) { mounts(s); s.Others[0].Spec.NodeName = "" }, "may get one once the application is stopped", v1alpha1.ReasonClaimInUse, false},
+		"a claim was made anew":         {func(s *State) { s.Claims["data"].Spec.VolumeName = "pv-x" }, "made anew by somebody and is bound to pv-x", v1alpha1.ReasonClaimExists, false},
+		"the previous volume goes":      {volumeGoes, "there would be no way back: PersistentVolume pv-old of claim data is being deleted", v1alpha1.ReasonPreviousGone, false},
+		"it goes, and isn't to be kept": {func(s *State) { volumeGoes(s); s.Restore.Spec.PreviousClaims = v1alpha1.PreviousDelete }, "", "", false},
 		"a policy refuses a change":     {refuses, "the policy says no", v1alpha1.ReasonChangeRefused, false},
 		"a backup has it quieted":       {quiets, "waits until VolumeBackup nightly has let the application go", v1alpha1.ReasonBackupUnderWay, true},
 		"the first that objects counts": {func(s *State) { quiets(s); refuses(s); holds(s) }, "example.com/f", v1alpha1.ReasonClaimHeld, true},

@@ -141,18 +141,18 @@ func claimLabels(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim) map[strin
 	return labels
 }
 
-// BoundClaim is a claim of the old name for a volume that is kept for it: all
-// but the volume is as it was.
-func BoundClaim(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, volume string) *corev1.PersistentVolumeClaim {
+// boundClaim is a claim of the application's for a volume that is kept for it:
+// all but the volume is as it was.
+func boundClaim(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, to side) *corev1.PersistentVolumeClaim {
 	size, class := c.Shape.Size, c.Shape.StorageClassName
-	if volume == c.PreviousVolume && c.Shape.PreviousSize != nil {
+	if to.volume == c.PreviousVolume && c.Shape.PreviousSize != nil {
 		size, class = *c.Shape.PreviousSize, c.Shape.PreviousStorageClassName
 	}
-	claim := claimOf(r.Namespace, c.RestoredClaim, c, size, class)
+	claim := claimOf(r.Namespace, to.claim, c, size, class)
 	claim.Labels = maps.Clone(c.Shape.Labels)
 	claim.Annotations = maps.Clone(c.Shape.Annotations)
 	claim.OwnerReferences = slices.Clone(c.Shape.OwnerReferences)
-	claim.Spec.VolumeName = volume
+	claim.Spec.VolumeName = to.volume
 	return claim
 }
 

@@ -15,6 +15,12 @@ func RestoredClaimName(original string, restore types.UID, claim string) string 
 	return names.Unique(original+"-restored", string(restore), claim, "restored")
 }
 
+// previousClaimName is the name of the claim that is made for a previous volume
+// whose claim's name is taken. At most 63 characters.
+func previousClaimName(original string, restore types.UID, claim string) string {
+	return names.Unique(original+"-previous", string(restore), claim, "previous")
+}
+
 // TemporaryClaimName is the name of the claim that holds a new volume until it
 // gets the name of the claim that it replaces. At most 63 characters.
 func TemporaryClaimName(restore string, uid types.UID, claim string) string {

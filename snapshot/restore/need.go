@@ -37,6 +37,9 @@ type Wait struct {
 	// after its message.
 	Late     v1alpha1.Problem
 	LateSays bool
+	// KeepsOn is true where it is waited for all the same then, since nothing
+	// better can be done: a person is told, and what they do is seen.
+	KeepsOn bool
 	// GoesOn is true where the step counts as done then; Note is told in the
 	// message of the rollback.
 	GoesOn bool

@@ -86,7 +86,7 @@ func TestNeeds(t *testing.T) {
 		"reserve volumes, the claim is": {false, nil, (*State).reserveVolumes, "delete PersistentVolumeClaim t", "are gone: t; the application runs", ""},
 		"reserve volumes, taken": {false, func(s *State) {
 			delete(s.Claims, "t")
-			s.Volumes["pv-new"].Spec.ClaimRef.Name = "stranger"
+			strangers(s, "pv-new")
 		}, (*State).reserveVolumes, "", "", v1alpha1.ReasonPreviousGone},
 		"scale down":             {false, nil, (*State).scaleDown, "patch StatefulSet db", "", ""},
 		"scale down, at zero":    {false, func(s *State) { s.Workload.Replicas = 0 }, (*State).scaleDown, "", "", ""},
@@ -164,17 +164,38 @@ func TestNextReplacement(t *testing.T) {
 		change                  func(*State)
 		changes, waits, problem string
 	}{
-		"not reserved":          {nil, "patch PersistentVolume pv-new", "data is bound to pv-new", ""},
-		"reserved":              {available, "delete PersistentVolumeClaim data", "the old claim data is gone", ""},
-		"the old one waits":     {func(s *State) { available(s); since(-time.Hour)(s) }, "delete PersistentVolumeClaim data", "the old claim data is gone", ""},
-		"another one waits":     {func(s *State) { available(s); since(time.Second)(s) }, "", "data is bound to pv-new", ""},
-		"not known yet":         {func(s *State) { available(s); delete(s.Claims, "data"); s.Volumes["pv-new"].Status.Phase = "" }, "", "PersistentVolume pv-new, reserved for claim data, is available", ""},
-		"gone and available":    {func(s *State) { available(s); delete(s.Claims, "data") }, "create PersistentVolumeClaim data", "data is bound to pv-new", ""},
-		"made":                  {func(s *State) { s.Claims["data"] = aClaim("data", "pv-new", "1Gi"); s.Claims["data"].Status.Phase = "" }, "", "data is bound to pv-new", ""},
-		"bound":                 {func(s *State) { s.Claims["data"] = aClaim("data", "pv-new", "1Gi") }, "", "", ""},
-		"the volume is gone":    {func(s *State) { delete(s.Volumes, "pv-new") }, "", "", v1alpha1.ReasonPreviousGone},
-		"the volume is another": {func(s *State) { s.Volumes["pv-new"].Spec.ClaimRef.Name = "stranger" }, "", "", v1alpha1.ReasonPreviousGone},
-		"bound to a stranger":   {func(s *State) { available(s); s.Claims["data"].Spec.VolumeName = "pv-x" }, "", "", v1alpha1.ReasonClaimHeld},
+		"not reserved":       {nil, "patch PersistentVolume pv-new", "data is bound to pv-new", ""},
+		"reserved":           {available, "delete PersistentVolumeClaim data", "the old claim data is gone", ""},
+		"the old one waits":  {func(s *State) { available(s); since(-time.Hour)(s) }, "delete PersistentVolumeClaim data", "the old claim data is gone", ""},
+		"another one waits":  {func(s *State) { available(s); since(time.Second)(s) }, "", "data is bound to pv-new", ""},
+		"not known yet":      {func(s *State) { available(s); delete(s.Claims, "data"); s.Volumes["pv-new"].Status.Phase = "" }, "", "PersistentVolume pv-new, reserved for claim data, is available", ""},
+		"gone and available": {func(s *State) { available(s); delete(s.Claims, "data") }, "create PersistentVolumeClaim data", "data is bound to pv-new", ""},
+		"made": {func(s *State) {
+			available(s)
+			s.Claims["data"] = aClaim("data", "pv-new", "1Gi")
+			s.Claims["data"].Status.Phase = ""
+		}, "", "data is bound to pv-new", ""},
+		"bound":                       {func(s *State) { s.Claims["data"] = aClaim("data", "pv-new", "1Gi") }, "", "", ""},
+		"the volume is gone":          {func(s *State) { delete(s.Volumes, "pv-new") }, "", "", v1alpha1.ReasonPreviousGone},
+		"the volume is another":       {func(s *State) { strangers(s, "pv-new") }, "", "", v1alpha1.ReasonPreviousGone},
+		"made before it was reserved": {func(s *State) { s.Claims["data"] = aClaim("data", "pv-new", "1Gi"); s.Claims["data"].Status.Phase = "" }, "patch PersistentVolume pv-new", "data is bound to pv-new", ""},
+		"a pod of another has come":   {func(s *State) { available(s); s.Others = aPodOf("data", "job") }, "", "", v1alpha1.ReasonClaimInUse},
+		"a pod of another, that waits": {func(s *State) { available(s); s.Others = aPodOf("data", "job"); s.Others[0].Spec.NodeName = "" },
+			"delete PersistentVolumeClaim data", "the old claim data is gone", ""},
+		"a tool holds it": {func(s *State) { available(s); s.Claims["data"].Finalizers = []string{"example.com/f"} }, "", "carries the finalizer example.com/f", ""},
+		"it goes":         {func(s *State) { available(s); going(s, "data") }, "", "the old claim data is gone", ""},
+		"it goes, held by a pod": {func(s *State) { available(s); going(s, "data"); s.Others = aPodOf("data", "job") },
+			"", "the old claim data is gone (held by pod job of another application: kubectl delete pod -n  job)", ""},
+		"it goes, held by a tool": {func(s *State) {
+			available(s)
+			going(s, "data")
+			s.Claims["data"].Finalizers = []string{"example.com/f"}
+		},
+			"", "(held by the finalizer example.com/f: kubectl edit pvc -n  data)", ""},
+		"back, a pod of another has come": {func(s *State) { backDown(s); s.Others = aPodOf("data", "job") },
+			"", "the application is down: pod job, of another application, uses PersistentVolumeClaim data by now", ""},
+		"back, made anew by somebody": {func(s *State) { backDown(s); s.Claims["data"].Spec.VolumeName = "pv-x" }, "", "kubectl delete pvc -n  data", ""},
+		"bound to a stranger":         {func(s *State) { available(s); s.Claims["data"].Spec.VolumeName = "pv-x" }, "", "", v1alpha1.ReasonClaimHeld},
 		"its volume may go": {func(s *State) {
 			available(s)
 			s.Volumes["pv-old"].Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimDelete
@@ -189,6 +210,138 @@ func TestNextReplacement(t *testing.T) {
 			}
 			expectNeed(t, s.swap(), c.changes, c.waits, c.problem)
 		})
+	}
+}
+
+// aPodOf is one of another application that has a node and names a claim.
+func aPodOf(claim, name string) []corev1.Pod {
+	p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: templateOf(claim).Spec}
+	p.Spec.NodeName = "n"
+	return []corev1.Pod{p}
+}
+
+// going has a claim that is being deleted and held by whoever uses it.
+func going(s *State, claim string) {
+	s.Claims[claim].DeletionTimestamp, s.Claims[claim].Finalizers = ptr.To(metav1.NewTime(now)), []string{finalizerProtection}
+}
+
+// backDown is on its way back, the application stopped on its restored volume.
+func backDown(s *State) {
+	goingBack(s, true)
+	s.Claims["data"].Spec.VolumeName = "pv-new"
+	s.Volumes["pv-old"].Spec.ClaimRef = &corev1.ObjectReference{Name: "data"}
+}
+
+// Either all claims are replaced or none is touched.
+func TestOneClaimThatIsUsedKeepsAll(t *testing.T) {
+	s := aReplacement(nil)
+	kept(s)
+	log := s.Restore.Status.Claims[0]
+	log.ClaimName, log.PreviousClaim, log.RestoredClaim, log.PreviousVolume, log.RestoredVolume = "log", "log", "log", "pv-log", "pv-log-new"
+	s.Restore.Status.Claims = append(s.Restore.Status.Claims, log)
+	s.Claims["log"] = aClaim("log", "pv-log", "1Gi")
+	for name, claim := range map[string]string{"pv-log": "log", "pv-log-new": "log", "pv-new": "data"} {
+		s.Volumes[name] = aVolume(name, claim)
+		s.Volumes[name].Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
+		s.Volumes[name].Spec.ClaimRef.UID = ""
+	}
+	expectNeed(t, s.swap(), "delete PersistentVolumeClaim data, delete PersistentVolumeClaim log", "the old claim data is gone", "")
+	s.Others = aPodOf("log", "job")
+	expectNeed(t, s.swap(), "", "", v1alpha1.ReasonClaimInUse)
+}
+
+// On the way back of a restore by Repoint a claim is made anew that somebody has
+// deleted, and none is deleted.
+func TestAPreviousClaimIsMadeAnew(t *testing.T) {
+	available := func(s *State) {
+		s.Volumes["pv-old"].Spec.ClaimRef = &corev1.ObjectReference{Name: "data"}
+		s.Volumes["pv-old"].Status.Phase = corev1.VolumeAvailable
+	}
+	for name, c := range map[string]struct {
+		change         func(*State)
+		changes, waits string
+	}{
+		"there":                 {nil, "patch Deployment db", "its pod template leads to the claims"},
+		"going":                 {func(s *State) { going(s, "data") }, "", "the old claim data is gone"},
+		"going, held":           {func(s *State) { going(s, "data"); s.Others = aPodOf("data", "job") }, "", "held by pod job of another application"},
+		"gone":                  {func(s *State) { delete(s.Claims, "data") }, "patch PersistentVolume pv-old", "data is bound to pv-old"},
+		"gone, reserved":        {func(s *State) { delete(s.Claims, "data"); available(s) }, "create PersistentVolumeClaim data", "data is bound to pv-old"},
+		"another, not bound":    {func(s *State) { s.Claims["data"] = aClaim("data", "", "1Gi"); available(s) }, "", "is bound to PersistentVolume pv-old or gone"},
+		"another":               {func(s *State) { s.Claims["data"].Spec.VolumeName = "pv-x"; available(s) }, "", "is bound to PersistentVolume pv-old or gone"},
+		"there was none before": {func(s *State) { delete(s.Claims, "data"); s.Restore.Status.Claims[0].PreviousVolume = "" }, "patch Deployment db", "its pod template leads to the claims"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := aRepointing(func(_ *v1alpha1.VolumeRestore, o *Observed) { leads(o, [2]string{"v-data", "new"}) })
+			kept(s)
+			goingBack(s, true)
+			if c.change != nil {
+				c.change(s)
+			}
+			expectNeed(t, s.swap(), c.changes, c.waits, "")
+		})
+	}
+}
+
+// The previous volume counts, by whichever name.
+func TestAPreviousClaimWhoseNameIsTakenGetsAnother(t *testing.T) {
+	for name, c := range map[string]struct {
+		change  func(*State)
+		another bool
+	}{
+		"as it was":   {nil, false},
+		"gone":        {func(s *State) { delete(s.Claims, "data") }, false},
+		"made anew":   {func(s *State) { s.Claims["data"].Spec.VolumeName = "pv-x" }, true},
+		"and it goes": {func(s *State) { s.Claims["data"].Spec.VolumeName = "pv-x"; going(s, "data") }, false},
+		"not bound":   {func(s *State) { s.Claims["data"].Status.Phase = corev1.ClaimPending }, false},
+		"by Replace": {func(s *State) {
+			s.Claims["data"].Spec.VolumeName = "pv-x"
+			s.Restore.Status.Strategy = v1alpha1.StrategyReplace
+		}, false},
+		"none to have": {func(s *State) { s.Restore.Status.Claims[0].PreviousVolume = "" }, false},
+	} {
+		s := aRepointing(nil)
+		if c.change != nil {
+			c.change(s)
+		}
+		RecordPreviousClaims(s)
+		if got := s.Restore.Status.Claims[0].PreviousClaim; (got != "data") != c.another {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// Kubernetes leaves pods of an ordered StatefulSet running that aren't ready.
+func TestPodsThatTheirControllerLeavesRunningAreToldToStop(t *testing.T) {
+	pods := func(names ...string) []corev1.Pod {
+		var all []corev1.Pod
+		for _, name := range names {
+			all = append(all, corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}})
+		}
+		return all
+	}
+	for name, c := range map[string]struct {
+		change func(*State)
+		want   string
+	}{
+		"one by one, the last first": {nil, "delete Pod db-10"},
+		"one goes already":           {func(s *State) { s.Pods[0].DeletionTimestamp = ptr.To(metav1.NewTime(now)) }, ""},
+		"side by side":               {func(s *State) { s.Workload.IsOrdered = false }, "delete Pod db-0, delete Pod db-10, delete Pod db-9"},
+		"its controller has to see":  {func(s *State) { s.Workload.IsSeen = false }, ""},
+		"it has replicas":            {func(s *State) { s.Workload.Replicas = 1 }, ""},
+		"a moment later":             {func(s *State) { s.Restore.Status.StepSince = ptr.To(metav1.NewMicroTime(now)) }, ""},
+		"on the way back too":        {func(s *State) { goingBack(s, true) }, "delete Pod db-10"},
+	} {
+		s := aReplacement(func(status *v1alpha1.VolumeRestoreStatus, o *Observed) {
+			o.Workload.Replicas, o.Workload.IsOrdered, o.Workload.IsSeen, o.Pods = 0, true, true, pods("db-0", "db-10", "db-9")
+			status.ScaledDownAt = ptr.To(metav1.NewMicroTime(now))
+			status.StepSince = ptr.To(metav1.NewMicroTime(now.Add(-toldAfter)))
+		})
+		if c.change != nil {
+			c.change(s)
+		}
+		if got := s.awaitPodsGone(); listed(got.Changes) != c.want || got.Wait == nil {
+			t.Errorf("%s: got %s, want %s", name, listed(got.Changes), c.want)
+		}
 	}
 }
 

@@ -20,6 +20,9 @@ type StepName string
 //
 //	RollingBack EndMountCheck ─ KeepVolumes ─ ScaleDown ─ AwaitPodsGone ─ SwapBack ─
 //	            ScaleUp ─ AwaitReady ─ Discard ─ End
+//
+//	            ScaleUp ─ CallOff   (asked, and its claims can't be replaced: it
+//	                                 goes on where it was)
 const (
 	// StepMakeClaims makes claims from the snapshots.
 	StepMakeClaims StepName = "MakeClaims"
@@ -48,6 +51,8 @@ const (
 	// StepDiscard lets the previous volumes be as any other, and removes what was
 	// only made for the restore.
 	StepDiscard StepName = "Discard"
+	// StepCallOff ends the undoing of a restore that stays complete.
+	StepCallOff StepName = "CallOff"
 	// StepEnd ends the restore, or its undoing.
 	StepEnd StepName = "End"
 )
@@ -128,14 +133,21 @@ func planPreparation(s *State) []Step {
 
 func planBack(s *State) []Step {
 	const phase = v1alpha1.RestoreRollingBack
+	if p := CallOff(s); p != nil {
+		return []Step{
+			{Name: StepScaleUp, Phase: phase, What: s.whatScaleUp(), isMarked: !s.isStopped() || s.isStarted(), byMark: true, need: s.scaleUp},
+			{Name: StepCallOff, Phase: phase, What: "leaves it on its restored volumes: " + p.Message, byMark: true, need: func() Need { return Need{} }},
+		}
+	}
 	plan := []Step{{Name: StepEndMountCheck, Phase: phase, What: "ends the pod that proves the claims", need: s.endMountCheck}}
 	if s.Restore.Status.ScaledDownAt != nil {
-		isBack, isReady := s.isSwappedBack(), s.Restore.Status.RollBack.ReadyAt != nil
+		isReady := s.Restore.Status.RollBack.ReadyAt != nil // and isn't stopped again, whatever becomes of its claims
+		isBack := isReady || s.isSwappedBack()
 		plan = append(plan,
 			Step{Name: StepKeepVolumes, Phase: phase, What: whatKeep, isMarked: isBack, need: s.keepVolumes},
 			Step{Name: StepScaleDown, Phase: phase, What: s.whatScaleDown(), isMarked: isBack || s.isTold(), byMark: true, need: s.scaleDown},
 			Step{Name: StepAwaitPodsGone, Phase: phase, What: "waits until all its pods are gone", isMarked: isBack && s.mayStart(), need: s.awaitPodsGone},
-			Step{Name: StepSwapBack, Phase: phase, What: "gives it back its previous volumes", need: s.swap},
+			Step{Name: StepSwapBack, Phase: phase, What: "gives it back its previous volumes", isMarked: isReady, need: s.swap},
 			Step{Name: StepScaleUp, Phase: phase, What: s.whatScaleUp(), isMarked: isReady || s.isStarted(), byMark: true, need: s.scaleUp},
 			Step{Name: StepAwaitReady, Phase: phase, What: "waits until it is ready on its previous volumes", isMarked: isReady, byMark: true, need: s.awaitReady},
 		)

@@ -168,6 +168,12 @@ func TestNext(t *testing.T) {
 			s.RollBack.ScaledUpAt = now
 			o.Workload.Replicas = 1
 		}, StepAwaitReady},
+		"back and ready, its claim is deleted": {func(s status, o *Observed) {
+			down(s, o)
+			back(s)
+			s.RollBack.ScaledUpAt, s.RollBack.ReadyAt, o.Workload.Replicas = now, now, 1
+			o.Claims["data"].DeletionTimestamp = ptr.To(metav1.NewTime(now.Time))
+		}, StepDiscard},
 		"back, its application is gone": {func(s status, o *Observed) { down(s, o); back(s); o.Workload = nil; s.RollBack.ReadyAt = now }, StepDiscard},
 	} {
 		t.Run(name, func(t *testing.T) {

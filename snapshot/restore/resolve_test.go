@@ -306,7 +306,7 @@ func TestNewClaimsArentPruned(t *testing.T) {
 	if claim.Labels["argocd.argoproj.io/instance"] != "" || claim.Labels["team"] != "shop" || claim.Labels[v1alpha1.LabelRestoreUID] != "r-uid" {
 		t.Errorf("labels of the old claim, but those that a tool prunes by: got %v", claim.Labels)
 	}
-	old := BoundClaim(r, &res.Claims[0], "pv-9")
+	old := boundClaim(r, &res.Claims[0], side{res.Claims[0].RestoredClaim, "pv-9"})
 	if old.Labels["argocd.argoproj.io/instance"] != "shop" || old.Annotations["note"] != "mine" || len(old.Annotations) != 1 || old.Spec.VolumeName != "pv-9" {
 		t.Errorf("a claim of the old name is the old one with another volume: got %+v", old)
 	}

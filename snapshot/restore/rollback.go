@@ -2,6 +2,8 @@ package restore
 
 import (
 	"cmp"
+	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -100,22 +102,38 @@ func checkPrevious(s *State, _ []v1alpha1.VolumeRestore) *v1alpha1.Problem {
 			return v1alpha1.Problemf(v1alpha1.ReasonPreviousGone,
 				"the previous volume %s of claim %s %s, so this restore can't be undone: restore from a backup of before", c.PreviousVolume, c.PreviousClaim, fate)
 		}
+		if p := s.checkGoing(c); p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// checkGoing refuses to go back to a volume whose claim is being deleted, and
+// can be made anew only once whoever holds it lets it go.
+func (s *State) checkGoing(c *v1alpha1.RestoredClaim) *v1alpha1.Problem {
+	claim := s.Claims[c.PreviousClaim]
+	if s.Restore.Status.Strategy != v1alpha1.StrategyRepoint || !isGoing(claim) {
+		return nil
+	}
+	if p := checkReplaceable(claim.Name, claim, s.Others); p != nil {
+		return v1alpha1.Problemf(v1alpha1.ReasonPreviousGone,
+			"the claim %s of the previous volume %s is being deleted%s. Once it is gone ask again (spec.rollBack: false, then true): it is made anew then. Nothing was touched", claim.Name, c.PreviousVolume, s.heldBy(claim))
 	}
 	return nil
 }
 
 // previousLost says what has become of a previous volume, empty where the
-// application can have it back.
+// application can have it back: a claim that is gone is made anew.
 func (s *State) previousLost(c *v1alpha1.RestoredClaim) string {
-	v, claim := s.Volumes[c.PreviousVolume], s.Claims[c.PreviousClaim]
-	repoints := s.Restore.Status.Strategy == v1alpha1.StrategyRepoint
+	v := s.Volumes[c.PreviousVolume]
 	switch {
-	case v == nil || repoints && claim == nil:
+	case v == nil:
 		return "is gone"
-	case !v.DeletionTimestamp.IsZero() || repoints && !claim.DeletionTimestamp.IsZero():
+	case !v.DeletionTimestamp.IsZero():
 		return "is being deleted"
 	}
-	if other := claimedBy(s.Restore, c, v); other != "" {
+	if other := s.claimedBy(c, v); other != "" {
 		return "belongs to claim " + other + " now"
 	}
 	return ""
@@ -126,6 +144,18 @@ func checkHadPrevious(s *State, _ []v1alpha1.VolumeRestore) *v1alpha1.Problem {
 		return nil
 	}
 	return v1alpha1.Problemf(v1alpha1.ReasonNothingToRollBack, "the application had no volumes before this restore: there is nothing to go back to")
+}
+
+// PreviousLost says which previous volumes can't be brought back any more, and
+// why; empty where all can.
+func PreviousLost(s *State) string {
+	var lost []string
+	for c := range s.claims() {
+		if fate := s.previousLost(c); c.PreviousVolume != "" && fate != "" {
+			lost = append(lost, fmt.Sprintf("PersistentVolume %s of claim %s %s", c.PreviousVolume, c.PreviousClaim, fate))
+		}
+	}
+	return strings.Join(lost, ", ")
 }
 
 // HadPrevious is true where the application had a volume before the restore.
@@ -140,6 +170,25 @@ func HadPrevious(v *v1alpha1.VolumeRestore) bool {
 
 func checkSwapBack(s *State, _ []v1alpha1.VolumeRestore) *v1alpha1.Problem {
 	return strategyOf(s.Restore).checkSwap(s)
+}
+
+// CallOff says why a restore that is complete and undone as asked stays on its
+// restored volumes, nil where it is undone. What was asked before anything was
+// stopped holds until a claim is touched: then there is no way but on.
+func CallOff(s *State) *v1alpha1.Problem {
+	rb := s.Restore.Status.RollBack
+	if rb.Reason != v1alpha1.ReasonRollBackAsked || !s.holds(v1alpha1.ConditionComplete) || !s.every(s.isUntouched) {
+		return nil
+	}
+	return strategyOf(s.Restore).checkSwap(s)
+}
+
+// isUntouched is true for a claim by which the application can go on as it did
+// before its restore was to be undone.
+func (s *State) isUntouched(c *v1alpha1.RestoredClaim) bool {
+	claim := s.Claims[s.CurrentClaim(c)]
+	bound := heldVolume(claim)
+	return bound != "" && bound != c.PreviousVolume && !isGoing(claim)
 }
 
 func checkHeldRollout(s *State, _ []v1alpha1.VolumeRestore) *v1alpha1.Problem {

@@ -78,8 +78,11 @@ func TestMayRollBack(t *testing.T) {
 		"all is there":              {false, onRestored, nil, ""},
 		"the volume is gone":        {false, and(onRestored, func(s *State) { delete(s.Volumes, "pv-old") }), nil, v1alpha1.ReasonPreviousGone},
 		"the volume goes":           {false, and(onRestored, func(s *State) { s.Volumes["pv-old"].DeletionTimestamp = ptr.To(metav1.NewTime(now)) }), nil, v1alpha1.ReasonPreviousGone},
-		"the volume is another's":   {false, and(onRestored, func(s *State) { s.Volumes["pv-old"].Spec.ClaimRef.Name = "stranger" }), nil, v1alpha1.ReasonPreviousGone},
-		"the claim is gone":         {true, and(repointed, func(s *State) { delete(s.Claims, "data") }), nil, v1alpha1.ReasonPreviousGone},
+		"the volume is another's":   {false, and(onRestored, func(s *State) { strangers(s, "pv-old") }), nil, v1alpha1.ReasonPreviousGone},
+		"it was another's":          {false, and(onRestored, func(s *State) { strangers(s, "pv-old"); delete(s.Claims, "stranger") }), nil, ""},
+		"the claim is gone":         {true, and(repointed, func(s *State) { delete(s.Claims, "data") }), nil, ""},
+		"the claim goes":            {true, and(repointed, func(s *State) { going(s, "data") }), nil, ""},
+		"the claim goes, held":      {true, and(repointed, func(s *State) { going(s, "data"); s.Others = aPodOf("data", "job") }), nil, v1alpha1.ReasonPreviousGone},
 		"there was no volume":       {false, and(onRestored, func(s *State) { s.Restore.Status.Claims[0].PreviousVolume = "" }), nil, v1alpha1.ReasonNothingToRollBack},
 		"another's pod mounts it":   {false, and(onRestored, func(s *State) { s.Others = []corev1.Pod{{Spec: aPodSpec("n", "data")}} }), nil, v1alpha1.ReasonClaimInUse},
 		"a rollout is held back":    {true, and(repointed, func(s *State) { s.Workload.HasHeldRollout = true }), nil, v1alpha1.ReasonRolloutPaused},
@@ -105,6 +108,14 @@ func TestMayRollBack(t *testing.T) {
 			}
 		})
 	}
+}
+
+// strangers has a volume that was given to another claim.
+func strangers(s *State, volume string) {
+	claim := aClaim("stranger", volume, "1Gi")
+	claim.UID = "uid-of-stranger"
+	s.Claims["stranger"] = claim
+	s.Volumes[volume].Spec.ClaimRef = &corev1.ObjectReference{Name: "stranger", UID: claim.UID}
 }
 
 // aLater is another restore, complete so long after now, that gave the

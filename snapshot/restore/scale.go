@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,7 +34,8 @@ func (s *State) isStarted() bool {
 }
 
 // awaitPodsGone waits until all pods are gone, not only until none is wanted:
-// two must never write to one volume. A pod that hangs is never forced.
+// two must never write to one volume. A pod that hangs is never forced. One that
+// its controller doesn't tell to stop is told by the restore.
 //
 // An application that has its previous volumes, because nothing was swapped yet,
 // is started again beside pods that hang: it would stay down for as long as they
@@ -44,32 +46,72 @@ func (s *State) awaitPodsGone() Need {
 	}
 	way := WayOf(s.Restore)
 	var pods []string
-	grace := time.Duration(0)
 	for i := range s.Pods {
 		pods = append(pods, s.Pods[i].Name)
+	}
+	slices.Sort(pods)
+	hang := fmt.Sprintf("pod(s) %s hang and were not forced, since on a lost node that ruins data: kubectl describe pod -n %s %s says what holds them",
+		strings.Join(pods, ", "), s.Restore.Namespace, pods[0])
+	changes := s.toldToStop()
+	wait := &Wait{
+		Before: "waits until these pods are gone: ", For: pods,
+		Condition: v1alpha1.ConditionScaledDown, ConditionReason: v1alpha1.ReasonPodsRemain,
+		Until:  way.stoppedAt().Add(s.stopTime() + readyTimeout(s.Restore)),
+		Late:   v1alpha1.Problem{Reason: v1alpha1.ReasonPodsRemain, Message: hang},
+		GoesOn: way.IsBack && s.isSwappedBack(), Note: "; it was started again although " + hang,
+		KeepsOn: way.IsBack,
+	}
+	if len(changes) > 0 {
+		wait.After = "; its controller doesn't tell them to stop, so that the restore does"
+	}
+	return Need{Changes: changes, Wait: wait}
+}
+
+// toldAfter is how long an application that was scaled to zero has pods that
+// nobody has told to stop, before the restore tells them: its controller tells
+// each in a moment, if it does.
+const toldAfter = time.Second
+
+// toldToStop deletes pods of an application without replicas that its controller
+// leaves running, with their own grace period. The controller of a StatefulSet
+// waits for each to be ready before it deletes the next, so that it deletes none
+// where two aren't (processCondemned in pkg/controller/statefulset); the order
+// that it keeps, the highest ordinal first and the next once that is gone, is
+// kept here too.
+func (s *State) toldToStop() []Change {
+	w := s.Workload
+	if w == nil || w.Replicas > 0 || !w.IsSeen || s.Now.Before(s.stepSince().Add(toldAfter)) {
+		return nil
+	}
+	pods := s.Pods
+	if w.IsOrdered {
+		if slices.ContainsFunc(pods, func(p corev1.Pod) bool { return !p.DeletionTimestamp.IsZero() }) {
+			return nil
+		}
+		pods = []corev1.Pod{slices.MaxFunc(pods, func(a, b corev1.Pod) int { return cmp.Compare(workload.Ordinal(&a), workload.Ordinal(&b)) })}
+	}
+	var changes []Change
+	for i := range pods {
+		for _, change := range deletedPod(&pods[i]) {
+			change.IsOptional = true // a pod that is never told is given up as one that hangs
+			changes = append(changes, change)
+		}
+	}
+	return changes
+}
+
+// stopTime is how long the application's pods may take to stop: their grace
+// period, and that of each replica where they stop one after the other.
+func (s *State) stopTime() time.Duration {
+	grace := time.Duration(0)
+	for i := range s.Pods {
 		seconds := ptr.Deref(s.Pods[i].Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)
 		grace = max(grace, time.Duration(seconds)*time.Second)
 	}
-	slices.Sort(pods)
-	grace *= time.Duration(s.turns())
-	hang := fmt.Sprintf("pod(s) %s hang and were not forced, since on a lost node that ruins data: kubectl describe pod -n %s %s says what holds them",
-		strings.Join(pods, ", "), s.Restore.Namespace, pods[0])
-	return Need{Wait: &Wait{
-		Before: "waits until these pods are gone: ", For: pods,
-		Condition: v1alpha1.ConditionScaledDown, ConditionReason: v1alpha1.ReasonPodsRemain,
-		Until:  way.stoppedAt().Add(grace + readyTimeout(s.Restore)),
-		Late:   v1alpha1.Problem{Reason: v1alpha1.ReasonPodsRemain, Message: hang},
-		GoesOn: way.IsBack && s.isSwappedBack(), Note: "; it was started again although " + hang,
-	}}
-}
-
-// turns is how many of the replicas stop one after the other, each with its own
-// grace period.
-func (s *State) turns() int32 {
-	if s.Workload == nil {
-		return 1
+	if s.Workload != nil {
+		grace *= time.Duration(s.Workload.Turns(max(int32(len(s.Pods)), ptr.Deref(s.Restore.Status.Replicas, 1))))
 	}
-	return s.Workload.Turns(ptr.Deref(s.Restore.Status.Replicas, 1))
+	return grace
 }
 
 // mayStart is true where an application that has its previous volumes needn't

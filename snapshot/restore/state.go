@@ -23,7 +23,8 @@ type Observed struct {
 	Finished []corev1.Pod
 	// Others are pods of the namespace that don't belong to the workload.
 	Others []corev1.Pod
-	// Claims of the namespace, by name.
+	// Claims of the namespace that the restore or one of its volumes names, by
+	// name.
 	Claims map[string]*corev1.PersistentVolumeClaim
 	// Volumes that the restore names or its claims are bound to, by name.
 	Volumes map[string]*corev1.PersistentVolume

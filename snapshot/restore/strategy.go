@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -90,16 +91,35 @@ func (repoint) isOnRestored(s *State, c *v1alpha1.RestoredClaim) bool {
 }
 
 func (repoint) isOnPrevious(s *State, c *v1alpha1.RestoredClaim) bool {
-	return s.Workload == nil || !slices.ContainsFunc(volumesToRepoint(s, c), func(volume string) bool {
+	return s.Workload == nil || s.hasPreviousClaim(c) && !slices.ContainsFunc(volumesToRepoint(s, c), func(volume string) bool {
 		return s.Workload.ClaimAt(volume) != c.PreviousClaim
 	})
+}
+
+// hasPreviousClaim is true where the previous claim has the volume that it had,
+// and stays. A restore that replaced nothing has nothing to have.
+func (s *State) hasPreviousClaim(c *v1alpha1.RestoredClaim) bool {
+	return c.PreviousVolume == "" || isBoundTo(s.Claims[c.PreviousClaim], c.PreviousVolume)
 }
 
 func (repoint) isInUse(s *State, c *v1alpha1.RestoredClaim) bool {
 	return s.Workload != nil && s.Workload.MayMount(c.RestoredClaim)
 }
 
-func (repoint) checkSwap(*State) *v1alpha1.Problem { return nil }
+// checkSwap looks at claims that somebody has deleted: once the application is
+// stopped they go, and are made anew on the way back. One that somebody else
+// holds would neither go nor could be mounted.
+func (repoint) checkSwap(s *State) *v1alpha1.Problem {
+	for c := range s.claims() {
+		if claim := s.Claims[c.PreviousClaim]; isGoing(claim) && c.PreviousVolume != "" {
+			if p := checkReplaceable(c.PreviousClaim, claim, s.Others); p != nil {
+				p.Message = fmt.Sprintf("PersistentVolumeClaim %s is being deleted, so that there would be no way back: %s", c.PreviousClaim, p.Message)
+				return p
+			}
+		}
+	}
+	return nil
+}
 
 // volumesToRepoint are the volumes of the pod template that are pointed from one
 // claim to the other: those that the restore found, as far as they are there and
@@ -152,15 +172,18 @@ func isBoundTo(claim *corev1.PersistentVolumeClaim, volume string) bool {
 }
 
 // checkReplaceable refuses a claim that could not be deleted: another
-// application's pod uses it, or a finalizer of another tool holds it.
+// application's pod uses it, or will once the application's own pods make room,
+// or a finalizer of another tool holds it.
 func checkReplaceable(name string, claim *corev1.PersistentVolumeClaim, others []corev1.Pod) *v1alpha1.Problem {
 	for i := range others {
 		p := &others[i]
-		if !workload.Mounts(p, name) {
-			continue
-		}
 		mend := "stop it first, or exclude the claim by spec.volumes.exclude"
-		if workload.IsFinished(p) {
+		switch isPending := p.Spec.NodeName == "" && !workload.IsFinished(p) && slices.Contains(workload.ClaimsOf(&p.Spec), name); {
+		case isPending:
+			mend = "it waits for a node, and may get one once the application is stopped: delete it first"
+		case !workload.Mounts(p, name):
+			continue
+		case workload.IsFinished(p):
 			mend = "it has finished: delete it first"
 		}
 		return v1alpha1.Problemf(v1alpha1.ReasonClaimInUse,
@@ -170,7 +193,7 @@ func checkReplaceable(name string, claim *corev1.PersistentVolumeClaim, others [
 		return nil
 	}
 	for _, f := range claim.Finalizers {
-		if f != "kubernetes.io/pvc-protection" {
+		if f != finalizerProtection {
 			return v1alpha1.PassingProblemf(v1alpha1.ReasonClaimHeld,
 				"PersistentVolumeClaim %s carries the finalizer %s and could not be deleted to be replaced: wait until what set it is done, or remove it", name, f)
 		}

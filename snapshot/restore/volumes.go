@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -13,6 +14,21 @@ import (
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/snapshot/workload"
 )
+
+// RecordPreviousClaims gives previous claims another name whose own somebody has
+// given to another claim: the previous volumes are what a way back leads to. By
+// Replace a claim has no other name.
+func RecordPreviousClaims(s *State) {
+	if s.Restore.Status.Strategy != v1alpha1.StrategyRepoint {
+		return
+	}
+	for c := range s.claims() {
+		claim := s.Claims[c.PreviousClaim]
+		if bound := heldVolume(claim); c.PreviousVolume != "" && bound != "" && bound != c.PreviousVolume && !isGoing(claim) {
+			c.PreviousClaim = previousClaimName(c.OriginalClaim, s.Restore.UID, c.ClaimName)
+		}
+	}
+}
 
 // RecordPolicies writes the reclaim policies of the volumes into the status as
 // they are before this restore changes them.
@@ -40,9 +56,15 @@ func (s *State) laterVolume(c *v1alpha1.RestoredClaim) *corev1.PersistentVolume 
 }
 
 // keepVolumes retains what a claim's deletion could take along, and marks it.
+//
+// A previous volume that is gone once the application is stopped is no reason to
+// go back: there is nothing there.
 func (s *State) keepVolumes() Need {
 	gone := s.previousGone()
 	if !WayOf(s.Restore).IsBack {
+		if s.Restore.Status.ScaledDownAt != nil {
+			gone = nil
+		}
 		return Need{Changes: s.changes(s.kept), Problem: gone}
 	}
 	changes := s.changes(s.keptBack)
@@ -128,21 +150,42 @@ func (s *State) reserveVolumes() Need {
 
 func (s *State) reserved(c *v1alpha1.RestoredClaim) claimNeed {
 	if temporary := s.Claims[c.TemporaryClaim]; temporary != nil {
-		return claimNeed{changes: deletedClaim(temporary), waits: c.TemporaryClaim + heldBy(temporary)}
+		return claimNeed{changes: deletedClaim(temporary), waits: c.TemporaryClaim + s.heldBy(temporary)}
 	}
 	if v := s.Volumes[c.RestoredVolume]; v != nil && !s.isReserved(c, v) {
-		return s.reservedFor(c, v)
+		return s.reservedFor(c, v, c.RestoredClaim)
 	}
 	return claimNeed{}
 }
 
-// heldBy says what keeps a claim from going, empty for nothing.
-func heldBy(claim *corev1.PersistentVolumeClaim) string {
-	if claim.DeletionTimestamp.IsZero() || len(claim.Finalizers) == 0 {
+// heldBy says what keeps a claim from going, and how a person lets it go; empty
+// for nothing.
+func (s *State) heldBy(claim *corev1.PersistentVolumeClaim) string {
+	if !isGoing(claim) || len(claim.Finalizers) == 0 {
 		return ""
 	}
-	return " (held by " + strings.Join(claim.Finalizers, ", ") + ")"
+	var holders []string
+	for i := range s.Others {
+		if p := &s.Others[i]; workload.Mounts(p, claim.Name) {
+			holders = append(holders, fmt.Sprintf("pod %s of another application: kubectl delete pod -n %s %s", p.Name, s.Restore.Namespace, p.Name))
+		}
+	}
+	for _, f := range claim.Finalizers {
+		if f != finalizerProtection {
+			holders = append(holders, fmt.Sprintf("the finalizer %s: kubectl edit pvc -n %s %s", f, s.Restore.Namespace, claim.Name))
+		}
+	}
+	if len(holders) == 0 {
+		holders = claim.Finalizers
+	}
+	return " (held by " + strings.Join(holders, ", ") + ")"
 }
+
+// finalizerProtection keeps a claim while a pod that has a node names it. Such a
+// pod needn't run for that: one that comes once the claim is being deleted
+// doesn't start, and holds it all the same
+// (https://kubernetes.io/docs/concepts/storage/persistent-volumes/#storage-object-in-use-protection).
+const finalizerProtection = "kubernetes.io/pvc-protection"
 
 // waitRunning is a wait before the application is stopped. The new claims may
 // take that long once more.
@@ -163,14 +206,14 @@ func (s *State) runningUntil() time.Time {
 	return mounted.LastTransitionTime.Add(s.ClaimTimeout)
 }
 
-// reservedFor keeps a volume of the restore for whichever claim of the
-// application's name is made next.
-func (s *State) reservedFor(c *v1alpha1.RestoredClaim, v *corev1.PersistentVolume) claimNeed {
-	if other := claimedBy(s.Restore, c, v); other != "" {
+// reservedFor keeps a volume of the restore for whichever claim of that name is
+// made next.
+func (s *State) reservedFor(c *v1alpha1.RestoredClaim, v *corev1.PersistentVolume, claim string) claimNeed {
+	if other := s.claimedBy(c, v); other != "" {
 		return claimNeed{problem: v1alpha1.Problemf(v1alpha1.ReasonPreviousGone,
 			"PersistentVolume %s belongs to PersistentVolumeClaim %s by now and isn't taken away from it", v.Name, other)}
 	}
-	return claimNeed{changes: changedVolume(v, reserve(s.Restore.Namespace, c.RestoredClaim, ""))}
+	return claimNeed{changes: changedVolume(v, reserve(s.Restore.Namespace, claim, ""))}
 }
 
 // reserve points a volume at a claim. Without a UID it is kept for any claim of
@@ -198,14 +241,33 @@ func isReservedForAny(v *corev1.PersistentVolume, namespace, claim string) bool 
 }
 
 // claimedBy is the claim, with its namespace, that a volume of the restore has
-// come to be for meanwhile, empty where it is for one of the restore's own or
-// for anybody. A volume is never taken away from another claim.
-func claimedBy(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, v *corev1.PersistentVolume) string {
+// come to be for meanwhile, empty where it is for one of the restore's own, for
+// one that is gone, or for anybody. A volume is never taken away from another
+// claim.
+func (s *State) claimedBy(c *v1alpha1.RestoredClaim, v *corev1.PersistentVolume) string {
 	ref := v.Spec.ClaimRef
-	if ref == nil || ref.Namespace == r.Namespace && slices.Contains([]string{c.PreviousClaim, c.RestoredClaim, c.TemporaryClaim}, ref.Name) {
+	if ref == nil {
 		return ""
 	}
+	if ref.Namespace == s.Restore.Namespace {
+		claim := s.Claims[ref.Name]
+		isGone := ref.UID != "" && (claim == nil || claim.UID != ref.UID)
+		if isGone || slices.Contains([]string{c.PreviousClaim, c.RestoredClaim, c.TemporaryClaim}, ref.Name) {
+			return ""
+		}
+	}
 	return ref.Namespace + "/" + ref.Name
+}
+
+// ClaimsNamed are those of the restore's namespace that its volumes name.
+func (s *State) ClaimsNamed() []string {
+	var named []string
+	for _, v := range s.Volumes {
+		if ref := v.Spec.ClaimRef; ref != nil && ref.Namespace == s.Restore.Namespace {
+			named = append(named, ref.Name)
+		}
+	}
+	return named
 }
 
 func isRetained(v *corev1.PersistentVolume) bool {

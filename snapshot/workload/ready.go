@@ -44,7 +44,7 @@ func (w *Workload) LeastReady(n int32) (least time.Duration, why string) {
 
 // Turns is how many of n replicas start, or stop, one after the other.
 func (w *Workload) Turns(n int32) int32 {
-	if w.InTurn {
+	if w.IsOrdered {
 		return max(1, n)
 	}
 	return 1

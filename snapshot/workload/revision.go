@@ -65,21 +65,9 @@ func (w *Workload) isOutdated(p *corev1.Pod, repoints bool) bool {
 func (w *Workload) IsHeldBack(p *corev1.Pod) bool {
 	switch o := w.Object.(type) {
 	case *appsv1.StatefulSet:
-		return o.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType || ordinalOf(p.Name) < w.Start+UpdatePartition(o)
+		return o.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType || Ordinal(p) < w.Start+UpdatePartition(o)
 	case *appsv1.Deployment:
 		return o.Spec.Paused
-	}
-	return true
-}
-
-// IsSeen is true where the workload's controller has seen its newest change:
-// before that it isn't known which pods are outdated.
-func (w *Workload) IsSeen() bool {
-	switch o := w.Object.(type) {
-	case *appsv1.StatefulSet:
-		return o.Status.ObservedGeneration >= o.Generation
-	case *appsv1.Deployment:
-		return o.Status.ObservedGeneration >= o.Generation
 	}
 	return true
 }
@@ -93,8 +81,10 @@ func UpdatePartition(s *appsv1.StatefulSet) int32 {
 	return 0
 }
 
-func ordinalOf(pod string) int32 {
-	n, err := strconv.ParseInt(pod[strings.LastIndex(pod, "-")+1:], 10, 32)
+// Ordinal is the number at the end of a StatefulSet's pod's name, 0 where there
+// is none.
+func Ordinal(p *corev1.Pod) int32 {
+	n, err := strconv.ParseInt(p.Name[strings.LastIndex(p.Name, "-")+1:], 10, 32)
 	if err != nil {
 		return 0
 	}

@@ -36,8 +36,11 @@ type Workload struct {
 	Replicas int32
 	// MinReadySeconds is how long a pod has to be ready to be available.
 	MinReadySeconds int32
-	// InTurn is true where the pods start and stop one after the other.
-	InTurn bool
+	// IsOrdered is true where its pods are started and stopped one by one: the
+	// lowest ordinal starts first, the highest stops first.
+	IsOrdered bool
+	// IsSeen is true where its controllers have acted on what it was told last.
+	IsSeen bool
 	// Unready says what is missing to be ready, empty where it is.
 	Unready string
 	// Paused is true where its rollout is.
@@ -90,6 +93,7 @@ func Of(obj Object, sets []appsv1.ReplicaSet) *Workload {
 		return &Workload{
 			Ref: ref(v1alpha1.KindReplicaSet, o), Object: o, Meta: o.ObjectMeta, Template: o.Spec.Template,
 			Owners: []types.UID{o.UID}, Replicas: want, MinReadySeconds: o.Spec.MinReadySeconds,
+			IsSeen:  isSeen(o.Generation, o.Status.ObservedGeneration),
 			Unready: unready(o.Generation, o.Status.ObservedGeneration, want, o.Status.Replicas, o.Status.Replicas, o.Status.AvailableReplicas),
 		}
 	case *corev1.ReplicationController:
@@ -112,11 +116,14 @@ func ofDeployment(d *appsv1.Deployment, sets []appsv1.ReplicaSet) *Workload {
 		MinReadySeconds: d.Spec.MinReadySeconds,
 		Paused:          d.Spec.Paused,
 		HasHeldRollout:  d.Spec.Paused && !isRolledOut(d, sets),
+		IsSeen:          isSeen(d.Generation, d.Status.ObservedGeneration),
 		templateSet:     templateSetOf(d, sets),
 		nextSet:         nextSetOf(d, sets),
 	}
 	for i := range sets {
 		w.Owners = append(w.Owners, sets[i].UID)
+		w.IsSeen = w.IsSeen && isSeen(sets[i].Generation, sets[i].Status.ObservedGeneration) &&
+			(w.Replicas > 0 || ptr.Deref(sets[i].Spec.Replicas, 1) == 0)
 	}
 	updated := d.Status.UpdatedReplicas
 	if d.Spec.Paused { // pods of the version before are all there will be
@@ -146,7 +153,8 @@ func ofStatefulSet(s *appsv1.StatefulSet) *Workload {
 		Owners:          []types.UID{s.UID},
 		Replicas:        ptr.Deref(s.Spec.Replicas, 1),
 		MinReadySeconds: s.Spec.MinReadySeconds,
-		InTurn:          s.Spec.PodManagementPolicy != appsv1.ParallelPodManagement,
+		IsOrdered:       s.Spec.PodManagementPolicy != appsv1.ParallelPodManagement,
+		IsSeen:          isSeen(s.Generation, s.Status.ObservedGeneration),
 	}
 	if s.Spec.Ordinals != nil {
 		w.Start = s.Spec.Ordinals.Start
@@ -158,9 +166,11 @@ func ofStatefulSet(s *appsv1.StatefulSet) *Workload {
 	return w
 }
 
+func isSeen(generation, observed int64) bool { return observed >= generation }
+
 func unready(generation, observed int64, want, all, updated, available int32) string {
 	switch {
-	case observed < generation:
+	case !isSeen(generation, observed):
 		return "its controller has not seen its newest change yet"
 	case updated < want || all != updated:
 		return fmt.Sprintf("%d of %d replicas are updated, %d exist", updated, want, all)
