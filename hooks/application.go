@@ -130,6 +130,7 @@ func (p *ApplicationPlan) add(q QuiescePlan, pod *corev1.Pod, claims []string) e
 	if err != nil {
 		return err
 	}
+	p.warn(target.Elsewhere(pod, claims))
 	p.Targets = append(p.Targets, target)
 	if q.Method == v1alpha1.MethodHooks {
 		p.Method = v1alpha1.MethodHooks

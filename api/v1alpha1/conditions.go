@@ -25,6 +25,7 @@ const (
 	ReasonSnapshotClassMismatch = "SnapshotClassMismatch"
 	ReasonPodNotRunning         = "PodNotRunning"
 	ReasonContainerNotFound     = "ContainerNotFound"
+	ReasonContainerMountsNone   = "ContainerMountsNone"
 	ReasonInvalidHook           = "InvalidHook"
 	ReasonUnknownRecipe         = "UnknownRecipe"
 	ReasonConflictingHooks      = "ConflictingHooks"

@@ -33,8 +33,9 @@ type plan struct {
 	// groupClass is the class of the group that the volumes are cut in, empty
 	// where each is cut alone.
 	groupClass string
-	// mounters are the pods that mount the volumes, before the freeze.
-	mounters map[types.UID]bool
+	// mounters are the pods that mount the volumes before the freeze, and writers
+	// those that can write to them.
+	mounters, writers map[types.UID]bool
 }
 
 // pods are the UIDs of the pods that are quieted.
@@ -66,7 +67,10 @@ func (w *run) plan(ctx context.Context) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{application: app.UID, handles: map[string]string{}, mounters: workload.Mounters(app.All, claims)}
+	p := &plan{
+		application: app.UID, handles: map[string]string{},
+		mounters: workload.Mounters(app.All, claims), writers: workload.Writers(app.All, claims),
+	}
 	if err := w.findVolumes(ctx, claims, p); err != nil {
 		return nil, err
 	}
@@ -201,21 +205,31 @@ func (w *run) planGroup(ctx context.Context, p *plan) error {
 
 // lookAgain looks, after the thaw, whether what was planned still holds: the
 // same pods mount the volumes, in the same containers, and the claims lead to
-// the volumes that were cut. unchanged is false where another pod has come.
+// the volumes that were cut. unchanged is false where another pod has come, or
+// one that only read can write.
 func (w *run) lookAgain(ctx context.Context, p *plan) (unchanged bool, err error) {
 	pods, err := live.Reader{Reader: w.Live}.Pods(ctx, w.Namespace)
 	if err != nil {
 		return false, fmt.Errorf("could not see whether another pod had come: %w", err)
 	}
-	for uid := range workload.Mounters(pods, cut.ClaimNames(p.volumes)) {
-		if !p.mounters[uid] {
-			return false, w.sameVolumes(ctx, p)
-		}
+	claims := cut.ClaimNames(p.volumes)
+	if !within(workload.Mounters(pods, claims), p.mounters) || !within(workload.Writers(pods, claims), p.writers) {
+		return false, w.sameVolumes(ctx, p)
 	}
 	if err := hooks.CheckContainers(p.quiesce.Targets, pods); err != nil {
 		return true, err
 	}
 	return true, w.sameVolumes(ctx, p)
+}
+
+// within is true where all of the pods were there before.
+func within(pods, before map[types.UID]bool) bool {
+	for uid := range pods {
+		if !before[uid] {
+			return false
+		}
+	}
+	return true
 }
 
 // sameVolumes is nil where the claims lead to the volumes that they led to
