@@ -31,6 +31,9 @@ const (
 	ReasonConflictingHooks      = "ConflictingHooks"
 	ReasonUselessHook           = "UselessHook"
 	ReasonUnpairedHook          = "UnpairedHook"
+	ReasonAnnotationNotRead     = "AnnotationNotRead"
+	ReasonNothingExcluded       = "NothingExcluded"
+	ReasonClassRetains          = "ClassRetains"
 	ReasonWaitingForRoom        = "WaitingForRoom"
 	ReasonApplicationBusy       = "ApplicationBusy"
 
