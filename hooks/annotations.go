@@ -32,6 +32,7 @@ const (
 // the first other system that has commands where ours have none.
 func fromAnnotations(a map[string]string) settings {
 	chosen := fromOurs(a)
+	chosen.warnings = misspelt(a)
 	var found []string
 	if chosen.commands.isSet() {
 		found = append(found, "lull.dev/…")

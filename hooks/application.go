@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -26,6 +27,9 @@ type Application struct {
 	// for each, by the pods' UIDs.
 	Pods        []corev1.Pod
 	Annotations map[types.UID]map[string]string
+	// Unread are annotations that don't count, by what carries them, such as
+	// "Deployment db".
+	Unread map[string]map[string]string
 	// Others are the other pods of the namespace.
 	Others []corev1.Pod
 	// Claims that are backed up.
@@ -61,6 +65,7 @@ func PlanApplication(app Application) (ApplicationPlan, error) {
 	if app.Spec != nil {
 		p.OnFailure = cmp.Or(app.Spec.OnFailure, p.OnFailure)
 	}
+	p.warn(misplaced(app.Unread, append(slices.Collect(maps.Values(app.Annotations)), app.Template)))
 	if len(app.Pods) == 0 {
 		return p.unmounted(app)
 	}
@@ -97,7 +102,7 @@ func (p ApplicationPlan) quieted(app Application) (ApplicationPlan, error) {
 		}
 	}
 	if p.Method == v1alpha1.MethodNone {
-		p.Timeout = app.CutTimeout
+		p.Timeout, p.Uncovered = app.CutTimeout, notAsked(p.Warnings)
 		return p, nil
 	}
 	p.Uncovered = uncovered(app, pods, p.Targets, one)
@@ -130,6 +135,7 @@ func (p *ApplicationPlan) add(q QuiescePlan, pod *corev1.Pod, claims []string) e
 	if err != nil {
 		return err
 	}
+	p.warn(target.Elsewhere(pod, claims))
 	p.Targets = append(p.Targets, target)
 	if q.Method == v1alpha1.MethodHooks {
 		p.Method = v1alpha1.MethodHooks

@@ -30,9 +30,10 @@ func podOn(name, claim string, change ...func(*corev1.Pod)) corev1.Pod {
 	return p
 }
 
-func notReady(p *corev1.Pod) { p.Status.Conditions = nil }
-func pending(p *corev1.Pod)  { p.Status.Phase = corev1.PodPending }
-func readOnly(p *corev1.Pod) { p.Spec.Volumes[0].PersistentVolumeClaim.ReadOnly = true }
+func notReady(p *corev1.Pod)      { p.Status.Conditions = nil }
+func pending(p *corev1.Pod)       { p.Status.Phase = corev1.PodPending }
+func readOnly(p *corev1.Pod)      { p.Spec.Volumes[0].PersistentVolumeClaim.ReadOnly = true }
+func readOnlyMount(p *corev1.Pod) { p.Spec.Containers[0].VolumeMounts[0].ReadOnly = true }
 func ownedBy(uid types.UID) func(*corev1.Pod) {
 	yes := true
 	return func(p *corev1.Pod) {
@@ -72,6 +73,8 @@ func TestPlanApplication(t *testing.T) {
 		"one of the same owner is":           {app: all(hold, podOn("b", "data", ownedBy("1")), podOn("a", "data", ownedBy("1"))), change: func(a *Application) { onlyOnePod(a); a.IsOne = false }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second},
 		"a stranger that writes":             {app: all(hold, podOn("a", "data")), change: func(a *Application) { a.Others = []corev1.Pod{podOn("x", "data")} }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second, uncovered: "pod x, of another"},
 		"a stranger that reads":              {app: all(hold, podOn("a", "data")), change: func(a *Application) { a.Others = []corev1.Pod{podOn("x", "data", readOnly)} }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second},
+		"a stranger that mounts it to read":  {app: all(hold, podOn("a", "data")), change: func(a *Application) { a.Others = []corev1.Pod{podOn("x", "data", readOnlyMount)} }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second},
+		"one of its own that only reads":     {app: all(hold, podOn("a", "data"), podOn("b", "data", readOnlyMount)), change: func(a *Application) { a.Annotations["b"] = nil }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second},
 		"of several methods the weaker":      {app: all(hold, podOn("a", "data"), podOn("b", "log")), change: func(a *Application) { a.Annotations["b"] = pair }, method: v1alpha1.MethodHooks, targets: "a b", timeout: 10 * time.Second},
 		"some without any":                   {app: all(hold, podOn("a", "data"), podOn("b", "log")), change: func(a *Application) { a.Annotations["b"] = nil }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second, uncovered: "pod b writes"},
 		"one that starts":                    {app: all(hold, podOn("a", "data", pending)), reason: v1alpha1.ReasonPodNotRunning},

@@ -40,6 +40,7 @@ var (
 // its input. It is safe for one owner; its words may come at any time.
 type heldSession struct {
 	process process
+	command []string
 	input   *io.PipeWriter
 	words   words
 	cancel  context.CancelFunc
@@ -54,6 +55,7 @@ func open(ctx context.Context, executor Executor, c Container, mark Mark, comman
 	in, input := io.Pipe()
 	s := &heldSession{
 		process: process{executor: executor, container: c, mark: mark},
+		command: command,
 		input:   input,
 		cancel:  cancel,
 		done:    make(chan struct{}),
@@ -117,12 +119,23 @@ func (s *heldSession) release(ctx context.Context, grace time.Duration) Release 
 // broke the command may not heed that its input has ended, and hold on: what is
 // left of it is ended.
 func (s *heldSession) untestified(ctx context.Context, why error) Release {
+	if never := s.neverRan(ctx); never != nil {
+		return Release{Thawed: true, Err: failure("hold", Join(never, s.err), &s.process.stderr)}
+	}
 	err := Join(why, s.err)
 	if s.sawEnd() {
 		return Release{Thawed: true, Err: failure("hold", err, &s.process.stderr)}
 	}
 	left := s.process.endBroken(ctx)
 	return Release{Thawed: left == nil, Err: failure("hold", Join(err, left), &s.process.stderr)}
+}
+
+// neverRan is errNeverRan where it provably did not begin: it froze nothing.
+func (s *heldSession) neverRan(ctx context.Context) error {
+	if closed(s.words.held) {
+		return nil
+	}
+	return s.process.neverRan(ctx, s.command, s.err, &s.words.all)
 }
 
 func (s *heldSession) ended() bool { return closed(s.done) }

@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 )
@@ -144,6 +145,16 @@ func TestAim(t *testing.T) {
 	crashed := func(p *corev1.Pod) {
 		p.Status.ContainerStatuses[1].State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}
 	}
+	beside := func(p *corev1.Pod) {
+		db := p.Spec.Containers[1]
+		db.RestartPolicy = ptr.To(corev1.ContainerRestartPolicyAlways)
+		p.Spec.Containers, p.Spec.InitContainers = p.Spec.Containers[:1], []corev1.Container{db}
+		p.Status.InitContainerStatuses, p.Status.ContainerStatuses = p.Status.ContainerStatuses[1:], p.Status.ContainerStatuses[:1]
+	}
+	before := func(p *corev1.Pod) {
+		beside(p)
+		p.Spec.InitContainers[0].RestartPolicy = nil
+	}
 	for name, c := range map[string]struct {
 		quiet     QuiescePlan
 		pod       *corev1.Pod
@@ -154,6 +165,11 @@ func TestAim(t *testing.T) {
 		"the container that mounts the claim": {quiet: hold, pod: aPod(nil), container: "db"},
 		"the container that is named":         {quiet: QuiescePlan{Hold: Command{Args: []string{"h"}, Container: "proxy"}}, pod: aPod(nil), container: "proxy"},
 		"no such container":                   {quiet: QuiescePlan{Hold: Command{Args: []string{"h"}, Container: "nope"}}, pod: aPod(nil), reason: v1alpha1.ReasonContainerNotFound, says: "[proxy db]"},
+		"a sidecar that mounts the claim":     {quiet: hold, pod: aPod(beside), container: "db"},
+		"only what ran before mounts it":      {quiet: hold, pod: aPod(before), reason: v1alpha1.ReasonContainerNotFound, says: "no container of pod p mounts a volume that is backed up (data), so none is chosen to run a hook in: name one of proxy, by the annotation lull.dev/hook-container"},
+		"none mounts it":                      {quiet: hold, pod: aPod(func(p *corev1.Pod) { p.Spec.Containers[1].VolumeMounts = nil }), reason: v1alpha1.ReasonContainerNotFound, says: "one of proxy, db"},
+		"none mounts it, and one is named":    {quiet: QuiescePlan{Hold: Command{Args: []string{"h"}, Container: "proxy"}}, pod: aPod(func(p *corev1.Pod) { p.Spec.Containers[1].VolumeMounts = nil }), container: "proxy"},
+		"none mounts it, as Velero has it":    {quiet: QuiescePlan{Hold: Command{Args: []string{"h"}, InFirst: true}}, pod: aPod(before), container: "proxy"},
 		"a container that doesn't run":        {quiet: hold, pod: aPod(crashed), reason: v1alpha1.ReasonPodNotRunning, says: "CrashLoopBackOff"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -165,6 +181,27 @@ func TestAim(t *testing.T) {
 				t.Errorf("got %q", target.Container())
 			}
 		})
+	}
+}
+
+// A hook may reach the application over the network: it is run, and told.
+func TestAHookInAContainerWithoutTheVolumeIsTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		container string
+		says      string
+	}{
+		"one that mounts the claim": {container: "db"},
+		"another":                   {container: "proxy", says: "container proxy, which mounts none of the volumes that are backed up. Those that do are db"},
+	} {
+		pod := aPod(nil)
+		target, err := QuiescePlan{Method: v1alpha1.MethodHold, Hold: Command{Args: []string{"h"}, Container: c.container}}.ForPod(pod, []string{"data"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		warned := target.Elsewhere(pod, []string{"data"})
+		if len(warned) > 1 || (len(warned) == 1) != (c.says != "") || c.says != "" && (warned[0].Reason != v1alpha1.ReasonContainerMountsNone || !strings.Contains(warned[0].Message, c.says)) {
+			t.Errorf("%s: %v", name, warned)
+		}
 	}
 }
 

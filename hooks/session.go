@@ -151,9 +151,15 @@ func (p *podSession) runHook(ctx context.Context, what string, c Command) error 
 	if !inTime {
 		doubt = <-killed // which must be over: the next command has the same mark
 	}
+	never := error(nil)
+	if inTime {
+		never = run.neverRan(ctx, c.Args, err, &out)
+	}
 	switch {
 	case err == nil:
 		return nil
+	case never != nil:
+		return failure(what, Join(never, err), &run.stderr, &out)
 	case doubt != nil:
 		return failure(what+" was still at work and may go on", Join(context.Cause(ctx), doubt), &run.stderr, &out)
 	case !inTime:
@@ -229,7 +235,9 @@ func (p *podSession) end(ctx context.Context, grace time.Duration) Release {
 	if p.held != nil {
 		return p.endSession(ctx, grace)
 	}
-	if err := p.runHook(ctx, "post-hook", p.target.Post); err != nil {
+	// What never ran froze nothing, so that nothing depends on its post-hook: it
+	// is run all the same, as anything but a proof would have it.
+	if err := p.runHook(ctx, "post-hook", p.target.Post); err != nil && !errors.Is(p.pre, errNeverRan) {
 		return Release{Err: inPod(p.target, err)}
 	}
 	if errors.Is(p.pre, errMayGoOn) {
@@ -247,6 +255,9 @@ func (p *podSession) endSession(ctx context.Context, grace time.Duration) Releas
 		return r
 	}
 	err := p.runHook(ctx, "post-hook", p.target.Post)
+	if errors.Is(r.Err, errNeverRan) {
+		return r
+	}
 	r.Thawed = err == nil
 	r.Err = Join(r.Err, inPod(p.target, err))
 	return r

@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/names"
+	"github.com/lull-dev/lull/snapshot/workload"
 )
 
 // Target is one pod that is to be quieted, and how.
@@ -36,7 +38,10 @@ func (q QuiescePlan) ForPod(pod *corev1.Pod, claims []string) (Target, error) {
 		if c.Container == "" && c.InFirst {
 			c.Container = pod.Spec.Containers[0].Name
 		} else if c.Container == "" {
-			c.Container = mountingContainer(pod, claims)
+			var err error
+			if c.Container, err = mountingContainer(pod, claims); err != nil {
+				return Target{}, err
+			}
 		}
 		if err := checkContainer(pod, c.Container); err != nil {
 			return Target{}, err
@@ -83,13 +88,13 @@ func (t Target) Container() string { return cmp.Or(t.Containers()...) }
 // Containers are those that its commands run in, each once: first the one that
 // is let go in.
 func (t Target) Containers() []string {
-	var names []string
+	var all []string
 	for _, c := range []Command{t.Hold, t.Post, t.Pre} {
-		if c.isSet() && !slices.Contains(names, c.Container) {
-			names = append(names, c.Container)
+		if c.isSet() && !slices.Contains(all, c.Container) {
+			all = append(all, c.Container)
 		}
 	}
-	return names
+	return all
 }
 
 // Unpaired says why nobody's word is given for a quiet by hooks: half of the
@@ -104,33 +109,53 @@ func (t Target) Unpaired() string {
 	return fmt.Sprintf("pod %s has a post-hook and no pre-hook: nobody says that it was quiet before the cut", t.Pod)
 }
 
-// mountingContainer is the first container that mounts one of the claims, or
-// the first container where none does.
-func mountingContainer(pod *corev1.Pod, claims []string) string {
-	volumes := map[string]bool{}
-	for _, v := range pod.Spec.Volumes {
-		if v.PersistentVolumeClaim != nil && slices.Contains(claims, v.PersistentVolumeClaim.ClaimName) {
-			volumes[v.Name] = true
+// mountingContainer is the first container that mounts one of the claims. One
+// that can write to it comes before those that only read: it is the application.
+func mountingContainer(pod *corev1.Pod, claims []string) (string, error) {
+	if mounting := workload.Mounting(&pod.Spec, claims...); len(mounting) > 0 {
+		return mounting[0], nil
+	}
+	return "", v1alpha1.Problemf(v1alpha1.ReasonContainerNotFound,
+		"no container of pod %s mounts a volume that is backed up (%s), so none is chosen to run a hook in: name one of %s, by the annotation %s or as container in spec.quiesce",
+		pod.Name, names.List(claims), names.List(containersOf(pod)), v1alpha1.AnnotationHookContainer)
+}
+
+// containersOf are the names of those that a hook can run in.
+func containersOf(pod *corev1.Pod) []string {
+	var all []string
+	for _, c := range workload.Running(&pod.Spec) {
+		all = append(all, c.Name)
+	}
+	return all
+}
+
+// Elsewhere warns where the commands of a target run in a container that mounts
+// none of the claims: it may quiet the application over the network, or be the
+// wrong one. It names no pod: most pods are of one template.
+func (t Target) Elsewhere(pod *corev1.Pod, claims []string) []Warning {
+	mounting := workload.Mounting(&pod.Spec, claims...)
+	var warnings []Warning
+	for _, name := range t.Containers() {
+		if !slices.Contains(mounting, name) {
+			warnings = append(warnings, Warning{v1alpha1.ReasonContainerMountsNone, fmt.Sprintf(
+				"a hook runs in container %s, which mounts none of the volumes that are backed up. %s. The annotation %s, or container in spec.quiesce, names another",
+				name, whoMounts(mounting), v1alpha1.AnnotationHookContainer)})
 		}
 	}
-	for _, c := range pod.Spec.Containers {
-		mounts := slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return volumes[m.Name] })
-		devices := slices.ContainsFunc(c.VolumeDevices, func(d corev1.VolumeDevice) bool { return volumes[d.Name] })
-		if mounts || devices {
-			return c.Name
-		}
+	return warnings
+}
+
+func whoMounts(mounting []string) string {
+	if len(mounting) == 0 {
+		return "No container does"
 	}
-	return pod.Spec.Containers[0].Name
+	return "Those that do are " + names.List(mounting)
 }
 
 func checkContainer(pod *corev1.Pod, name string) error {
-	var names []string
-	for _, c := range append(slices.Clone(pod.Spec.Containers), sidecars(pod)...) {
-		names = append(names, c.Name)
-	}
-	if !slices.Contains(names, name) {
+	if all := containersOf(pod); !slices.Contains(all, name) {
 		return v1alpha1.Problemf(v1alpha1.ReasonContainerNotFound,
-			"pod %s has no container %q to run a hook in: it has %v", pod.Name, name, names)
+			"pod %s has no container %q to run a hook in: it has %v", pod.Name, name, all)
 	}
 	if Runs(pod, name) {
 		return nil
@@ -144,17 +169,6 @@ func Runs(pod *corev1.Pod, container string) bool {
 	return slices.ContainsFunc(slices.Concat(pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses), func(s corev1.ContainerStatus) bool {
 		return s.Name == container && s.State.Running != nil
 	})
-}
-
-// sidecars are init containers that go on running beside the others.
-func sidecars(pod *corev1.Pod) []corev1.Container {
-	var found []corev1.Container
-	for _, c := range pod.Spec.InitContainers {
-		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			found = append(found, c)
-		}
-	}
-	return found
 }
 
 func why(pod *corev1.Pod, container string) string {

@@ -144,8 +144,9 @@ type QuiesceSpec struct {
 	// +optional
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 
-	// OnFailure says what to do when the application could not be quieted:
-	// Fail (default), or Continue: take a crash-consistent backup and say so.
+	// OnFailure says what to do when the application could not be quieted, or
+	// not be let go for as long as that is tried: Fail (default), or Continue:
+	// take a crash-consistent backup and say so.
 	// +optional
 	OnFailure OnFailure `json:"onFailure,omitempty"`
 }
@@ -253,6 +254,15 @@ type VolumeBackupStatus struct {
 	// Quiesce is the newest attempt to quiet the application.
 	// +optional
 	Quiesce *QuiesceStatus `json:"quiesce,omitempty"`
+	// Unthawed is an attempt whose pods could not be released, after which the
+	// backup went on without quiet, as OnFailure says. They may still be frozen.
+	// +optional
+	Unthawed *QuiesceStatus `json:"unthawed,omitempty"`
+	// Warnings are what the owner of the application should know of the newest
+	// attempt. Each was told by an event too.
+	// +listType=atomic
+	// +optional
+	Warnings []string `json:"warnings,omitempty"`
 	// Volumes is the set of claims that this backup set out to back up, fixed
 	// when an attempt starts, with their snapshots.
 	// +listType=map
@@ -313,6 +323,10 @@ type QuiesceStatus struct {
 	// ThawTriedAt is when the last of those rounds began.
 	// +optional
 	ThawTriedAt *metav1.MicroTime `json:"thawTriedAt,omitempty"`
+	// ThawGivenUpAt is when it was given up to release the pods, where OnFailure
+	// says to go on. They may still be frozen.
+	// +optional
+	ThawGivenUpAt *metav1.MicroTime `json:"thawGivenUpAt,omitempty"`
 	// GroupSnapshotName is the VolumeGroupSnapshot that cuts the volumes, where
 	// they are cut as a group.
 	// +optional

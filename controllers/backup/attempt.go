@@ -40,13 +40,16 @@ func (w *run) attempt(ctx context.Context) reconcile.Outcome {
 	}
 	w.attempts.Add(1)
 	defer w.attempts.Done()
+	told := w.Status.Warnings
 	cutter := w.intend(p)
 	if err := w.Save(ctx); err != nil {
 		return reconcile.Retry(err)
 	}
-	frozenNow.note(client.ObjectKeyFromObject(w.VolumeBackup), w.Status.Quiesce)
-	for _, warning := range p.quiesce.Warnings {
-		w.Record(eventHookWarning(warning))
+	frozenNow.note(client.ObjectKeyFromObject(w.VolumeBackup), mayBeFrozen(w.VolumeBackup))
+	for _, warning := range p.allWarnings() {
+		if !slices.Contains(told, warning.Message) {
+			w.Record(eventWarning(warning))
+		}
 	}
 	e := w.carryOut(ctx, p, cutter)
 	conclude(w.VolumeBackup, p, e, w.Now())
@@ -84,10 +87,16 @@ func (w *run) intend(p *plan) cutter {
 	w.Status.Quiesce = q
 	w.Status.ApplicationUID = p.application
 	w.Status.Volumes = slices.Clone(p.volumes)
+	w.Status.Warnings = nil
+	for _, warning := range p.allWarnings() {
+		w.Status.Warnings = append(w.Status.Warnings, warning.Message)
+	}
 	cutter := w.newCutter(p)
 	w.Set(v1alpha1.ConditionFrozen, false, v1alpha1.ReasonQuiescing, "%s", attemptOf(w.VolumeBackup))
 	w.Set(v1alpha1.ConditionSnapshotsCut, false, v1alpha1.ReasonNotCut, "%s", attemptOf(w.VolumeBackup))
-	w.Set(v1alpha1.ConditionThawed, !cut.Freezes(q.Method), v1alpha1.ReasonQuiescing, "%s", attemptOf(w.VolumeBackup))
+	if w.Status.Unthawed == nil {
+		w.Set(v1alpha1.ConditionThawed, !cut.Freezes(q.Method), v1alpha1.ReasonQuiescing, "%s", attemptOf(w.VolumeBackup))
+	}
 	w.Remove(v1alpha1.ConditionStalled)
 	w.Working(v1alpha1.ReasonQuiescing, "%s: quiets %d pod(s) and cuts %d volume(s)", attemptOf(w.VolumeBackup), len(q.Pods), len(p.volumes))
 	return cutter
@@ -136,7 +145,7 @@ func (w *run) carryOut(ctx context.Context, p *plan, c cutter) *evidence {
 	defer forget()
 	life, end := context.WithTimeout(context.WithoutCancel(ctx), left+thawLimit)
 	defer end()
-	session, err := hooks.Begin(budget, life, w.Now().Add(left), w.Executor, w.Clock, p.marked(markOf(w.VolumeBackup)))
+	session, err := hooks.Begin(budget, life, w.Now().Add(left), w.Executor, w.Clock, p.marked(markOf(w.VolumeBackup, w.Status.Quiesce)))
 	e.firstHeldAt = session.FirstHeldAt() // some of the pods may have been frozen all the same
 	if e.err = err; err == nil {
 		e.heldAt = session.HeldAt()

@@ -28,7 +28,7 @@ func (w *run) delete(ctx context.Context) reconcile.Outcome {
 		return reconcile.Done()
 	}
 	w.thawGivenUp(ctx)
-	snapshots, err := w.letSnapshotsGo(ctx)
+	snapshots, areSettled, err := w.letSnapshotsGo(ctx)
 	if err != nil {
 		return reconcile.Retry(err)
 	}
@@ -43,7 +43,7 @@ func (w *run) delete(ctx context.Context) reconcile.Outcome {
 		w.Set(v1alpha1.ConditionStalled, true, v1alpha1.ReasonDeletionStuck, "%s, and these VolumeSnapshots only go with their group: %s", noGroups, strings.Join(snapshots, ", "))
 		return reconcile.Wait(stuckAfter)
 	case len(snapshots) > 0:
-		return w.awaitGone("VolumeSnapshot", snapshots, true)
+		return w.awaitGone("VolumeSnapshot", snapshots, areSettled)
 	}
 	if err := w.Release(ctx, v1alpha1.FinalizerVolumeBackup); err != nil {
 		return reconcile.Retry(err)
@@ -54,27 +54,30 @@ func (w *run) delete(ctx context.Context) reconcile.Outcome {
 // thawGivenUp tries once more to thaw an attempt that has been given up. It
 // doesn't keep the object.
 func (w *run) thawGivenUp(ctx context.Context) {
-	if !cut.Ended(w.VolumeBackup) || !cut.Open(w.Status.Quiesce) {
+	q := mayBeFrozen(w.VolumeBackup)
+	if w.Status.Unthawed == nil && !cut.Ended(w.VolumeBackup) || !cut.Open(q) {
 		return
 	}
-	if err := w.thawPods(ctx); err != nil {
+	if err := w.thawPods(ctx, q); err != nil {
 		w.Record(eventThawFailed(markMayBeFrozen(w.VolumeBackup, err, w.Now())))
 	}
 }
 
 // letSnapshotsGo deletes the backup's snapshots, or unbinds them where they are
 // to be retained, and has those that it has to wait for. It reads past the
-// cache: what isn't deleted now is deleted by nobody.
-func (w *run) letSnapshotsGo(ctx context.Context) (waiting []string, err error) {
+// cache: what isn't deleted now is deleted by nobody. It is settled where none
+// has to be left to the snapshot controller for a moment.
+func (w *run) letSnapshotsGo(ctx context.Context) (waiting []string, settled bool, err error) {
 	var made snapshotv1.VolumeSnapshotList
 	if err := w.Live.List(ctx, &made, client.InNamespace(w.Namespace), client.MatchingLabels{v1alpha1.LabelBackupUID: string(w.UID)}); err != nil {
-		return nil, err
+		return nil, false, err
 	}
+	settled = true
 	for i := range made.Items {
 		snap := &made.Items[i]
 		if w.retains(snap) {
 			if err := w.retain(ctx, snap); err != nil {
-				return nil, err
+				return nil, false, err
 			}
 			continue
 		}
@@ -82,15 +85,16 @@ func (w *run) letSnapshotsGo(ctx context.Context) (waiting []string, err error) 
 		if groupOf(snap) != nil {
 			continue
 		}
-		if _, _, err := w.discard(ctx, snap); err != nil {
-			return nil, err
+		_, isSettled, err := w.discard(ctx, snap)
+		if err != nil {
+			return nil, false, err
 		}
+		settled = settled && isSettled
 	}
-	return waiting, nil
+	return waiting, settled, nil
 }
 
-// letGroupsGo does so with its groups. It is settled where none has to be left
-// to the snapshot controller for a moment.
+// letGroupsGo does so with its groups.
 func (w *run) letGroupsGo(ctx context.Context) (waiting []string, settled bool, err error) {
 	groups, err := w.groups.ofBackup(ctx, w.Live, w.VolumeBackup)
 	settled = true

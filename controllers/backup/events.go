@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"strings"
 	"time"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -40,6 +41,11 @@ func eventLateCutDiscarded(kind, name string) reconcile.Event {
 	return reconcile.Warning("LateCutDiscarded", "Snapshot", "%s %s is of an attempt that proves nothing: it is deleted", kind, name)
 }
 
+func eventCopyStays(kind, name string, why error) reconcile.Event {
+	return reconcile.Warning("CopyStays", "Snapshot", "%s %s has the deletionPolicy Retain and can't be set to Delete, so that its copy stays in the storage. "+
+		"To delete it: kubectl patch %s %s --type=merge -p '{\"spec\":{\"deletionPolicy\":\"Delete\"}}', and then kubectl delete it. The cause: %v", kind, name, strings.ToLower(kind), name, why)
+}
+
 func eventReady(volumes int) reconcile.Event {
 	return reconcile.Normal("SnapshotsReady", "Snapshot", "%d snapshot(s) can be restored", volumes)
 }
@@ -52,6 +58,6 @@ func eventFailed(message string) reconcile.Event {
 	return reconcile.Warning("Failed", "Backup", "%s", message)
 }
 
-func eventHookWarning(w hooks.Warning) reconcile.Event {
+func eventWarning(w hooks.Warning) reconcile.Event {
 	return reconcile.Warning(w.Reason, "Resolve", "%s", w.Message)
 }

@@ -164,14 +164,16 @@ func markQuieted(b *v1alpha1.VolumeBackup, p hooks.ApplicationPlan, now time.Tim
 	set := setter(b, now)
 	notQuieted := func(why string) {
 		set(v1alpha1.ConditionFrozen, false, v1alpha1.ReasonNotQuieted, why)
-		set(v1alpha1.ConditionThawed, true, v1alpha1.ReasonNotQuieted, "nothing was frozen")
+		if b.Status.Unthawed == nil {
+			set(v1alpha1.ConditionThawed, true, v1alpha1.ReasonNotQuieted, "nothing was frozen")
+		}
 	}
 	switch p.Method {
 	case v1alpha1.MethodIdle:
 		notQuieted("no pod had the volumes mounted")
 		return
 	case v1alpha1.MethodNone:
-		notQuieted(cmp.Or(p.Uncovered, "nothing was asked to be quieted: annotate the pod template with "+v1alpha1.AnnotationQuiesce+", or write spec.quiesce"))
+		notQuieted(cmp.Or(p.Uncovered, hooks.NotAsked))
 		return
 	}
 	if why := p.Unpaired(); why != "" {

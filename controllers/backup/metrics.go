@@ -51,7 +51,7 @@ func init() {
 // noteMetrics keeps the metrics that follow from all backups there are, as one
 // of them is now, empty where it is gone.
 func noteMetrics(key types.NamespacedName, b *v1alpha1.VolumeBackup) {
-	frozenNow.note(key, b.Status.Quiesce)
+	frozenNow.note(key, mayBeFrozen(b))
 	if meta.IsStatusConditionTrue(b.Status.Conditions, v1alpha1.ConditionComplete) {
 		successes.note(key.Namespace, b.Status.CompletionTime)
 	}

@@ -82,17 +82,32 @@ func (w *run) discard(ctx context.Context, made client.Object) (deleted, settled
 	if !made.GetDeletionTimestamp().IsZero() {
 		return false, true, nil
 	}
-	if u, ok := made.(*unstructured.Unstructured); ok {
-		if can, err := w.groupCanGo(ctx, u); err != nil || !can {
-			return false, false, err
-		}
+	if ready, err := w.canGo(ctx, made); err != nil || !ready {
+		return false, false, err
 	}
 	uid := made.GetUID()
 	err = w.Delete(ctx, made, client.Preconditions{UID: &uid})
 	return err == nil, true, client.IgnoreNotFound(err)
 }
 
-func (w *run) groupCanGo(ctx context.Context, u *unstructured.Unstructured) (bool, error) {
+// canGo is true where nothing is left behind by a deletion, or nothing that is
+// not to stay.
+func (w *run) canGo(ctx context.Context, made client.Object) (bool, error) {
+	stay, err := w.copiesStay(ctx, made)
+	if err != nil {
+		return false, err
+	}
+	if u, ok := made.(*unstructured.Unstructured); ok {
+		return w.groupCanGo(ctx, u, stay)
+	}
+	snap, ok := made.(*snapshotv1.VolumeSnapshot)
+	if stay || !ok {
+		return true, nil
+	}
+	return w.freeCopy(ctx, snap)
+}
+
+func (w *run) groupCanGo(ctx context.Context, u *unstructured.Unstructured, copiesStay bool) (bool, error) {
 	var group cut.Group
 	if err := into(u, &group); err != nil {
 		return false, err
@@ -105,5 +120,12 @@ func (w *run) groupCanGo(ctx context.Context, u *unstructured.Unstructured) (boo
 	if err := w.Live.List(ctx, &there, client.InNamespace(w.Namespace)); err != nil {
 		return false, err
 	}
-	return group.CanGo(content, membersOf(there.Items, group.UID), w.Now().Sub(group.CreationTimestamp.Time)), nil
+	members := membersOf(there.Items, group.UID)
+	if !group.CanGo(content, members, w.Now().Sub(group.CreationTimestamp.Time)) {
+		return false, nil
+	}
+	if copiesStay {
+		return true, nil
+	}
+	return w.freeGroup(ctx, &group, content, members)
 }

@@ -33,9 +33,25 @@ type plan struct {
 	// groupClass is the class of the group that the volumes are cut in, empty
 	// where each is cut alone.
 	groupClass string
-	// mounters are the pods that mount the volumes, before the freeze.
-	mounters map[types.UID]bool
+	// retaining are the classes of the snapshots that have copies outlive them.
+	retaining []string
+	// warnings are of the volumes; those of the hooks are in quiesce.
+	warnings []hooks.Warning
+	// unread are annotations that don't count, by what carries them.
+	unread map[string]map[string]string
+	// mounters are the pods that mount the volumes before the freeze, and writers
+	// those that can write to them.
+	mounters, writers map[types.UID]bool
 }
+
+func (p *plan) warn(reason, message string) {
+	if message != "" {
+		p.warnings = append(p.warnings, hooks.Warning{Reason: reason, Message: message})
+	}
+}
+
+// allWarnings are those that its owner should know.
+func (p *plan) allWarnings() []hooks.Warning { return slices.Concat(p.warnings, p.quiesce.Warnings) }
 
 // pods are the UIDs of the pods that are quieted.
 func (p *plan) pods() []types.UID {
@@ -62,17 +78,25 @@ func (w *run) plan(ctx context.Context) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	claims, err := cut.SelectClaims(app.Claims, w.Spec.Volumes, hooks.ExcludedVolumes(w.ownAnnotations(app)))
+	excluded, volumes := hooks.ExcludedVolumes(w.ownAnnotations(app)), workload.VolumeClaims(app.Workload, app.Pods, app.Claims)
+	claims, err := cut.SelectClaims(app.Claims, w.Spec.Volumes, excluded, volumes)
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{application: app.UID, handles: map[string]string{}, mounters: workload.Mounters(app.All, claims)}
+	p := &plan{
+		application: app.UID, handles: map[string]string{}, unread: app.Unread,
+		mounters: workload.Mounters(app.All, claims), writers: workload.Writers(app.All, claims),
+	}
+	for _, message := range cut.Unmatched(app.MayMount(excluded), excluded, volumes) {
+		p.warn(v1alpha1.ReasonNothingExcluded, message)
+	}
 	if err := w.findVolumes(ctx, claims, p); err != nil {
 		return nil, err
 	}
 	if err := w.planGroup(ctx, p); err != nil {
 		return nil, err
 	}
+	p.warn(v1alpha1.ReasonClassRetains, cut.RetainingMessage(p.retaining, w.Spec.DeletionPolicy))
 	if err := w.planQuiesce(ctx, app, claims, p); err != nil {
 		return nil, err
 	}
@@ -97,7 +121,7 @@ func (w *run) ownAnnotations(app *live.Application) map[string]string {
 // planQuiesce decides how the pods that mount the claims are quieted.
 func (w *run) planQuiesce(ctx context.Context, app *live.Application, claims []string, p *plan) (err error) {
 	in := hooks.Application{
-		Spec: w.Spec.Quiesce, Annotations: app.Annotations, Others: app.Others, Claims: claims,
+		Spec: w.Spec.Quiesce, Annotations: app.Annotations, Unread: p.unread, Others: app.Others, Claims: claims,
 		IsOne: app.UID != "", CutTimeout: w.Options.CutTimeout,
 	}
 	if app.Workload != nil {
@@ -125,7 +149,7 @@ func (w *run) findVolumes(ctx context.Context, claims []string, p *plan) error {
 		return err
 	}
 	for _, claim := range claims {
-		pv, err := w.boundVolume(ctx, claim)
+		pv, err := w.boundVolume(ctx, claim, p)
 		if err != nil {
 			return err
 		}
@@ -141,10 +165,11 @@ func (w *run) findVolumes(ctx context.Context, claims []string, p *plan) error {
 			ClaimName: claim, VolumeName: pv.Name, Driver: pv.Spec.CSI.Driver, VolumeSnapshotClassName: class,
 		})
 	}
+	p.retaining = cut.Retaining(classes.Items, p.volumes)
 	return nil
 }
 
-func (w *run) boundVolume(ctx context.Context, claim string) (*corev1.PersistentVolume, error) {
+func (w *run) boundVolume(ctx context.Context, claim string, p *plan) (*corev1.PersistentVolume, error) {
 	mend := "leave it out by spec.volumes.exclude"
 	if w.Spec.ApplicationRef.Kind == v1alpha1.KindPersistentVolumeClaim {
 		mend = "write another spec.applicationRef into a new backup"
@@ -156,6 +181,7 @@ func (w *run) boundVolume(ctx context.Context, claim string) (*corev1.Persistent
 	} else if err != nil {
 		return nil, err
 	}
+	p.unread["PersistentVolumeClaim "+claim] = pvc.Annotations
 	if !pvc.DeletionTimestamp.IsZero() {
 		return nil, v1alpha1.Problemf(v1alpha1.ReasonClaimNotFound,
 			"PersistentVolumeClaim %q is being deleted, and no snapshot can be made of it: %s", claim, mend)
@@ -191,7 +217,7 @@ func (w *run) planGroup(ctx context.Context, p *plan) error {
 	}
 	class, err := cut.ChooseGroupClass(classes, p.volumes, asked)
 	if class != "" {
-		p.groupClass = class
+		p.groupClass, p.retaining = class, cut.RetainingGroups(classes, class)
 		for i := range p.volumes {
 			p.volumes[i].VolumeSnapshotClassName = ""
 		}
@@ -201,21 +227,31 @@ func (w *run) planGroup(ctx context.Context, p *plan) error {
 
 // lookAgain looks, after the thaw, whether what was planned still holds: the
 // same pods mount the volumes, in the same containers, and the claims lead to
-// the volumes that were cut. unchanged is false where another pod has come.
+// the volumes that were cut. unchanged is false where another pod has come, or
+// one that only read can write.
 func (w *run) lookAgain(ctx context.Context, p *plan) (unchanged bool, err error) {
 	pods, err := live.Reader{Reader: w.Live}.Pods(ctx, w.Namespace)
 	if err != nil {
 		return false, fmt.Errorf("could not see whether another pod had come: %w", err)
 	}
-	for uid := range workload.Mounters(pods, cut.ClaimNames(p.volumes)) {
-		if !p.mounters[uid] {
-			return false, w.sameVolumes(ctx, p)
-		}
+	claims := cut.ClaimNames(p.volumes)
+	if !within(workload.Mounters(pods, claims), p.mounters) || !within(workload.Writers(pods, claims), p.writers) {
+		return false, w.sameVolumes(ctx, p)
 	}
 	if err := hooks.CheckContainers(p.quiesce.Targets, pods); err != nil {
 		return true, err
 	}
 	return true, w.sameVolumes(ctx, p)
+}
+
+// within is true where all of the pods were there before.
+func within(pods, before map[types.UID]bool) bool {
+	for uid := range pods {
+		if !before[uid] {
+			return false
+		}
+	}
+	return true
 }
 
 // sameVolumes is nil where the claims lead to the volumes that they led to

@@ -39,7 +39,7 @@ func (w *run) recover(ctx context.Context) reconcile.Outcome {
 	if err := w.Save(ctx); err != nil {
 		return reconcile.Retry(err)
 	}
-	err := w.thawPods(ctx)
+	err := w.thawPods(ctx, w.Status.Quiesce)
 	q = w.Status.Quiesce // what was read back has taken its place
 	now := metav1.NewMicroTime(w.Now())
 	if q.Deadline != nil && !last.After(q.Deadline.Time) && now.After(q.Deadline.Time) {
@@ -73,7 +73,8 @@ func nextThawAt(q *v1alpha1.QuiesceStatus) time.Time {
 	return q.ThawTriedAt.Add(min(cut.AttemptDelay(q.ThawAttempts), maxThawDelay))
 }
 
-// notThawed says which command thaws by hand, and tries again for a while.
+// notThawed says which command thaws by hand, and tries again for a while. After
+// that the backup fails, or goes on without quiet where its owner asked for that.
 func (w *run) notThawed(err error) reconcile.Outcome {
 	q := w.Status.Quiesce
 	message := markMayBeFrozen(w.VolumeBackup, err, w.Now())
@@ -82,9 +83,24 @@ func (w *run) notThawed(err error) reconcile.Outcome {
 		if q.Deadline != nil && w.Now().Before(q.Deadline.Time) {
 			thawOverdue.Inc() // nothing thaws it by then any more
 		}
+		if q.OnFailure == v1alpha1.OnFailureContinue {
+			w.goOnUnthawed(message)
+			return reconcile.Continue()
+		}
 		markFailedAttempt(w.VolumeBackup, message, w.Now())
 		return reconcile.Stall(v1alpha1.Problemf(v1alpha1.ReasonThawFailed, "%s", message))
 	}
 	w.Working(v1alpha1.ReasonThawing, "%s", message)
 	return reconcile.Wait(nextThawAt(q).Sub(w.Now()))
+}
+
+// goOnUnthawed closes an attempt that can't be thawed, and keeps on record what
+// may be frozen: the next attempt quiets nothing, and cuts a crash-consistent
+// copy, of an application that is frozen too. It is written with that attempt's
+// intent, or with what that waits for.
+func (w *run) goOnUnthawed(message string) {
+	q := w.Status.Quiesce
+	w.Status.Unthawed = q.DeepCopy()
+	q.ThawGivenUpAt = microTime(w.Now())
+	markFailedAttempt(w.VolumeBackup, message, w.Now())
 }

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,6 +26,11 @@ func (w *run) next() cut.Step {
 		onFailure = w.Status.Quiesce.OnFailure
 	}
 	return cut.Next(w.VolumeBackup, onFailure)
+}
+
+// mayBeFrozen is the attempt whose pods may be frozen, nil where none was made.
+func mayBeFrozen(b *v1alpha1.VolumeBackup) *v1alpha1.QuiesceStatus {
+	return cmp.Or(b.Status.Unthawed, b.Status.Quiesce)
 }
 
 func microTime(t time.Time) *metav1.MicroTime {

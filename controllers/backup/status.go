@@ -3,6 +3,7 @@ package backup
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -104,14 +105,28 @@ func completeMessage(b *v1alpha1.VolumeBackup) string {
 	if c := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionFrozen); c != nil && b.Status.Consistency == v1alpha1.Crash {
 		what += ": " + c.Message
 	}
+	if c := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionThawed); c != nil && b.Status.Unthawed != nil {
+		what = andSay(what, c.Message)
+	}
+	for _, warning := range b.Status.Warnings {
+		what = andSay(what, warning)
+	}
 	return what
+}
+
+// andSay adds what isn't said yet.
+func andSay(said, more string) string {
+	if strings.Contains(said, more) {
+		return said
+	}
+	return said + "; " + more
 }
 
 // attemptOf names the newest attempt. Those that may go without quiet come
 // after all that were asked for.
 func attemptOf(b *v1alpha1.VolumeBackup) string {
 	n, of := b.Status.Quiesce.Attempt, b.Spec.Attempts
-	if n > of {
+	if n > of || b.Status.Unthawed != nil {
 		return fmt.Sprintf("attempt %d, without quiet", n)
 	}
 	return fmt.Sprintf("attempt %d of %d", n, of)
@@ -128,7 +143,7 @@ func markFailedAttempt(b *v1alpha1.VolumeBackup, why string, now time.Time) {
 	}
 	reconcile.SetCondition(b, now, v1alpha1.ConditionFrozen, false, v1alpha1.ReasonQuiesceFailed, "%s", why)
 	reconcile.SetCondition(b, now, v1alpha1.ConditionSnapshotsCut, false, v1alpha1.ReasonNotCut, "%s", why)
-	if !cut.Open(q) {
+	if !cut.Open(q) && b.Status.Unthawed == nil {
 		reconcile.SetCondition(b, now, v1alpha1.ConditionThawed, true, v1alpha1.ReasonThawed, "%s", thawedMessage(q))
 	}
 	reconcile.SetCondition(b, now, v1alpha1.ConditionReconciling, true, v1alpha1.ReasonRetrying, "%s failed: %s", attemptOf(b), why)
@@ -148,7 +163,7 @@ func thawedMessage(q *v1alpha1.QuiesceStatus) string {
 // frozen, and what to do.
 func markMayBeFrozen(b *v1alpha1.VolumeBackup, why error, now time.Time) (message string) {
 	// The command first: an event has room for a kilobyte.
-	message = fmt.Sprintf("the application may still be frozen. Thaw it by hand: %s. The cause: %v", commandByHand(b, why), why)
+	message = fmt.Sprintf("the application may still be frozen. Thaw it by hand: %s. The cause: %v", commandByHand(b, mayBeFrozen(b), why), why)
 	reconcile.SetCondition(b, now, v1alpha1.ConditionThawed, false, v1alpha1.ReasonThawFailed, "%s", message)
 	reconcile.SetCondition(b, now, v1alpha1.ConditionStalled, true, v1alpha1.ReasonThawFailed, "%s", message)
 	return message

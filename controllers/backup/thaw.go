@@ -17,13 +17,13 @@ import (
 	"github.com/lull-dev/lull/snapshot/workload"
 )
 
-// thawPods ends what is left of the newest attempt in all pods that aren't known
+// thawPods ends what is left of an attempt in all of its pods that aren't known
 // to be thawed, and runs their recorded post-hooks, at once. A held session ends
 // with its stream, as the runtime ends its input when the client goes; but a
 // command may not heed that, and a pre-hook knows nothing of its client.
-func (w *run) thawPods(ctx context.Context) error {
+func (w *run) thawPods(ctx context.Context, q *v1alpha1.QuiesceStatus) error {
 	ctx = context.WithoutCancel(ctx)
-	pods := w.Status.Quiesce.Pods
+	pods := q.Pods
 	errs := make([]error, len(pods))
 	var all sync.WaitGroup
 	for i := range pods {
@@ -31,7 +31,7 @@ func (w *run) thawPods(ctx context.Context) error {
 			continue
 		}
 		all.Go(func() {
-			errs[i] = w.thawPod(ctx, pods[i])
+			errs[i] = w.thawPod(ctx, pods[i], markOf(w.VolumeBackup, q))
 			pods[i].Thawed = errs[i] == nil
 		})
 	}
@@ -39,12 +39,11 @@ func (w *run) thawPods(ctx context.Context) error {
 	return hooks.Join(errs...)
 }
 
-func (w *run) thawPod(ctx context.Context, p v1alpha1.QuiescedPod) error {
+func (w *run) thawPod(ctx context.Context, p v1alpha1.QuiescedPod, mark hooks.Mark) error {
 	pod, err := w.podToThaw(ctx, p)
 	if err != nil || pod == nil {
 		return err
 	}
-	mark := markOf(w.VolumeBackup)
 	var failed error
 	for _, container := range []string{p.PreContainer, p.Container} {
 		if hooks.Runs(pod, container) {
@@ -79,14 +78,14 @@ func (w *run) podToThaw(ctx context.Context, p v1alpha1.QuiescedPod) (*corev1.Po
 }
 
 // commandByHand is the first command that would thaw, for a person to copy.
-func commandByHand(b *v1alpha1.VolumeBackup, why error) string {
-	for _, p := range b.Status.Quiesce.Pods {
+func commandByHand(b *v1alpha1.VolumeBackup, q *v1alpha1.QuiesceStatus, why error) string {
+	for _, p := range q.Pods {
 		switch {
 		case p.Thawed:
 		case len(p.Post) == 0 && errors.Is(why, hooks.ErrNoShell):
 			return fmt.Sprintf("kubectl delete pod -n %s %s, or wait until its command ends by itself", b.Namespace, p.Name)
 		case len(p.Post) == 0:
-			return fmt.Sprintf("kubectl exec -n %s %s -c %s -- pkill -KILL -f lull=%s", b.Namespace, p.Name, p.Container, markOf(b))
+			return fmt.Sprintf("kubectl exec -n %s %s -c %s -- pkill -KILL -f lull=%s", b.Namespace, p.Name, p.Container, markOf(b, q))
 		default:
 			return fmt.Sprintf("kubectl exec -n %s %s -c %s -- %s", b.Namespace, p.Name, p.Container, quoted(p.Post))
 		}
@@ -94,9 +93,9 @@ func commandByHand(b *v1alpha1.VolumeBackup, why error) string {
 	return "nothing is left to thaw"
 }
 
-// markOf is that of the backup's newest attempt.
-func markOf(b *v1alpha1.VolumeBackup) hooks.Mark {
-	return hooks.Mark(fmt.Sprintf("%s.%d", b.UID, b.Status.Quiesce.Attempt))
+// markOf is that of an attempt of the backup.
+func markOf(b *v1alpha1.VolumeBackup, q *v1alpha1.QuiesceStatus) hooks.Mark {
+	return hooks.Mark(fmt.Sprintf("%s.%d", b.UID, q.Attempt))
 }
 
 func quoted(args []string) string {

@@ -29,6 +29,9 @@ type Application struct {
 	// Annotations of the template that each pod in Pods was made from, by the
 	// pods' UIDs: those of the pod itself where there is no template that we know.
 	Annotations map[types.UID]map[string]string
+	// Unread are annotations of what isn't read, by what carries them: the pods
+	// that were made from a template, and the workloads that carry it.
+	Unread map[string]map[string]string
 }
 
 // Application reads an application. One that isn't there is a passing Problem.
@@ -37,7 +40,7 @@ func (r Reader) Application(ctx context.Context, namespace string, ref v1alpha1.
 	if err != nil {
 		return nil, err
 	}
-	app := &Application{All: all, Annotations: map[types.UID]map[string]string{}}
+	app := &Application{All: all, Annotations: map[types.UID]map[string]string{}, Unread: map[string]map[string]string{}}
 	var belongs func(*corev1.Pod) bool
 	switch ref.Kind {
 	case v1alpha1.KindPersistentVolumeClaim:
@@ -72,6 +75,16 @@ func (r Reader) Application(ctx context.Context, namespace string, ref v1alpha1.
 	return app, r.addAnnotations(ctx, namespace, app)
 }
 
+// MayMount are the claims that the application mounts, and those of the names that
+// replicas of it had or will have.
+func (a *Application) MayMount(names []string) []string {
+	if a.Workload == nil {
+		return a.Claims
+	}
+	mayBe := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !a.Workload.MayMount(name) })
+	return slices.Concat(a.Claims, mayBe)
+}
+
 func (a *Application) thePod(namespace string, ref v1alpha1.ApplicationReference) error {
 	if len(a.Pods) > 0 {
 		a.UID = a.Pods[0].UID
@@ -99,29 +112,40 @@ func (r Reader) claimsOf(ctx context.Context, namespace string, w *workload.Work
 	return append(w.Claims(), w.ClaimsHad(slices.Sorted(maps.Keys(there)))...), err
 }
 
-// addAnnotations finds what speaks for each pod.
-func (r Reader) addAnnotations(ctx context.Context, namespace string, app *Application) error {
+// addAnnotations finds what speaks for each pod, and what doesn't.
+func (r Reader) addAnnotations(ctx context.Context, namespace string, app *Application) (err error) {
+	app.doesNotSpeak(app.Workload)
 	for i := range app.Pods {
-		p := &app.Pods[i]
-		if app.Workload != nil {
-			app.Annotations[p.UID] = app.Workload.Template.Annotations
+		p, by := &app.Pods[i], app.Workload
+		if by == nil {
+			if by, err = r.madeBy(ctx, namespace, p); err != nil {
+				return err
+			}
+			app.doesNotSpeak(by)
+		}
+		if by == nil {
+			app.Annotations[p.UID] = p.Annotations
 			continue
 		}
-		found, err := r.annotationsOf(ctx, namespace, p)
-		if err != nil {
-			return err
-		}
-		app.Annotations[p.UID] = found
+		app.Annotations[p.UID] = by.Template.Annotations
+		app.Unread["pod "+p.Name] = p.Annotations
 	}
 	return nil
 }
 
-// annotationsOf are the annotations of the template that a pod was made from,
-// or its own where there is none that we know.
-func (r Reader) annotationsOf(ctx context.Context, namespace string, p *corev1.Pod) (map[string]string, error) {
+// doesNotSpeak notes what stands on a workload itself: its template speaks.
+func (a *Application) doesNotSpeak(w *workload.Workload) {
+	if w != nil {
+		a.Unread[string(w.Ref.Kind)+" "+w.Ref.Name] = w.Meta.Annotations
+	}
+}
+
+// madeBy is the workload whose template a pod was made from, nil where there is
+// none that we know.
+func (r Reader) madeBy(ctx context.Context, namespace string, p *corev1.Pod) (*workload.Workload, error) {
 	ref, owned := workload.OwnerRef(p)
 	if !owned || ref.Kind == v1alpha1.KindDeployment { // a Deployment owns no pod by itself
-		return p.Annotations, nil
+		return nil, nil
 	}
 	if ref.Kind == v1alpha1.KindReplicaSet {
 		ref = r.deploymentOr(ctx, namespace, ref)
@@ -133,7 +157,7 @@ func (r Reader) annotationsOf(ctx context.Context, namespace string, p *corev1.P
 	if w == nil {
 		return nil, notFound(ref, namespace)
 	}
-	return workload.Of(w, nil).Template.Annotations, nil
+	return workload.Of(w, nil), nil
 }
 
 // deploymentOr is the Deployment that owns a ReplicaSet, else the ReplicaSet.

@@ -3,6 +3,7 @@ package cut
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,9 +44,35 @@ func TestSelectClaims(t *testing.T) {
 		"annotation names a stranger: ok": {mounted: []string{"a"}, excluded: []string{"z"}, want: []string{"a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := SelectClaims(c.mounted, c.sel, c.excluded)
+			got, err := SelectClaims(c.mounted, c.sel, c.excluded, nil)
 			if !slices.Equal(got, c.want) || reasonOf(err) != c.reason {
 				t.Errorf("got %v, %v; want %v, reason %q", got, err, c.want, c.reason)
+			}
+		})
+	}
+}
+
+// People write the names that they see in the pod template.
+func TestAVolumesNameIsNoClaims(t *testing.T) {
+	mounted := []string{"data-db-0", "data-db-1", "cache-db-0", "cache-db-1"}
+	volumes := map[string][]string{"cache": {"cache-db-1", "cache-db-0", "cache-db-1"}, "data": {"data-db-0", "data-db-1"}, "mine": nil}
+	for name, c := range map[string]struct {
+		excluded string
+		says     string
+	}{
+		"a claim":        {excluded: "cache-db-0"},
+		"a volume":       {excluded: "cache", says: "Write the claim there: cache-db-0, cache-db-1"},
+		"no claim of it": {excluded: "mine", says: "it mounts cache-db-0, cache-db-1, data-db-0, data-db-1"},
+		"a typing error": {excluded: "cachee", says: "it mounts cache-db-0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			told := Unmatched(mounted, []string{c.excluded}, volumes)
+			if (len(told) == 0) != (c.says == "") || c.says != "" && !strings.Contains(told[0], c.says) {
+				t.Errorf("annotation: %v, want %q", told, c.says)
+			}
+			_, err := SelectClaims(mounted, v1alpha1.VolumeSelection{Exclude: []string{c.excluded}}, nil, volumes)
+			if (err == nil) != (c.says == "") || c.says != "" && !strings.Contains(err.Error(), c.says) {
+				t.Errorf("spec: %v, want %q", err, c.says)
 			}
 		})
 	}

@@ -28,6 +28,7 @@ var GroupVersions = []string{"v1beta2", "v1"}
 type GroupClass struct {
 	metav1.ObjectMeta `json:"metadata"`
 	Driver            string `json:"driver"`
+	DeletionPolicy    string `json:"deletionPolicy"`
 }
 
 // Group is what matters of a VolumeGroupSnapshot.
@@ -49,6 +50,7 @@ type GroupStatus struct {
 type GroupContent struct {
 	metav1.ObjectMeta `json:"metadata"`
 	Spec              struct {
+		DeletionPolicy         string `json:"deletionPolicy"`
 		VolumeGroupSnapshotRef struct {
 			UID types.UID `json:"uid"`
 		} `json:"volumeGroupSnapshotRef"`
@@ -82,9 +84,9 @@ func GroupContentName(group types.UID) string { return "groupsnapcontent-" + str
 // (external-snapshotter, VolumeGroupSnapshotBoundFinalizer).
 const finalizerGroup = "groupsnapshot.storage.kubernetes.io/volumegroupsnapshot-bound-protection"
 
-// settleLimit is how long a group is left to the snapshot controller, which may
-// not even work on groups.
-const settleLimit = time.Minute
+// SettleLimit is how long a snapshot or a group is left to the snapshot
+// controller, which may not work on it at all, or not even on groups.
+const SettleLimit = time.Minute
 
 // CanGo is true for a group that can be deleted without leaving anything behind.
 // content is its content, nil where there is none; members are the single
@@ -96,11 +98,11 @@ const settleLimit = time.Minute
 func (g *Group) CanGo(content *GroupContent, members []snapshotv1.VolumeSnapshot, age time.Duration) bool {
 	switch {
 	case g.Status.BoundVolumeGroupSnapshotContentName == "" || !slices.Contains(g.Finalizers, finalizerGroup):
-		return content == nil && age >= settleLimit
+		return content == nil && age >= SettleLimit
 	case content != nil && content.Status.VolumeGroupSnapshotHandle != "" && g.Status.CreationTime == nil:
-		return age >= settleLimit
+		return age >= SettleLimit
 	case slices.ContainsFunc(members, unnamed):
-		return age >= settleLimit
+		return age >= SettleLimit
 	}
 	return true
 }

@@ -82,7 +82,7 @@ func TestAGroupCanGo(t *testing.T) {
 			if c.held {
 				g.Finalizers = []string{finalizerGroup}
 			}
-			if now, old := g.CanGo(c.content, c.members, 0), g.CanGo(c.content, c.members, settleLimit); now != c.now || old != c.old {
+			if now, old := g.CanGo(c.content, c.members, 0), g.CanGo(c.content, c.members, SettleLimit); now != c.now || old != c.old {
 				t.Errorf("got %t now and %t later", now, old)
 			}
 		})

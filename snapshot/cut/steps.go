@@ -18,6 +18,7 @@ type Step string
 //	   │  ^                           ^
 //	   │  └── not the last ──┐        │
 //	   └──not good──> (thawed) ─last──┘
+//	   │                └ never, Continue ──> AttemptUnquieted
 //	   └──crashed───> Recover ──> (as not good)
 const (
 	// StepRecover: an attempt was begun and its end is not known.
@@ -49,7 +50,7 @@ func Next(b *v1alpha1.VolumeBackup, onFailure v1alpha1.OnFailure) Step {
 		return StepRecover
 	case status.Consistency != "":
 		return StepAwaitReady
-	case status.Quiesce == nil || status.Quiesce.Attempt < b.Spec.Attempts:
+	case status.Unthawed == nil && (status.Quiesce == nil || status.Quiesce.Attempt < b.Spec.Attempts):
 		return StepAttempt
 	case onFailure == v1alpha1.OnFailureContinue && status.Quiesce.Attempt < b.Spec.Attempts+unquietedAttempts:
 		return StepAttemptUnquieted
@@ -64,13 +65,13 @@ func Ended(b *v1alpha1.VolumeBackup) bool {
 }
 
 // Open is true for an attempt whose end is not written: what it froze may be
-// frozen still.
+// frozen still, and is to be thawed first.
 func Open(q *v1alpha1.QuiesceStatus) bool {
 	if q == nil {
 		return false
 	}
 	if Freezes(q.Method) {
-		return q.ThawedAt == nil
+		return q.ThawedAt == nil && q.ThawGivenUpAt == nil
 	}
 	return q.CutAt == nil && q.Failure == ""
 }

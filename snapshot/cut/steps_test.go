@@ -19,6 +19,8 @@ func TestNext(t *testing.T) {
 		}
 		return q
 	}
+	givenUp := attempt(1, "Hooks", false)
+	givenUp.ThawGivenUpAt, givenUp.Failure = &now, "why"
 	condition := func(kind string) []metav1.Condition {
 		var c []metav1.Condition
 		meta.SetStatusCondition(&c, metav1.Condition{Type: kind, Status: metav1.ConditionTrue, Reason: "x"})
@@ -37,6 +39,9 @@ func TestNext(t *testing.T) {
 		"failed every time":                    {status: v1alpha1.VolumeBackupStatus{Quiesce: attempt(2, "Hold", true)}, want: StepGiveUp},
 		"failed every time, asked to go on":    {status: v1alpha1.VolumeBackupStatus{Quiesce: attempt(2, "Hold", true)}, onFailure: "Continue", want: StepAttemptUnquieted},
 		"failed before all that":               {status: v1alpha1.VolumeBackupStatus{Quiesce: attempt(1, "Hold", true)}, onFailure: "Continue", want: StepAttempt},
+		"never thawed, asked to go on":         {status: v1alpha1.VolumeBackupStatus{Quiesce: givenUp, Unthawed: attempt(1, "Hooks", false)}, onFailure: "Continue", want: StepAttemptUnquieted},
+		"never thawed, and unquieted failed":   {status: v1alpha1.VolumeBackupStatus{Quiesce: attempt(2, "None", true), Unthawed: attempt(1, "Hooks", false)}, onFailure: "Continue", want: StepAttemptUnquieted},
+		"never thawed, and that for ever":      {status: v1alpha1.VolumeBackupStatus{Quiesce: attempt(5, "None", true), Unthawed: attempt(1, "Hooks", false)}, onFailure: "Continue", want: StepGiveUp},
 		"unquieted fails for ever":             {status: v1alpha1.VolumeBackupStatus{Quiesce: attempt(5, "None", true)}, onFailure: "Continue", want: StepGiveUp},
 		"cut":                                  {status: v1alpha1.VolumeBackupStatus{Quiesce: attempt(1, "Hold", true), Consistency: "Proven"}, want: StepAwaitReady},
 		"complete":                             {status: v1alpha1.VolumeBackupStatus{Conditions: condition("Complete"), Consistency: "Proven"}, want: StepEnd},

@@ -100,6 +100,33 @@ func (w *Workload) ClaimAt(volume string) string {
 	return ""
 }
 
+// VolumeClaims are the claims by the names of the volumes that pods know them by:
+// in their own specs, and in the workload's pod template and claim templates. w
+// is nil where there is none.
+func VolumeClaims(w *Workload, pods []corev1.Pod, claims []string) map[string][]string {
+	found := map[string][]string{}
+	add := func(volumes []corev1.Volume) {
+		for _, v := range volumes {
+			if v.PersistentVolumeClaim != nil {
+				found[v.Name] = append(found[v.Name], v.PersistentVolumeClaim.ClaimName)
+			}
+		}
+	}
+	for i := range pods {
+		add(pods[i].Spec.Volumes)
+	}
+	if w == nil {
+		return found
+	}
+	add(w.Template.Spec.Volumes)
+	for _, claim := range claims {
+		if template, _ := w.ClaimTemplate(claim); template != nil {
+			found[template.Name] = append(found[template.Name], claim)
+		}
+	}
+	return found
+}
+
 // prefix is how the names of a claim template's claims begin
 // (https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#stable-storage).
 func (w *Workload) prefix(template string) string { return template + "-" + w.Ref.Name + "-" }

@@ -42,14 +42,6 @@ func Mounts(p *corev1.Pod, claims ...string) bool {
 	return p.Spec.NodeName != "" && containsAny(claims, ClaimsOf(&p.Spec))
 }
 
-// Writes is true for a pod that mounts one of the claims and not only to read.
-func Writes(p *corev1.Pod, claims ...string) bool {
-	writable := corev1.PodSpec{Volumes: slices.DeleteFunc(slices.Clone(p.Spec.Volumes), func(v corev1.Volume) bool {
-		return v.PersistentVolumeClaim == nil || v.PersistentVolumeClaim.ReadOnly
-	})}
-	return p.Spec.NodeName != "" && containsAny(claims, ClaimsOf(&writable))
-}
-
 // Mounters are the UIDs of the pods that mount the claims, or have: a pod that
 // came, wrote and ended between two looks is seen by the second.
 func Mounters(pods []corev1.Pod, claims []string) map[types.UID]bool {

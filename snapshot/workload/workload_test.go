@@ -74,27 +74,117 @@ func TestClaimsOfAStatefulSet(t *testing.T) {
 	}
 }
 
-func TestWhoMountsWhat(t *testing.T) {
-	pod := func(change func(*corev1.Pod)) *corev1.Pod {
-		p := &corev1.Pod{Spec: mounting("data", "log")}
-		change(p)
-		return p
+// mountedBy is a pod that has the claims data and log, at v-data and v-log.
+func mountedBy(change ...func(*corev1.Pod)) *corev1.Pod {
+	p := &corev1.Pod{Spec: mounting("data", "log")}
+	for _, c := range change {
+		c(p)
 	}
+	return p
+}
+
+func container(name string, mounts ...corev1.VolumeMount) corev1.Container {
+	return corev1.Container{Name: name, VolumeMounts: mounts}
+}
+
+func at(volume string) corev1.VolumeMount { return corev1.VolumeMount{Name: volume, MountPath: "/x"} }
+
+func onlyToRead(m corev1.VolumeMount) corev1.VolumeMount {
+	m.ReadOnly = true
+	return m
+}
+
+func regular(all ...corev1.Container) func(*corev1.Pod) {
+	return func(p *corev1.Pod) { p.Spec.Containers = all }
+}
+
+func initial(policy *corev1.ContainerRestartPolicy, all ...corev1.Container) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		for _, c := range all {
+			c.RestartPolicy = policy
+			p.Spec.InitContainers = append(p.Spec.InitContainers, c)
+		}
+	}
+}
+
+func ephemeral(mounts ...corev1.VolumeMount) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "debug", VolumeMounts: mounts}}}
+	}
+}
+
+func ended(name string, code int32) []corev1.ContainerStatus {
+	return []corev1.ContainerStatus{{Name: name, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code}}}}
+}
+
+func initEnded(code int32) func(*corev1.Pod) {
+	return func(p *corev1.Pod) { p.Status.InitContainerStatuses = ended("init", code) }
+}
+
+func debugEnded(p *corev1.Pod) { p.Status.EphemeralContainerStatuses = ended("debug", 1) }
+
+func volumeToRead(p *corev1.Pod) { p.Spec.Volumes[0].PersistentVolumeClaim.ReadOnly = true }
+
+var sidecar = ptr.To(corev1.ContainerRestartPolicyAlways)
+
+func TestWhoMountsWhat(t *testing.T) {
+	writer := regular(container("db", at("v-data"), at("v-log")))
+	reader := regular(container("db", onlyToRead(at("v-data"))))
+	deep := onlyToRead(at("v-data"))
+	deep.RecursiveReadOnly = ptr.To(corev1.RecursiveReadOnlyEnabled)
+	folder := onlyToRead(at("v-data"))
+	folder.SubPath = "a"
+	device := corev1.Container{Name: "db", VolumeDevices: []corev1.VolumeDevice{{Name: "v-data", DevicePath: "/dev/x"}}}
 	for name, c := range map[string]struct {
 		pod            *corev1.Pod
 		claims         []string
 		mounts, writes bool
 	}{
-		"one of them":    {pod(func(*corev1.Pod) {}), []string{"data"}, true, true},
-		"another":        {pod(func(*corev1.Pod) {}), []string{"other"}, false, false},
-		"nothing asked":  {pod(func(*corev1.Pod) {}), nil, false, false},
-		"without a node": {pod(func(p *corev1.Pod) { p.Spec.NodeName = "" }), []string{"data"}, false, false},
-		"finished":       {pod(func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }), []string{"data"}, true, true},
-		"to read":        {pod(func(p *corev1.Pod) { p.Spec.Volumes[0].PersistentVolumeClaim.ReadOnly = true }), []string{"data"}, true, false},
-		"to read one":    {pod(func(p *corev1.Pod) { p.Spec.Volumes[0].PersistentVolumeClaim.ReadOnly = true }), []string{"data", "log"}, true, true},
+		"one of them":                         {mountedBy(writer), []string{"data"}, true, true},
+		"another":                             {mountedBy(writer), []string{"other"}, false, false},
+		"nothing asked":                       {mountedBy(writer), nil, false, false},
+		"without a node":                      {mountedBy(writer, func(p *corev1.Pod) { p.Spec.NodeName = "" }), []string{"data"}, false, false},
+		"finished":                            {mountedBy(writer, func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }), []string{"data"}, true, true},
+		"to read, by the volume":              {mountedBy(writer, volumeToRead), []string{"data"}, true, false},
+		"to read one":                         {mountedBy(writer, volumeToRead), []string{"data", "log"}, true, true},
+		"to read, by the mount":               {mountedBy(reader), []string{"data"}, true, false},
+		"to read, with all below":             {mountedBy(regular(container("db", deep))), []string{"data"}, true, false},
+		"to read a folder":                    {mountedBy(regular(container("db", folder))), []string{"data"}, true, false},
+		"to read here and write there":        {mountedBy(regular(container("db", onlyToRead(at("v-data")), at("v-data")))), []string{"data"}, true, true},
+		"to read, and another writes":         {mountedBy(regular(container("a", onlyToRead(at("v-data"))), container("b", at("v-data")))), []string{"data"}, true, true},
+		"a volume that nobody mounts":         {mountedBy(regular(container("db", at("v-log")))), []string{"data"}, true, false},
+		"a device":                            {mountedBy(regular(device)), []string{"data"}, true, true},
+		"a device to read, by the volume":     {mountedBy(regular(device), volumeToRead), []string{"data"}, true, false},
+		"a sidecar":                           {mountedBy(reader, initial(sidecar, container("init", at("v-data")))), []string{"data"}, true, true},
+		"a sidecar to read":                   {mountedBy(initial(sidecar, container("init", onlyToRead(at("v-data"))))), []string{"data"}, true, false},
+		"before it runs":                      {mountedBy(reader, initial(nil, container("init", at("v-data")))), []string{"data"}, true, true},
+		"before it runs, done":                {mountedBy(reader, initial(nil, container("init", at("v-data"))), initEnded(0)), []string{"data"}, true, false},
+		"before it runs, failed":              {mountedBy(reader, initial(nil, container("init", at("v-data"))), initEnded(1)), []string{"data"}, true, true},
+		"somebody who looks into it":          {mountedBy(reader, ephemeral(at("v-data"))), []string{"data"}, true, true},
+		"somebody who looked into it":         {mountedBy(reader, ephemeral(at("v-data")), debugEnded), []string{"data"}, true, false},
+		"somebody who looks without touching": {mountedBy(reader, ephemeral(onlyToRead(at("v-data")))), []string{"data"}, true, false},
 	} {
 		if Mounts(c.pod, c.claims...) != c.mounts || Writes(c.pod, c.claims...) != c.writes {
 			t.Errorf("%s: mounts %t, writes %t", name, Mounts(c.pod, c.claims...), Writes(c.pod, c.claims...))
+		}
+	}
+}
+
+func TestMounting(t *testing.T) {
+	for name, c := range map[string]struct {
+		pod    *corev1.Pod
+		claims []string
+		want   []string
+	}{
+		"in order":                    {mountedBy(regular(container("proxy"), container("a", at("v-data")), container("b", at("v-log")))), []string{"data", "log"}, []string{"a", "b"}},
+		"a writer before a reader":    {mountedBy(regular(container("a", onlyToRead(at("v-data"))), container("b", at("v-data")))), []string{"data"}, []string{"b", "a"}},
+		"a sidecar after the regular": {mountedBy(regular(container("a", at("v-data"))), initial(sidecar, container("db", at("v-data")))), []string{"data"}, []string{"a", "db"}},
+		"a sidecar that writes":       {mountedBy(regular(container("a", onlyToRead(at("v-data")))), initial(sidecar, container("db", at("v-data")))), []string{"data"}, []string{"db", "a"}},
+		"not what ran before":         {mountedBy(regular(container("a")), initial(nil, container("init", at("v-data")))), []string{"data"}, nil},
+		"not for a look":              {mountedBy(regular(container("a")), ephemeral(at("v-data"))), []string{"data"}, nil},
+	} {
+		if got := Mounting(&c.pod.Spec, c.claims...); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
 }

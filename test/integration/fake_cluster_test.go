@@ -166,12 +166,17 @@ func (fc *fakeCluster) runs(name string, of corev1.PodTemplateSpec, owner client
 	pod.Status.Phase = corev1.PodRunning
 	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 	for _, c := range pod.Spec.Containers {
-		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{
-			Name: c.Name, Image: c.Image, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
-		})
+		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, isRunning(c))
+	}
+	for _, c := range pod.Spec.InitContainers {
+		pod.Status.InitContainerStatuses = append(pod.Status.InitContainerStatuses, isRunning(c))
 	}
 	fc.must(admin.Status().Update(fc.ctx, pod))
 	return pod
+}
+
+func isRunning(c corev1.Container) corev1.ContainerStatus {
+	return corev1.ContainerStatus{Name: c.Name, Image: c.Image, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}
 }
 
 func (fc *fakeCluster) owns(owner, owned client.Object) {

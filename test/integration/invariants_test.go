@@ -54,7 +54,7 @@ func brokenConditions(b *v1alpha1.VolumeBackup) (broken []string) {
 	not(complete && q == nil, "complete without an attempt")
 	not(complete && !isTrue(b, v1alpha1.ConditionSnapshotsCut), "complete and not SnapshotsCut")
 	not(complete && !isTrue(b, v1alpha1.ConditionSnapshotsReady), "complete and not SnapshotsReady")
-	not(complete && !isTrue(b, v1alpha1.ConditionThawed), "complete and not Thawed")
+	not(complete && isTrue(b, v1alpha1.ConditionThawed) == (b.Status.Unthawed != nil), "complete and not Thawed, or Thawed with pods that could not be")
 	not(complete && q != nil && q.Failure != "", "complete, with an attempt that failed")
 	not(complete && b.Status.Consistency == "", "complete without a verdict")
 	quieted := q != nil && (q.Method == v1alpha1.MethodHold || q.Method == v1alpha1.MethodHooks)

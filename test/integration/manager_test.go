@@ -348,6 +348,8 @@ func kindOf(command []string) string {
 		return "post-hook"
 	case strings.Contains(command[2], "kill -s KILL"):
 		return "kill"
+	case strings.Contains(command[2], "command -v"):
+		return "look"
 	}
 	return "hold"
 }

@@ -45,11 +45,12 @@ type storage struct {
 	names   []string
 	cuts    map[string][]string
 	held    chan struct{}
+	policy  snapshotv1.DeletionPolicy
 }
 
 // startStorage begins to serve the namespace of the fake cluster.
 func startStorage(fc *fakeCluster) *storage {
-	s := &storage{fc: fc, counts: map[string]int{}, cuts: map[string][]string{}}
+	s := &storage{fc: fc, counts: map[string]int{}, cuts: map[string][]string{}, policy: snapshotv1.VolumeSnapshotContentDelete}
 	s.all.Go(func() {
 		for fc.ctx.Err() == nil {
 			s.serveAll(fc.ctx)
@@ -181,7 +182,7 @@ func (s *storage) bind(ctx context.Context, snap *snapshotv1.VolumeSnapshot) (*s
 	content := &snapshotv1.VolumeSnapshotContent{
 		ObjectMeta: metav1.ObjectMeta{Name: "snapcontent-" + string(snap.UID)},
 		Spec: snapshotv1.VolumeSnapshotContentSpec{
-			DeletionPolicy:    snapshotv1.VolumeSnapshotContentDelete,
+			DeletionPolicy:    s.contentPolicy(),
 			Driver:            s.fc.driver,
 			Source:            snapshotv1.VolumeSnapshotContentSource{VolumeHandle: snap.Spec.Source.PersistentVolumeClaimName},
 			VolumeSnapshotRef: corev1.ObjectReference{Namespace: snap.Namespace, Name: snap.Name, UID: snap.UID, Kind: "VolumeSnapshot", APIVersion: snapshotv1.SchemeGroupVersion.String()},
@@ -195,6 +196,36 @@ func (s *storage) bind(ctx context.Context, snap *snapshotv1.VolumeSnapshot) (*s
 		return nil, err
 	}
 	return content, s.report(ctx, snap, map[string]any{"boundVolumeSnapshotContentName": content.Name, "readyToUse": false})
+}
+
+func (s *storage) contentPolicy() snapshotv1.DeletionPolicy {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.policy
+}
+
+// retains has copies outlive their snapshots, by the class of the fake cluster.
+func (s *storage) retains() {
+	s.fc.Helper()
+	s.mu.Lock()
+	s.policy = snapshotv1.VolumeSnapshotContentRetain
+	s.mu.Unlock()
+	class := &snapshotv1.VolumeSnapshotClass{ObjectMeta: metav1.ObjectMeta{Name: s.fc.namespace + "-class"}}
+	s.fc.must(admin.Patch(s.fc.ctx, class, client.RawPatch(types.MergePatchType, []byte(`{"deletionPolicy":"Retain"}`))))
+}
+
+// copies are the contents of the fake cluster's snapshots, whether these are
+// there or not.
+func (s *storage) copies() (contents []snapshotv1.VolumeSnapshotContent) {
+	s.fc.Helper()
+	var all snapshotv1.VolumeSnapshotContentList
+	s.fc.must(admin.List(s.fc.ctx, &all))
+	for _, c := range all.Items {
+		if c.Spec.VolumeSnapshotRef.Namespace == s.fc.namespace {
+			contents = append(contents, c)
+		}
+	}
+	return contents
 }
 
 // cut takes the volume as it is at this instant, with the marks that stand.
@@ -220,7 +251,8 @@ func (s *storage) report(ctx context.Context, obj client.Object, status map[stri
 	return admin.Status().Patch(ctx, obj.DeepCopyObject().(client.Object), client.RawPatch(types.MergePatchType, patch))
 }
 
-// takeAway removes the content first and then what holds the snapshot.
+// takeAway removes the content first, unless it is to stay, and then what holds
+// the snapshot.
 func (s *storage) takeAway(ctx context.Context, snap *snapshotv1.VolumeSnapshot) {
 	s.mu.Lock()
 	held := s.held
@@ -228,8 +260,12 @@ func (s *storage) takeAway(ctx context.Context, snap *snapshotv1.VolumeSnapshot)
 	if !reached(ctx, held) {
 		return
 	}
-	content := &snapshotv1.VolumeSnapshotContent{ObjectMeta: metav1.ObjectMeta{Name: "snapcontent-" + string(snap.UID)}}
-	if err := admin.Delete(ctx, content); client.IgnoreNotFound(err) != nil {
+	content := &snapshotv1.VolumeSnapshotContent{}
+	err := admin.Get(ctx, client.ObjectKey{Name: "snapcontent-" + string(snap.UID)}, content)
+	if err == nil && content.Spec.DeletionPolicy == snapshotv1.VolumeSnapshotContentDelete {
+		err = admin.Delete(ctx, content)
+	}
+	if client.IgnoreNotFound(err) != nil {
 		return
 	}
 	_ = admin.Patch(ctx, snap.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`)))

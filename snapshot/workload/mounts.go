@@ -1,0 +1,121 @@
+package workload
+
+import (
+	"cmp"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Access is how a container, or a pod, can reach a claim.
+type Access int
+
+// The accesses, the least first.
+const (
+	NoAccess Access = iota
+	ReadAccess
+	WriteAccess
+)
+
+// Running are the containers of a pod that run side by side, in the order of
+// its spec: the regular ones, and then its sidecars, which are init containers
+// that go on running
+// (https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/).
+func Running(spec *corev1.PodSpec) []corev1.Container {
+	sidecars := slices.DeleteFunc(slices.Clone(spec.InitContainers), func(c corev1.Container) bool { return !isSidecar(&c) })
+	return slices.Concat(spec.Containers, sidecars)
+}
+
+func isSidecar(c *corev1.Container) bool {
+	return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
+}
+
+// Mounting are the names of the containers that run side by side and mount one
+// of the claims: those that can write to one first, then those that only read.
+func Mounting(spec *corev1.PodSpec, claims ...string) []string {
+	access := map[string]Access{}
+	var names []string
+	for _, c := range Running(spec) {
+		if access[c.Name] = accessOf(spec, c.VolumeMounts, c.VolumeDevices, claims); access[c.Name] > NoAccess {
+			names = append(names, c.Name)
+		}
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(access[b], access[a]) })
+	return names
+}
+
+// accessOf is how mounts and devices of one container reach the claims. Whoever
+// mounts a claim only to read it says so, in the mount or in the volume. That
+// the claim's access mode is ReadOnlyMany says nothing: it binds nobody once the
+// volume is mounted
+// (https://kubernetes.io/docs/concepts/storage/persistent-volumes/#access-modes).
+func accessOf(spec *corev1.PodSpec, mounts []corev1.VolumeMount, devices []corev1.VolumeDevice, claims []string) Access {
+	most := NoAccess
+	for _, m := range mounts {
+		most = max(most, throughVolume(spec, m.Name, m.ReadOnly, claims))
+	}
+	for _, d := range devices {
+		most = max(most, throughVolume(spec, d.Name, false, claims))
+	}
+	return most
+}
+
+func throughVolume(spec *corev1.PodSpec, name string, readOnly bool, claims []string) Access {
+	for _, v := range spec.Volumes {
+		source := v.PersistentVolumeClaim
+		switch {
+		case v.Name != name || source == nil || !slices.Contains(claims, source.ClaimName):
+		case readOnly || source.ReadOnly:
+			return ReadAccess
+		default:
+			return WriteAccess
+		}
+	}
+	return NoAccess
+}
+
+// Writes is true for a pod with a container that can write to one of the claims,
+// at once or later. A volume that no container mounts is written by none.
+func Writes(p *corev1.Pod, claims ...string) bool {
+	if p.Spec.NodeName == "" {
+		return false
+	}
+	writes := func(mounts []corev1.VolumeMount, devices []corev1.VolumeDevice) bool {
+		return accessOf(&p.Spec, mounts, devices, claims) == WriteAccess
+	}
+	return slices.ContainsFunc(Running(&p.Spec), func(c corev1.Container) bool { return writes(c.VolumeMounts, c.VolumeDevices) }) ||
+		slices.ContainsFunc(p.Spec.InitContainers, func(c corev1.Container) bool {
+			return writes(c.VolumeMounts, c.VolumeDevices) && !hasSucceeded(p.Status.InitContainerStatuses, c.Name)
+		}) ||
+		slices.ContainsFunc(p.Spec.EphemeralContainers, func(c corev1.EphemeralContainer) bool {
+			return writes(c.VolumeMounts, c.VolumeDevices) && !hasEnded(p.Status.EphemeralContainerStatuses, c.Name)
+		})
+}
+
+// Writers are the UIDs of the pods that can write to one of the claims.
+func Writers(pods []corev1.Pod, claims []string) map[types.UID]bool {
+	found := map[types.UID]bool{}
+	for i := range pods {
+		if Writes(&pods[i], claims...) {
+			found[pods[i].UID] = true
+		}
+	}
+	return found
+}
+
+// hasSucceeded is true for an init container that won't run again for as long as
+// its pod's sandbox lives: one that failed may.
+func hasSucceeded(statuses []corev1.ContainerStatus, name string) bool {
+	return slices.ContainsFunc(statuses, func(s corev1.ContainerStatus) bool {
+		return s.Name == name && s.State.Terminated != nil && s.State.Terminated.ExitCode == 0
+	})
+}
+
+// hasEnded is true for a container that has. An ephemeral one is never started
+// again.
+func hasEnded(statuses []corev1.ContainerStatus, name string) bool {
+	return slices.ContainsFunc(statuses, func(s corev1.ContainerStatus) bool {
+		return s.Name == name && s.State.Terminated != nil
+	})
+}

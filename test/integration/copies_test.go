@@ -1,0 +1,84 @@
+package integration
+
+import (
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+)
+
+// A class may have copies outlive their snapshots, but not those that nobody
+// wants.
+func TestWhatIsDiscardedTakesItsCopyAlong(t *testing.T) {
+	fc := aFakeCluster(t)
+	fc.anApplication("data", "log")
+	fc.storage.retains()
+	fc.aManager()
+	b := fc.awaitFailed(fc.aBackup(fc.heldBy(losesTheLock), attempts(2), within(soon)), v1alpha1.ReasonQuiesceFailed, "without STILL_HELD")
+	fc.noSnapshotIsLeft()
+	fc.eventually("no copy is left of what failed", func() bool { return len(fc.storage.copies()) == 0 })
+	if told := fc.timesTold(b, v1alpha1.ReasonClassRetains); told != 1 {
+		t.Errorf("the class was told of %d times", told)
+	}
+
+	good := fc.awaitComplete(fc.aBackup(fc.held), v1alpha1.Proven)
+	fc.says(good, v1alpha1.ReasonClassRetains, "VolumeSnapshotClass "+fc.namespace+"-class: the deletionPolicy is Retain")
+	if left := len(fc.storage.copies()); left != 2 {
+		t.Fatalf("%d copies", left)
+	}
+	fc.delete(good)
+	fc.awaitGone(good)
+	fc.eventually("its copies go with a backup", func() bool { return len(fc.storage.copies()) == 0 })
+}
+
+func TestARetainedBackupKeepsItsCopies(t *testing.T) {
+	fc := aFakeCluster(t)
+	fc.anApplication("data")
+	fc.storage.retains()
+	fc.aManager()
+	b := fc.awaitComplete(fc.aBackup(fc.held, retain), v1alpha1.Proven)
+	if !strings.Contains(b.Status.Message, "its own deletionPolicy is Retain") {
+		t.Errorf("should say what stays: %s", b.Status.Message)
+	}
+	fc.delete(b)
+	fc.awaitGone(b)
+	if copies := fc.storage.copies(); len(copies) != 1 || copies[0].Spec.DeletionPolicy != "Retain" {
+		t.Errorf("its copy should be as it was: %v", copies)
+	}
+}
+
+// A class has copies outlive their snapshots for the day when a namespace goes.
+func TestCopiesOutliveTheirNamespace(t *testing.T) {
+	fc := aFakeCluster(t)
+	fc.anApplication("data")
+	fc.storage.retains()
+	fc.aManager()
+	b := fc.awaitComplete(fc.aBackup(fc.held), v1alpha1.Proven)
+	fc.delete(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: fc.namespace}})
+	fc.delete(b)
+	fc.awaitGone(b)
+	if copies := fc.storage.copies(); len(copies) != 1 || copies[0].Spec.DeletionPolicy != "Retain" {
+		t.Errorf("its copy should be as it was: %v", copies)
+	}
+}
+
+// timesTold is how many events of that reason there are about the backup.
+func (fc *fakeCluster) timesTold(b *v1alpha1.VolumeBackup, reason string) (times int) {
+	fc.Helper()
+	var events eventsv1.EventList
+	fc.must(admin.List(fc.ctx, &events, client.InNamespace(fc.namespace)))
+	for _, e := range events.Items {
+		if e.Regarding.UID == b.UID && e.Reason == reason {
+			times++
+			if e.Series != nil {
+				times += int(e.Series.Count) - 1
+			}
+		}
+	}
+	return times
+}
