@@ -33,6 +33,9 @@ type plan struct {
 	// groupClass is the class of the group that the volumes are cut in, empty
 	// where each is cut alone.
 	groupClass string
+	// copied are the classes that don't cut at one instant, by the claims that
+	// they are for.
+	copied map[string]string
 	// mounters are the pods that mount the volumes, before the freeze.
 	mounters map[types.UID]bool
 }
@@ -66,7 +69,7 @@ func (w *run) plan(ctx context.Context) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{application: app.UID, handles: map[string]string{}, mounters: workload.Mounters(app.All, claims)}
+	p := &plan{application: app.UID, handles: map[string]string{}, copied: map[string]string{}, mounters: workload.Mounters(app.All, claims)}
 	if err := w.findVolumes(ctx, claims, p); err != nil {
 		return nil, err
 	}
@@ -133,6 +136,7 @@ func (w *run) findVolumes(ctx context.Context, claims []string, p *plan) error {
 		if err != nil && w.Spec.VolumeGroupSnapshotClassName == nil {
 			return err
 		}
+		p.noteClass(claim, class, classes.Items)
 		p.handles[claim] = pv.Spec.CSI.VolumeHandle
 		if pv.Spec.ClaimRef != nil {
 			p.claimUIDs = append(p.claimUIDs, pv.Spec.ClaimRef.UID)
@@ -142,6 +146,33 @@ func (w *run) findVolumes(ctx context.Context, claims []string, p *plan) error {
 		})
 	}
 	return nil
+}
+
+// noteClass notes whether the class of a claim's snapshot cuts at one instant.
+func (p *plan) noteClass(claim, name string, classes []snapshotv1.VolumeSnapshotClass) {
+	for i := range classes {
+		if copies, _ := cut.CopiesFiles(&classes[i]); copies && classes[i].Name == name {
+			p.copied[claim] = "VolumeSnapshotClass " + name
+		}
+	}
+}
+
+// noteGroupClass notes the same of the class of a group. Where that says nothing
+// of it, what the class that each volume would be cut by alone says of the
+// driver stands.
+func (p *plan) noteGroupClass(name string, classes []cut.GroupClass) {
+	for i := range classes {
+		copies, marked := cut.CopiesFiles(&classes[i])
+		if classes[i].Name != name || !marked {
+			continue
+		}
+		for _, v := range p.volumes {
+			delete(p.copied, v.ClaimName)
+			if copies {
+				p.copied[v.ClaimName] = kindGroupClass + " " + name
+			}
+		}
+	}
 }
 
 func (w *run) boundVolume(ctx context.Context, claim string) (*corev1.PersistentVolume, error) {
@@ -192,6 +223,7 @@ func (w *run) planGroup(ctx context.Context, p *plan) error {
 	class, err := cut.ChooseGroupClass(classes, p.volumes, asked)
 	if class != "" {
 		p.groupClass = class
+		p.noteGroupClass(class, classes)
 		for i := range p.volumes {
 			p.volumes[i].VolumeSnapshotClassName = ""
 		}
