@@ -229,11 +229,12 @@ type Consistency string
 const (
 	// Proven: the session that froze the application testified after the last
 	// cut that it had held throughout, and what it kept still is enough for how
-	// the volumes were cut; or no pod had the volumes mounted.
+	// the volumes were cut; or no pod had the volumes mounted, and attachments or
+	// the nodes themselves show it.
 	Proven Consistency = "Proven"
 	// Declared: in each pod a pre-hook succeeded before and a post-hook after;
-	// or a session held throughout, and something is left in doubt that the
-	// message of the condition Frozen names.
+	// or a session held throughout, or no pod had the volumes mounted, and
+	// something is left in doubt that the message of the condition Frozen names.
 	Declared Consistency = "Declared"
 	// Crash: nothing is known to have been quiet.
 	Crash Consistency = "Crash"
@@ -251,7 +252,7 @@ const (
 	// annotations may ask for only one of them: that quiets nothing that is
 	// known of.
 	MethodHooks QuiesceMethod = "Hooks"
-	// MethodIdle: no pod had the volumes mounted.
+	// MethodIdle: no pod had the volumes mounted, by what the API knows.
 	MethodIdle QuiesceMethod = "Idle"
 	// MethodNone: the application ran on.
 	MethodNone QuiesceMethod = "None"

@@ -26,6 +26,8 @@ type evidence struct {
 	observed map[string]cut.Observed
 	// unchanged: the same pods mounted the volumes before and after.
 	unchanged bool
+	// doubt says what was in doubt after the cut, empty where nothing was.
+	doubt string
 	// err is why the snapshots were not all cut while the application held.
 	err error
 }
@@ -114,7 +116,7 @@ func conclude(b *v1alpha1.VolumeBackup, p *plan, e *evidence, now time.Time) {
 		b.Status.Quiesce.GroupSnapshotUID = cmp.Or(b.Status.Quiesce.GroupSnapshotUID, o.Group)
 	}
 	consistency, good := v1alpha1.Consistency(""), false
-	doubt := cut.Torn(p.quiesce.Writing, e.observed, p.copied)
+	doubt := cmp.Or(cut.Torn(p.quiesce.Writing, e.observed, p.copied), p.doubt, e.doubt)
 	if e.err == nil {
 		consistency, good = cut.Verdict(cut.Evidence{
 			Method: b.Status.Quiesce.Method, Testified: e.testified(), Unchanged: e.unchanged,
@@ -170,7 +172,7 @@ func markQuieted(b *v1alpha1.VolumeBackup, p hooks.ApplicationPlan, doubt string
 	}
 	switch p.Method {
 	case v1alpha1.MethodIdle:
-		notQuieted("no pod had the volumes mounted")
+		notQuieted(cmp.Or(doubt, "no pod had the volumes mounted"))
 		return
 	case v1alpha1.MethodNone:
 		notQuieted(cmp.Or(p.Uncovered, "nothing was asked to be quieted: annotate the pod template with "+v1alpha1.AnnotationQuiesce+", or write spec.quiesce"))

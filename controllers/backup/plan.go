@@ -36,6 +36,14 @@ type plan struct {
 	// copied are the classes that don't cut at one instant, by the claims that
 	// they are for.
 	copied map[string]string
+	// onePod are the claims of volumes that a node gives to one pod alone, and
+	// exclusive the nodes of the held pods that have them, by the claims.
+	onePod    map[string]bool
+	exclusive map[string]string
+	// notEnded is a pod that the API calls finished and whose node hasn't said so.
+	notEnded string
+	// doubt says what was in doubt before the freeze, empty where nothing was.
+	doubt string
 	// mounters are the pods that mount the volumes, before the freeze.
 	mounters map[types.UID]bool
 }
@@ -69,7 +77,7 @@ func (w *run) plan(ctx context.Context) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{application: app.UID, handles: map[string]string{}, copied: map[string]string{}, mounters: workload.Mounters(app.All, claims)}
+	p := &plan{application: app.UID, handles: map[string]string{}, copied: map[string]string{}, onePod: map[string]bool{}, mounters: workload.Mounters(app.All, claims)}
 	if err := w.findVolumes(ctx, claims, p); err != nil {
 		return nil, err
 	}
@@ -107,17 +115,31 @@ func (w *run) planQuiesce(ctx context.Context, app *live.Application, claims []s
 		in.Template = app.Workload.Template.Annotations
 	}
 	in.Pods, _ = workload.Partition(app.Pods, func(pod *corev1.Pod) bool { return workload.Mounts(pod, claims...) })
-	if p.quiesce, err = hooks.PlanApplication(in); err != nil || p.quiesce.Method != v1alpha1.MethodIdle {
+	if p.quiesce, err = hooks.PlanApplication(in); err != nil {
 		return err
+	}
+	p.notEnded = cut.NotEnded(app.All, claims)
+	p.exclusive = exclusiveNodes(in.Pods, p.pods(), p.onePod)
+	if err = w.checkUnmounted(ctx, app, p); err == nil {
+		p.doubt, err = w.letGo(ctx, p)
+	}
+	if err != nil {
+		p.quiesce, err = p.quiesce.UnlessContinue(err, w.Options.CutTimeout)
+	}
+	return err
+}
+
+// checkUnmounted checks that volumes that no pod is to mount are unmounted, as
+// far as the API knows.
+func (w *run) checkUnmounted(ctx context.Context, app *live.Application, p *plan) error {
+	if p.quiesce.Method != v1alpha1.MethodIdle {
+		return nil
 	}
 	var attached storagev1.VolumeAttachmentList
 	if err := w.Live.List(ctx, &attached); err != nil {
 		return err
 	}
-	if err = cut.CheckUnmounted(p.volumes, app.All, attached.Items, w.Now()); err != nil {
-		p.quiesce, err = p.quiesce.UnlessContinue(err, w.Options.CutTimeout)
-	}
-	return err
+	return cut.CheckUnmounted(p.volumes, app.All, attached.Items, w.Now())
 }
 
 // findVolumes checks each claim: it is bound, to a CSI volume, whose driver
@@ -138,6 +160,7 @@ func (w *run) findVolumes(ctx context.Context, claims []string, p *plan) error {
 		}
 		p.noteClass(claim, class, classes.Items)
 		p.handles[claim] = pv.Spec.CSI.VolumeHandle
+		p.onePod[claim] = slices.Equal(pv.Spec.AccessModes, []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOncePod})
 		if pv.Spec.ClaimRef != nil {
 			p.claimUIDs = append(p.claimUIDs, pv.Spec.ClaimRef.UID)
 		}

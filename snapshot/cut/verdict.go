@@ -26,8 +26,10 @@ func Verdict(e Evidence) (v1alpha1.Consistency, bool) {
 		return v1alpha1.Crash, true
 	case !e.Unchanged:
 		return "", false
-	case e.Method == v1alpha1.MethodIdle:
+	case e.Method == v1alpha1.MethodIdle && e.Doubt == "":
 		return v1alpha1.Proven, true
+	case e.Method == v1alpha1.MethodIdle:
+		return v1alpha1.Declared, true
 	case !e.Testified:
 		return "", false
 	case !e.Covered, !e.Paired:

@@ -12,7 +12,7 @@ func TestVerdict(t *testing.T) {
 		for bits := range 32 {
 			e := Evidence{Method: method, Testified: bits&1 > 0, Unchanged: bits&2 > 0, Covered: bits&4 > 0, Paired: bits&8 > 0}
 			if bits&16 > 0 {
-				e.Doubt = "the log was cut later"
+				e.Doubt = "the log was cut later, or a pod is forgotten"
 			}
 			got, ok := Verdict(e)
 			if want := expected(e); got != want || ok != (want != "") {
@@ -27,9 +27,9 @@ func expected(e Evidence) v1alpha1.Consistency {
 	switch {
 	case e.Method == "None":
 		return v1alpha1.Crash
-	case e.Method == "Idle" && e.Unchanged, e.Method == "Hold" && all && e.Doubt == "":
+	case e.Method == "Idle" && e.Unchanged && e.Doubt == "", e.Method == "Hold" && all && e.Doubt == "":
 		return v1alpha1.Proven
-	case e.Method == "Hooks" && all, e.Method == "Hold" && all:
+	case e.Method == "Idle" && e.Unchanged, e.Method == "Hooks" && all, e.Method == "Hold" && all:
 		return v1alpha1.Declared
 	case e.Method != "Idle" && e.Testified && e.Unchanged:
 		return v1alpha1.Crash
