@@ -5,6 +5,7 @@ import (
 	"context"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/controllers/backup"
+	read "github.com/lull-dev/lull/controllers/live"
 	"github.com/lull-dev/lull/controllers/restore"
 	"github.com/lull-dev/lull/hooks"
 	decisions "github.com/lull-dev/lull/snapshot/restore"
@@ -42,8 +44,12 @@ func DefaultOptions() Options {
 // is held any more, or its context ends.
 func SetUp(ctx context.Context, mgr ctrl.Manager, o Options) (drain func(context.Context), err error) {
 	live := cmp.Or(o.Live, mgr.GetAPIReader())
+	nodes, err := read.NewKubelets(mgr.GetConfig())
+	if err != nil {
+		return nil, err
+	}
 	backups := &backup.Reconciler{
-		Client: mgr.GetClient(), Live: live, Cache: mgr.GetCache(), Executor: o.Executor,
+		Client: mgr.GetClient(), Live: live, Cache: mgr.GetCache(), Executor: o.Executor, Nodes: nodes,
 		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}, Options: o.Backup,
 	}
 	if err := backups.SetupWithManager(ctx, mgr); err != nil {
@@ -68,6 +74,19 @@ func CacheOptions() cache.Options {
 	}
 	for _, kind := range restore.WakingKinds() {
 		options.ByObject[kind] = cache.ByObject{Transform: restore.OnlyIdentity}
+		if _, isPod := kind.(*corev1.Pod); isPod {
+			options.ByObject[kind] = cache.ByObject{Transform: onlyWhatPodsTell}
+		}
 	}
 	return options
+}
+
+// onlyWhatPodsTell is for the two watches of pods, of their metadata and of
+// where they are.
+func onlyWhatPodsTell(obj any) (any, error) {
+	obj, err := restore.OnlyIdentity(obj)
+	if err != nil {
+		return nil, err
+	}
+	return backup.OnlyWhereabouts(obj)
 }

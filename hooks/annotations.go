@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -71,6 +70,7 @@ func fromOurs(a map[string]string) settings {
 	return settings{
 		commands:  asCommands(ourCommands(a)),
 		container: strings.TrimSpace(a[v1alpha1.AnnotationHookContainer]),
+		stills:    parseStills(v1alpha1.AnnotationHoldStills, a),
 		timeout:   parseTimeout(v1alpha1.AnnotationHookTimeout, a),
 		onFailure: parseOnFailure(v1alpha1.AnnotationHookOnFailure, a),
 	}
@@ -222,15 +222,24 @@ func parseTimeout(annotation string, a map[string]string) parsed[time.Duration] 
 }
 
 func parseOnFailure(annotation string, a map[string]string) parsed[v1alpha1.OnFailure] {
+	return parseOneOf(annotation, a, v1alpha1.OnFailureFail, v1alpha1.OnFailureContinue)
+}
+
+func parseStills(annotation string, a map[string]string) parsed[v1alpha1.Stills] {
+	return parseOneOf(annotation, a, v1alpha1.StillsFiles, v1alpha1.StillsCommits)
+}
+
+// parseOneOf reads one of two words.
+func parseOneOf[T ~string](annotation string, a map[string]string, one, other T) parsed[T] {
 	value, ok := a[annotation]
 	if !ok {
-		return parsed[v1alpha1.OnFailure]{}
+		return parsed[T]{}
 	}
-	on := v1alpha1.OnFailure(strings.TrimSpace(value))
-	if !slices.Contains([]v1alpha1.OnFailure{v1alpha1.OnFailureFail, v1alpha1.OnFailureContinue}, on) {
-		return parsed[v1alpha1.OnFailure]{err: v1alpha1.Problemf(v1alpha1.ReasonInvalidHook, "the annotation %s is %q: write Fail or Continue", annotation, value)}
+	word := T(strings.TrimSpace(value))
+	if word != one && word != other {
+		return parsed[T]{err: v1alpha1.Problemf(v1alpha1.ReasonInvalidHook, "the annotation %s is %q: write %s or %s", annotation, value, one, other)}
 	}
-	return parsed[v1alpha1.OnFailure]{is: on}
+	return parsed[T]{is: word}
 }
 
 // ExcludedVolumes are the claims that an application's annotation leaves out.

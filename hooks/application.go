@@ -55,6 +55,9 @@ type ApplicationPlan struct {
 	// Uncovered says who writes to the volumes without being quieted, or why
 	// nobody is quieted. It is empty where all are.
 	Uncovered string
+	// Writing are the claims that go on being written to while only the commits
+	// of their pods are held, by the names of the pods.
+	Writing map[string][]string
 }
 
 // PlanApplication merges what the spec, the pods' templates and the pods
@@ -106,6 +109,7 @@ func (p ApplicationPlan) quieted(app Application) (ApplicationPlan, error) {
 		return p, nil
 	}
 	p.Uncovered = uncovered(app, pods, p.Targets, one)
+	p.Writing = stillWritten(app, pods, p.Targets)
 	return p, nil
 }
 
@@ -203,13 +207,11 @@ func podState(p *corev1.Pod) string {
 // one pod is to stand for the others it does so for those of the same
 // application, and only for claims that it mounts itself.
 func uncovered(app Application, pods []corev1.Pod, targets []Target, one bool) string {
-	isTarget := func(p *corev1.Pod) bool {
-		return slices.ContainsFunc(targets, func(t Target) bool { return t.UID == p.UID })
-	}
 	for i := range pods {
 		rest := app.Claims
 		for j := range pods {
-			if isTarget(&pods[j]) && (i == j || one && app.standsFor(&pods[j], &pods[i])) {
+			t := targetOf(targets, &pods[j])
+			if t != nil && (i == j || one && t.Recipe == "" && app.standsFor(&pods[j], &pods[i])) {
 				mounted := workload.ClaimsOf(&pods[j].Spec)
 				rest = slices.DeleteFunc(slices.Clone(rest), func(c string) bool { return slices.Contains(mounted, c) })
 			}
@@ -226,7 +228,17 @@ func uncovered(app Application, pods []corev1.Pod, targets []Target, one bool) s
 	return ""
 }
 
-// standsFor is true for pods of one application.
+// targetOf is the target that a pod is, nil where it is none.
+func targetOf(targets []Target, p *corev1.Pod) *Target {
+	i := slices.IndexFunc(targets, func(t Target) bool { return t.UID == p.UID })
+	if i < 0 {
+		return nil
+	}
+	return &targets[i]
+}
+
+// standsFor is true for pods of one application. A recipe holds the server of
+// its own pod, whatever its owner thinks of the others: it never stands for them.
 func (app Application) standsFor(one, other *corev1.Pod) bool {
 	a, b := metav1.GetControllerOfNoCopy(one), metav1.GetControllerOfNoCopy(other)
 	return app.IsOne || a != nil && b != nil && a.UID == b.UID

@@ -3,6 +3,7 @@ package hooks
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -19,6 +20,11 @@ type QuiescePlan struct {
 	Method v1alpha1.QuiesceMethod
 	// Hold is the command of a held session.
 	Hold Command
+	// Stills is what the held session keeps still, empty for hooks.
+	Stills v1alpha1.Stills
+	// Recipe is the name of the recipe that Hold is, empty for a command of the
+	// owner's own.
+	Recipe string
 	// Pre and Post are the pair of hooks. Other systems' annotations may have
 	// only one of them.
 	Pre, Post Command
@@ -72,7 +78,34 @@ func Resolve(spec *v1alpha1.QuiesceSpec, annotations map[string]string) (Quiesce
 	if asked.commands.is == nil {
 		return q, nil
 	}
-	return asked.commands.is.fill(q, asked.container)
+	q, err := asked.commands.is.fill(q, asked.container)
+	if err != nil {
+		return QuiescePlan{}, err
+	}
+	return q.still(asked.stills)
+}
+
+// still sets what the held session keeps still. A recipe knows that by itself:
+// what is said beside it can't make more of it.
+func (q QuiescePlan) still(asked parsed[v1alpha1.Stills]) (QuiescePlan, error) {
+	if q.Method == v1alpha1.MethodHold && q.Recipe == "" {
+		q.Stills = cmp.Or(asked.is, v1alpha1.StillsFiles)
+		return q, asked.err
+	}
+	q.Stills = recipes[q.Recipe].stills
+	q.Warnings = append(q.Warnings, unused(asked.err)...)
+	if asked.is != "" && asked.is != q.Stills {
+		q.Warnings = append(q.Warnings, Warning{v1alpha1.ReasonInvalidHook, fmt.Sprintf(
+			"not used: %s (spec.quiesce.stills, or the annotation %s) says what a hold of your own keeps still. %s", asked.is, v1alpha1.AnnotationHoldStills, q.insteadOfStills())})
+	}
+	return q, nil
+}
+
+func (q QuiescePlan) insteadOfStills() string {
+	if q.Recipe != "" {
+		return fmt.Sprintf("The recipe %s holds commits, and its server goes on writing its files: leave it out, or write a hold that stops all writing", q.Recipe)
+	}
+	return "A backup by a pair of hooks is Declared in any case: leave it out"
 }
 
 // settings is what one source says.
@@ -80,6 +113,7 @@ type settings struct {
 	commands  parsed[*commands]
 	container string
 	pods      v1alpha1.PodSelection
+	stills    parsed[v1alpha1.Stills]
 	timeout   parsed[time.Duration]
 	onFailure parsed[v1alpha1.OnFailure]
 	warnings  []Warning
@@ -120,6 +154,7 @@ func (s settings) override(below settings) settings {
 	s.commands = override(s.commands, below.commands, &s.warnings)
 	s.container = cmp.Or(s.container, below.container)
 	s.pods = cmp.Or(s.pods, below.pods)
+	s.stills = override(s.stills, below.stills, &s.warnings)
 	s.timeout = override(s.timeout, below.timeout, &s.warnings)
 	s.onFailure = override(s.onFailure, below.onFailure, &s.warnings)
 	return s
@@ -157,7 +192,7 @@ func (w commands) fill(q QuiescePlan, container string) (QuiescePlan, error) {
 		if err != nil {
 			return QuiescePlan{}, err
 		}
-		q.Method, q.Hold = v1alpha1.MethodHold, inContainer(Command{Args: args})
+		q.Method, q.Hold, q.Recipe = v1alpha1.MethodHold, inContainer(Command{Args: args}), w.recipe
 	case w.hold.isSet():
 		q.Method, q.Hold = v1alpha1.MethodHold, inContainer(w.hold)
 	default:
@@ -174,6 +209,7 @@ func fromSpec(spec *v1alpha1.QuiesceSpec) settings {
 	s := settings{
 		commands:  asCommands(commands{recipe: spec.Recipe, hold: fromHook(spec.Hold), pre: fromHook(spec.Pre), post: fromHook(spec.Post)}, nil),
 		pods:      spec.Pods,
+		stills:    parsed[v1alpha1.Stills]{is: spec.Stills},
 		onFailure: parsed[v1alpha1.OnFailure]{is: spec.OnFailure},
 	}
 	if spec.Timeout != nil {

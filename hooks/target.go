@@ -18,9 +18,13 @@ type Target struct {
 	Namespace, Pod string
 	UID            types.UID
 	// Mark of the attempt that quiets it.
-	Mark      Mark
-	Method    v1alpha1.QuiesceMethod
-	Hold      Command
+	Mark   Mark
+	Method v1alpha1.QuiesceMethod
+	Hold   Command
+	// Stills is what the held session keeps still, Recipe the name of the recipe
+	// that it is; both as in QuiescePlan.
+	Stills    v1alpha1.Stills
+	Recipe    string
 	Pre, Post Command
 	// ContainerIDs are what the runtime calls the containers that the commands
 	// run in, by their names. They change when a container is started anew.
@@ -30,7 +34,7 @@ type Target struct {
 // ForPod is the plan for a pod: it finds the containers where none is named.
 // claims are those that are backed up. Errors are Problems.
 func (q QuiescePlan) ForPod(pod *corev1.Pod, claims []string) (Target, error) {
-	t := Target{Namespace: pod.Namespace, Pod: pod.Name, UID: pod.UID, Method: q.Method, Hold: q.Hold, Pre: q.Pre, Post: q.Post}
+	t := Target{Namespace: pod.Namespace, Pod: pod.Name, UID: pod.UID, Method: q.Method, Hold: q.Hold, Stills: q.Stills, Recipe: q.Recipe, Pre: q.Pre, Post: q.Post}
 	for _, c := range []*Command{&t.Hold, &t.Pre, &t.Post} {
 		if !c.isSet() {
 			continue

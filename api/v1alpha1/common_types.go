@@ -64,6 +64,7 @@ const (
 const (
 	AnnotationQuiesce        = "lull.dev/quiesce"
 	AnnotationHoldHook       = "lull.dev/hold-hook"
+	AnnotationHoldStills     = "lull.dev/hold-stills"
 	AnnotationPreHook        = "lull.dev/pre-hook"
 	AnnotationPostHook       = "lull.dev/post-hook"
 	AnnotationHookContainer  = "lull.dev/hook-container"
@@ -71,6 +72,12 @@ const (
 	AnnotationHookOnFailure  = "lull.dev/hook-on-failure"
 	AnnotationExcludeVolumes = "lull.dev/exclude-volumes"
 )
+
+// MarkCopiesFiles on a VolumeSnapshotClass or a VolumeGroupSnapshotClass, as an
+// annotation or a label, says that what is cut by it isn't of one instant: its
+// driver copies a volume file by file, or the volumes of a group one after
+// another. The value "false" says the opposite.
+const MarkCopiesFiles = "lull.dev/copies-files"
 
 // Labels on what we make. Values that would be longer than a label may be are
 // cut and carry a hash.

@@ -109,6 +109,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="(has(self.recipe) ? 1 : 0) + (has(self.hold) ? 1 : 0) + (has(self.pre) || has(self.post) ? 1 : 0) <= 1",message="write one of recipe, hold, or the pair pre and post"
 // +kubebuilder:validation:XValidation:rule="has(self.pre) == has(self.post)",message="pre and post are a pair: write both, with post: {command: [\"true\"]} where nothing is to be undone"
 // +kubebuilder:validation:XValidation:rule="!has(self.recipe) || self.recipe != 'elasticsearch'",message="Elasticsearch can't be restored from a copy of its files: use its snapshot API (PUT _snapshot/<repository>/<snapshot>) instead"
+// +kubebuilder:validation:XValidation:rule="!has(self.recipe) || !has(self.stills) || self.stills != 'Files'",message="a recipe holds the commits of its database, which goes on writing its files: leave stills out, or write a hold of your own that stops all writing"
 // +kubebuilder:validation:XValidation:rule="!has(self.recipe) || self.recipe in ['mariadb', 'mysql', 'elasticsearch']",message="there is no such recipe: write mariadb or mysql, or write hold, or pre and post, with commands of your own"
 type QuiesceSpec struct {
 	// Recipe is the name of a built-in held session: mariadb or mysql.
@@ -135,6 +136,14 @@ type QuiesceSpec struct {
 	// +kubebuilder:validation:Enum=All;One
 	// +optional
 	Pods PodSelection `json:"pods,omitempty"`
+
+	// Stills says what the hold keeps still: Files (default for a Hold of your
+	// own), where nothing at all is written until it thaws; or Commits, where
+	// only commits wait and the server goes on writing its files, as under a
+	// database's lock. A recipe knows by itself: Commits. Hooks are Declared
+	// in any case.
+	// +optional
+	Stills Stills `json:"stills,omitempty"`
 
 	// Timeout is the longest that the application may stay frozen, 1s to 1h.
 	// Default: 30s.
@@ -176,6 +185,19 @@ const (
 	PodsOne PodSelection = "One"
 )
 
+// Stills says what a hold keeps still.
+// +kubebuilder:validation:Enum=Files;Commits
+type Stills string
+
+// What a hold keeps still.
+const (
+	// StillsFiles: nothing writes to the volumes at all.
+	StillsFiles Stills = "Files"
+	// StillsCommits: no commit ends, and the server goes on writing pages and
+	// logs. A copy is good where it was cut at one instant.
+	StillsCommits Stills = "Commits"
+)
+
 // OnFailure says what becomes of a backup whose application can't be quieted.
 // +kubebuilder:validation:Enum=Fail;Continue
 type OnFailure string
@@ -207,9 +229,13 @@ type Consistency string
 // The verdicts.
 const (
 	// Proven: the session that froze the application testified after the last
-	// cut that it had held throughout, or no pod had the volumes mounted.
+	// cut that it had held throughout, and what it kept still is enough for how
+	// the volumes were cut; or no pod had the volumes mounted, and attachments or
+	// the nodes themselves show it.
 	Proven Consistency = "Proven"
-	// Declared: in each pod a pre-hook succeeded before and a post-hook after.
+	// Declared: in each pod a pre-hook succeeded before and a post-hook after;
+	// or a session held throughout, or no pod had the volumes mounted, and
+	// something is left in doubt that the message of the condition Frozen names.
 	Declared Consistency = "Declared"
 	// Crash: nothing is known to have been quiet.
 	Crash Consistency = "Crash"
@@ -227,7 +253,7 @@ const (
 	// annotations may ask for only one of them: that quiets nothing that is
 	// known of.
 	MethodHooks QuiesceMethod = "Hooks"
-	// MethodIdle: no pod had the volumes mounted.
+	// MethodIdle: no pod had the volumes mounted, by what the API knows.
 	MethodIdle QuiesceMethod = "Idle"
 	// MethodNone: the application ran on.
 	MethodNone QuiesceMethod = "None"

@@ -157,6 +157,9 @@ func (w *run) carryOut(ctx context.Context, p *plan, c cutter) *evidence {
 	if e.err == nil {
 		e.unchanged, e.err = w.lookAgain(context.WithoutCancel(ctx), p)
 	}
+	if e.err == nil {
+		e.doubt, e.err = w.stillLetGo(context.WithoutCancel(ctx), p)
+	}
 	return e
 }
 

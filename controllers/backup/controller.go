@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/live"
 	"github.com/lull-dev/lull/controllers/reconcile"
 	"github.com/lull-dev/lull/hooks"
 	"github.com/lull-dev/lull/snapshot/cut"
@@ -29,7 +30,9 @@ import (
 // +kubebuilder:rbac:groups=groupsnapshot.storage.k8s.io,resources=volumegroupsnapshots,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=groupsnapshot.storage.k8s.io,resources=volumegroupsnapshotcontents,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=groupsnapshot.storage.k8s.io,resources=volumegroupsnapshotclasses,verbs=list
-// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=nodes,verbs=list
+// +kubebuilder:rbac:groups=storage.k8s.io,resources=csidrivers,verbs=get
 // +kubebuilder:rbac:groups="",resources=pods/exec,verbs=create;get
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;patch
 // +kubebuilder:rbac:groups="",resources=persistentvolumes,verbs=get
@@ -86,20 +89,26 @@ type Reconciler struct {
 	// Live reads past the cache, Cache by it: also what isn't typed.
 	Live, Cache client.Reader
 	Executor    hooks.Executor
-	Events      events.EventRecorder
-	Clock       clock.PassiveClock
-	Options     Options
+	// Nodes are asked what they run, where that is allowed.
+	Nodes   live.Nodes
+	Events  events.EventRecorder
+	Clock   clock.PassiveClock
+	Options Options
 
-	limiter  *limiter
-	waiters  *waiters
-	groups   groupAPI
-	attempts sync.WaitGroup
+	limiter    *limiter
+	waiters    *waiters
+	departures *departures
+	groups     groupAPI
+	attempts   sync.WaitGroup
 }
 
 // SetupWithManager registers the reconciler.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
 	r.limiter = newLimiter(int64(r.Options.MaxSnapshotsInFlight), r.Options.Workers)
 	r.waiters = newWaiters()
+	if err := r.noteDepartures(ctx, mgr); err != nil {
+		return err
+	}
 	r.groups = groupAPI{live: r.Live, cache: r.Cache}
 	if err := r.groups.discover(ctx, mgr.GetRESTMapper()); err != nil {
 		return err

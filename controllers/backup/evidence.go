@@ -26,6 +26,8 @@ type evidence struct {
 	observed map[string]cut.Observed
 	// unchanged: the same pods mounted the volumes before and after.
 	unchanged bool
+	// doubt says what was in doubt after the cut, empty where nothing was.
+	doubt string
 	// err is why the snapshots were not all cut while the application held.
 	err error
 }
@@ -114,10 +116,11 @@ func conclude(b *v1alpha1.VolumeBackup, p *plan, e *evidence, now time.Time) {
 		b.Status.Quiesce.GroupSnapshotUID = cmp.Or(b.Status.Quiesce.GroupSnapshotUID, o.Group)
 	}
 	consistency, good := v1alpha1.Consistency(""), false
+	doubt := cmp.Or(cut.Torn(p.quiesce.Writing, e.observed, p.copied), p.doubt, e.doubt)
 	if e.err == nil {
 		consistency, good = cut.Verdict(cut.Evidence{
 			Method: b.Status.Quiesce.Method, Testified: e.testified(), Unchanged: e.unchanged,
-			Paired: p.quiesce.Unpaired() == "", Covered: p.quiesce.Uncovered == "",
+			Paired: p.quiesce.Unpaired() == "", Covered: p.quiesce.Uncovered == "", Doubt: doubt,
 		})
 	}
 	if !good {
@@ -131,7 +134,7 @@ func conclude(b *v1alpha1.VolumeBackup, p *plan, e *evidence, now time.Time) {
 	n := len(b.Status.Volumes)
 	set := setter(b, now)
 	set(v1alpha1.ConditionSnapshotsCut, true, v1alpha1.ReasonAllCut, fmt.Sprintf("%d snapshot(s) are cut", n))
-	markQuieted(b, p.quiesce, now)
+	markQuieted(b, p.quiesce, doubt, now)
 	set(v1alpha1.ConditionSnapshotsReady, false, v1alpha1.ReasonNotReady, fmt.Sprintf("0 of %d are ready", n))
 	set(v1alpha1.ConditionReconciling, true, v1alpha1.ReasonNotReady, fmt.Sprintf("waits until %d snapshot(s) can be restored; the application runs", n))
 }
@@ -159,8 +162,9 @@ func recordTimes(q *v1alpha1.QuiesceStatus, e *evidence, now time.Time) {
 	}
 }
 
-// markQuieted sets the conditions on the freeze of a good attempt.
-func markQuieted(b *v1alpha1.VolumeBackup, p hooks.ApplicationPlan, now time.Time) {
+// markQuieted sets the conditions on the freeze of a good attempt. doubt says
+// why its verdict isn't Proven, where something was held all the same.
+func markQuieted(b *v1alpha1.VolumeBackup, p hooks.ApplicationPlan, doubt string, now time.Time) {
 	set := setter(b, now)
 	notQuieted := func(why string) {
 		set(v1alpha1.ConditionFrozen, false, v1alpha1.ReasonNotQuieted, why)
@@ -170,7 +174,7 @@ func markQuieted(b *v1alpha1.VolumeBackup, p hooks.ApplicationPlan, now time.Tim
 	}
 	switch p.Method {
 	case v1alpha1.MethodIdle:
-		notQuieted("no pod had the volumes mounted")
+		notQuieted(cmp.Or(doubt, "no pod had the volumes mounted"))
 		return
 	case v1alpha1.MethodNone:
 		notQuieted(cmp.Or(p.Uncovered, hooks.NotAsked))
@@ -179,7 +183,14 @@ func markQuieted(b *v1alpha1.VolumeBackup, p hooks.ApplicationPlan, now time.Tim
 	if why := p.Unpaired(); why != "" {
 		set(v1alpha1.ConditionFrozen, false, v1alpha1.ReasonNotQuieted, why)
 	} else {
-		set(v1alpha1.ConditionFrozen, true, v1alpha1.ReasonHeld, cmp.Or(p.Uncovered, fmt.Sprintf("%d pod(s) held still", len(p.Targets))))
+		set(v1alpha1.ConditionFrozen, true, v1alpha1.ReasonHeld, cmp.Or(p.Uncovered, doubt, heldStill(p)))
 	}
 	set(v1alpha1.ConditionThawed, true, v1alpha1.ReasonThawed, thawedMessage(b.Status.Quiesce))
+}
+
+func heldStill(p hooks.ApplicationPlan) string {
+	if p.Method == v1alpha1.MethodHooks {
+		return fmt.Sprintf("%d pod(s) were quieted, by the word of their hooks alone", len(p.Targets))
+	}
+	return fmt.Sprintf("%d pod(s) held still", len(p.Targets))
 }

@@ -39,6 +39,8 @@ func good() *evidence {
 
 func TestConclude(t *testing.T) {
 	held := &plan{quiesce: hooks.ApplicationPlan{Method: v1alpha1.MethodHold, Targets: []hooks.Target{{UID: "p"}}}}
+	inDoubt := &plan{quiesce: hooks.ApplicationPlan{Method: v1alpha1.MethodHold, Targets: []hooks.Target{{UID: "p"}}, Writing: map[string][]string{"db-0": {"data"}}}, copied: map[string]string{"data": "a class"}}
+	doubted := &plan{quiesce: held.quiesce, doubt: "pod x left the API"}
 	uncovered := &plan{quiesce: hooks.ApplicationPlan{Method: v1alpha1.MethodHold, Uncovered: "pod x writes"}}
 	for name, c := range map[string]struct {
 		method      v1alpha1.QuiesceMethod
@@ -50,6 +52,9 @@ func TestConclude(t *testing.T) {
 		frozenFor   time.Duration
 	}{
 		"held":             {consistency: v1alpha1.Proven, thawed: true, frozenFor: 3 * time.Second},
+		"only its commits": {plan: inDoubt, consistency: v1alpha1.Declared, thawed: true, frozenFor: 3 * time.Second},
+		"a forgotten pod":  {change: func(e *evidence) { e.doubt = "pod x runs" }, consistency: v1alpha1.Declared, thawed: true, frozenFor: 3 * time.Second},
+		"in doubt before":  {plan: doubted, consistency: v1alpha1.Declared, thawed: true, frozenFor: 3 * time.Second},
 		"somebody writes":  {plan: uncovered, consistency: v1alpha1.Crash, thawed: true, frozenFor: 3 * time.Second},
 		"nobody was asked": {method: v1alpha1.MethodNone, change: func(e *evidence) { e.releases, e.firstHeldAt = nil, time.Time{} }, consistency: v1alpha1.Crash, thawed: true},
 		"unmounted":        {method: v1alpha1.MethodIdle, change: func(e *evidence) { e.releases, e.firstHeldAt = nil, time.Time{} }, consistency: v1alpha1.Proven, thawed: true},

@@ -39,6 +39,17 @@ type plan struct {
 	warnings []hooks.Warning
 	// unread are annotations that don't count, by what carries them.
 	unread map[string]map[string]string
+	// copied are the classes that don't cut at one instant, by the claims that
+	// they are for.
+	copied map[string]string
+	// onePod are the claims of volumes that a node gives to one pod alone, and
+	// exclusive the nodes of the held pods that have them, by the claims.
+	onePod    map[string]bool
+	exclusive map[string]string
+	// notEnded is a pod that the API calls finished and whose node hasn't said so.
+	notEnded string
+	// doubt says what was in doubt before the freeze, empty where nothing was.
+	doubt string
 	// mounters are the pods that mount the volumes before the freeze, and writers
 	// those that can write to them.
 	mounters, writers map[types.UID]bool
@@ -84,7 +95,7 @@ func (w *run) plan(ctx context.Context) (*plan, error) {
 		return nil, err
 	}
 	p := &plan{
-		application: app.UID, handles: map[string]string{}, unread: app.Unread,
+		application: app.UID, handles: map[string]string{}, copied: map[string]string{}, onePod: map[string]bool{}, unread: app.Unread,
 		mounters: workload.Mounters(app.All, claims), writers: workload.Writers(app.All, claims),
 	}
 	for _, message := range cut.Unmatched(app.MayMount(excluded), excluded, volumes) {
@@ -128,17 +139,31 @@ func (w *run) planQuiesce(ctx context.Context, app *live.Application, claims []s
 		in.Template = app.Workload.Template.Annotations
 	}
 	in.Pods, _ = workload.Partition(app.Pods, func(pod *corev1.Pod) bool { return workload.Mounts(pod, claims...) })
-	if p.quiesce, err = hooks.PlanApplication(in); err != nil || p.quiesce.Method != v1alpha1.MethodIdle {
+	if p.quiesce, err = hooks.PlanApplication(in); err != nil {
 		return err
+	}
+	p.notEnded = cut.NotEnded(app.All, claims)
+	p.exclusive = exclusiveNodes(in.Pods, p.pods(), p.onePod)
+	if err = w.checkUnmounted(ctx, app, p); err == nil {
+		p.doubt, err = w.letGo(ctx, p)
+	}
+	if err != nil {
+		p.quiesce, err = p.quiesce.UnlessContinue(err, w.Options.CutTimeout)
+	}
+	return err
+}
+
+// checkUnmounted checks that volumes that no pod is to mount are unmounted, as
+// far as the API knows.
+func (w *run) checkUnmounted(ctx context.Context, app *live.Application, p *plan) error {
+	if p.quiesce.Method != v1alpha1.MethodIdle {
+		return nil
 	}
 	var attached storagev1.VolumeAttachmentList
 	if err := w.Live.List(ctx, &attached); err != nil {
 		return err
 	}
-	if err = cut.CheckUnmounted(p.volumes, app.All, attached.Items, w.Now()); err != nil {
-		p.quiesce, err = p.quiesce.UnlessContinue(err, w.Options.CutTimeout)
-	}
-	return err
+	return cut.CheckUnmounted(p.volumes, app.All, attached.Items, w.Now())
 }
 
 // findVolumes checks each claim: it is bound, to a CSI volume, whose driver
@@ -157,7 +182,9 @@ func (w *run) findVolumes(ctx context.Context, claims []string, p *plan) error {
 		if err != nil && w.Spec.VolumeGroupSnapshotClassName == nil {
 			return err
 		}
+		p.noteClass(claim, class, classes.Items)
 		p.handles[claim] = pv.Spec.CSI.VolumeHandle
+		p.onePod[claim] = slices.Equal(pv.Spec.AccessModes, []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOncePod})
 		if pv.Spec.ClaimRef != nil {
 			p.claimUIDs = append(p.claimUIDs, pv.Spec.ClaimRef.UID)
 		}
@@ -167,6 +194,33 @@ func (w *run) findVolumes(ctx context.Context, claims []string, p *plan) error {
 	}
 	p.retaining = cut.Retaining(classes.Items, p.volumes)
 	return nil
+}
+
+// noteClass notes whether the class of a claim's snapshot cuts at one instant.
+func (p *plan) noteClass(claim, name string, classes []snapshotv1.VolumeSnapshotClass) {
+	for i := range classes {
+		if copies, _ := cut.CopiesFiles(&classes[i]); copies && classes[i].Name == name {
+			p.copied[claim] = "VolumeSnapshotClass " + name
+		}
+	}
+}
+
+// noteGroupClass notes the same of the class of a group. Where that says nothing
+// of it, what the class that each volume would be cut by alone says of the
+// driver stands.
+func (p *plan) noteGroupClass(name string, classes []cut.GroupClass) {
+	for i := range classes {
+		copies, marked := cut.CopiesFiles(&classes[i])
+		if classes[i].Name != name || !marked {
+			continue
+		}
+		for _, v := range p.volumes {
+			delete(p.copied, v.ClaimName)
+			if copies {
+				p.copied[v.ClaimName] = kindGroupClass + " " + name
+			}
+		}
+	}
 }
 
 func (w *run) boundVolume(ctx context.Context, claim string, p *plan) (*corev1.PersistentVolume, error) {
@@ -218,6 +272,7 @@ func (w *run) planGroup(ctx context.Context, p *plan) error {
 	class, err := cut.ChooseGroupClass(classes, p.volumes, asked)
 	if class != "" {
 		p.groupClass, p.retaining = class, cut.RetainingGroups(classes, class)
+		p.noteGroupClass(class, classes)
 		for i := range p.volumes {
 			p.volumes[i].VolumeSnapshotClassName = ""
 		}

@@ -102,7 +102,7 @@ func completeMessage(b *v1alpha1.VolumeBackup) string {
 	if q := b.Status.Quiesce; q.FrozenFor != nil {
 		what += fmt.Sprintf(", frozen for %s", q.FrozenFor.Round(time.Millisecond))
 	}
-	if c := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionFrozen); c != nil && b.Status.Consistency == v1alpha1.Crash {
+	if c := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionFrozen); c != nil && b.Status.Consistency != v1alpha1.Proven {
 		what += ": " + c.Message
 	}
 	if c := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionThawed); c != nil && b.Status.Unthawed != nil {

@@ -64,6 +64,13 @@ func (r Reader) Pods(ctx context.Context, namespace string) ([]corev1.Pod, error
 	return pods.Items, err
 }
 
+// Nodes are all of the cluster.
+func (r Reader) Nodes(ctx context.Context) ([]corev1.Node, error) {
+	var nodes corev1.NodeList
+	err := r.List(ctx, &nodes)
+	return nodes.Items, err
+}
+
 // Claims are all of a namespace, by their names.
 func (r Reader) Claims(ctx context.Context, namespace string) (map[string]*corev1.PersistentVolumeClaim, error) {
 	var claims corev1.PersistentVolumeClaimList

@@ -11,10 +11,10 @@ import (
 	"github.com/lull-dev/lull/snapshot/workload"
 )
 
-// unmountGrace is how long a pod's volumes may stay mounted once its containers
+// UnmountGrace is how long a pod's volumes may stay mounted once its containers
 // have ended. The kubelet unmounts them after it has told of the end, within a
 // few seconds.
-const unmountGrace = 30 * time.Second
+const UnmountGrace = 30 * time.Second
 
 // CheckUnmounted is nil where no volume is mounted any more, and a passing
 // Problem where one may be. What was written last may be in a node's memory
@@ -45,7 +45,7 @@ func mayBeUnmounting(p *corev1.Pod, now time.Time) bool {
 		return true
 	}
 	return slices.ContainsFunc(slices.Concat(p.Status.ContainerStatuses, p.Status.InitContainerStatuses), func(c corev1.ContainerStatus) bool {
-		return c.State.Terminated != nil && now.Sub(c.State.Terminated.FinishedAt.Time) < unmountGrace
+		return c.State.Terminated != nil && now.Sub(c.State.Terminated.FinishedAt.Time) < UnmountGrace
 	})
 }
 

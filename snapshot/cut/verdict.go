@@ -14,6 +14,8 @@ type Evidence struct {
 	Paired bool
 	// Covered: every pod that mounts the volumes for writing was quieted.
 	Covered bool
+	// Doubt says why what stood still may not be enough, empty where it is.
+	Doubt string
 }
 
 // Verdict is the consistency that the evidence bears out, never more. It is
@@ -24,13 +26,15 @@ func Verdict(e Evidence) (v1alpha1.Consistency, bool) {
 		return v1alpha1.Crash, true
 	case !e.Unchanged:
 		return "", false
-	case e.Method == v1alpha1.MethodIdle:
+	case e.Method == v1alpha1.MethodIdle && e.Doubt == "":
 		return v1alpha1.Proven, true
+	case e.Method == v1alpha1.MethodIdle:
+		return v1alpha1.Declared, true
 	case !e.Testified:
 		return "", false
 	case !e.Covered, !e.Paired:
 		return v1alpha1.Crash, true
-	case e.Method == v1alpha1.MethodHold:
+	case e.Method == v1alpha1.MethodHold && e.Doubt == "":
 		return v1alpha1.Proven, true
 	}
 	return v1alpha1.Declared, true

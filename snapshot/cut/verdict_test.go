@@ -9,8 +9,11 @@ import (
 // Every combination, so that no doubt is ever rounded up.
 func TestVerdict(t *testing.T) {
 	for _, method := range []v1alpha1.QuiesceMethod{"Hold", "Hooks", "Idle", "None"} {
-		for bits := range 16 {
+		for bits := range 32 {
 			e := Evidence{Method: method, Testified: bits&1 > 0, Unchanged: bits&2 > 0, Covered: bits&4 > 0, Paired: bits&8 > 0}
+			if bits&16 > 0 {
+				e.Doubt = "the log was cut later, or a pod is forgotten"
+			}
 			got, ok := Verdict(e)
 			if want := expected(e); got != want || ok != (want != "") {
 				t.Errorf("%+v: got %q, %v; want %q", e, got, ok, want)
@@ -24,9 +27,9 @@ func expected(e Evidence) v1alpha1.Consistency {
 	switch {
 	case e.Method == "None":
 		return v1alpha1.Crash
-	case e.Method == "Idle" && e.Unchanged, e.Method == "Hold" && all:
+	case e.Method == "Idle" && e.Unchanged && e.Doubt == "", e.Method == "Hold" && all && e.Doubt == "":
 		return v1alpha1.Proven
-	case e.Method == "Hooks" && all:
+	case e.Method == "Idle" && e.Unchanged, e.Method == "Hooks" && all, e.Method == "Hold" && all:
 		return v1alpha1.Declared
 	case e.Method != "Idle" && e.Testified && e.Unchanged:
 		return v1alpha1.Crash

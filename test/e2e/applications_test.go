@@ -16,12 +16,13 @@ import (
 const noteHold = "echo held >>/tmp/quiet; echo HELD; cat >/dev/null; echo STILL_HELD; echo released >>/tmp/quiet"
 
 var _ = Describe("an application", func() {
-	It("that is scaled to zero is proven idle", func(ctx SpecContext) {
+	It("that is scaled to zero is declared idle, where nothing shows that its node let the volumes go", func(ctx SpecContext) {
 		app := running(ctx, tools("app", "", "data"))
 		scaleToZero(ctx, app)
 		backup := theBackup(ctx, aBackup(ctx, app, hold(noteHold)))
-		Expect(backup).To(be(v1alpha1.Proven, v1alpha1.MethodIdle))
+		Expect(backup).To(be(v1alpha1.Declared, v1alpha1.MethodIdle))
 		Expect(backup.Status.Quiesce.Pods).To(BeEmpty())
+		Expect(backup.Status.Message).To(And(ContainSubstring("a pod that was deleted by force may run on"), ContainSubstring("Let Lull ask the nodes")))
 	})
 
 	It("without hooks is backed up as a crash would leave it, and that is said", func(ctx SpecContext) {

@@ -111,7 +111,7 @@ var _ = Describe("a group of volumes", Label("driver"), func() {
 		}
 		for _, b := range backups {
 			backup := theBackup(ctx, b)
-			Expect(backup).To(be(v1alpha1.Proven, v1alpha1.MethodIdle))
+			Expect(backup).To(be(v1alpha1.Declared, v1alpha1.MethodIdle))
 			Expect(backup.Status.Quiesce.Attempt).To(BeEquivalentTo(1))
 		}
 	})

@@ -295,7 +295,7 @@ func (r *backupRun) checkVerdict(ctx context.Context, b *v1alpha1.VolumeBackup, 
 	}
 	methods := map[v1alpha1.Consistency][]v1alpha1.QuiesceMethod{
 		v1alpha1.Proven:   {v1alpha1.MethodHold, v1alpha1.MethodIdle},
-		v1alpha1.Declared: {v1alpha1.MethodHooks},
+		v1alpha1.Declared: {v1alpha1.MethodHooks, v1alpha1.MethodHold, v1alpha1.MethodIdle},
 		v1alpha1.Crash:    {v1alpha1.MethodNone, v1alpha1.MethodHold, v1alpha1.MethodHooks},
 	}
 	fits := false

@@ -108,7 +108,7 @@ var (
 var backupScenarios = []backupScenario{
 	{name: "hold", begin: one(held), wants: complete(v1alpha1.Proven)},
 	{name: "hooks", begin: one(hooked), wants: complete(v1alpha1.Declared)},
-	{name: "claim without a pod", begin: one(of(v1alpha1.KindPersistentVolumeClaim, "idle")), wants: complete(v1alpha1.Proven)},
+	{name: "claim without a pod", begin: one(of(v1alpha1.KindPersistentVolumeClaim, "idle")), wants: complete(v1alpha1.Declared)},
 	{name: "retained", begin: one(held, retained), wants: complete(v1alpha1.Proven)},
 	{name: "group", begin: asGroup(nil, held), wants: complete(v1alpha1.Proven)},
 	{name: "group, retained", begin: asGroup(nil, held, retained), wants: complete(v1alpha1.Proven)},

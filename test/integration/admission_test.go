@@ -40,6 +40,8 @@ var refused = []struct{ name, spec, says string }{
 	{"an unknown recipe", `{applicationRef: {name: mysql}, quiesce: {recipe: oracle}}`, "there is no such recipe: write mariadb or mysql, or write hold"},
 	{"Elasticsearch", `{applicationRef: {name: mysql}, quiesce: {recipe: elasticsearch}}`, "use its snapshot API"},
 	{"unknown pods", `{applicationRef: {name: mysql}, quiesce: {pods: Some}}`, `Unsupported value: "Some": supported values: "All", "One"`},
+	{"a recipe that stills files", `{applicationRef: {name: mysql}, quiesce: {recipe: mariadb, stills: Files}}`, "a recipe holds the commits of its database, which goes on writing its files: leave stills out"},
+	{"something else that is kept still", `{applicationRef: {name: mysql}, quiesce: {stills: Everything}}`, `Unsupported value: "Everything": supported values: "Files", "Commits"`},
 	{"an unknown way on", `{applicationRef: {name: mysql}, quiesce: {onFailure: Ignore}}`, `Unsupported value: "Ignore": supported values: "Fail", "Continue"`},
 	{"an unknown deletion policy", `{applicationRef: {name: mysql}, deletionPolicy: Keep}`, `Unsupported value: "Keep": supported values: "Delete", "Retain"`},
 	{"no attempts", `{applicationRef: {name: mysql}, attempts: 0}`, "spec.attempts in body should be greater than or equal to 1"},

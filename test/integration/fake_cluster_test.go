@@ -8,6 +8,7 @@ import (
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,6 +23,7 @@ type fakeCluster struct {
 	namespace string
 	driver    string
 	storage   *storage
+	nodes     fakeNodes
 	journal   journal
 	// marks is the folder where a hook leaves a mark while it holds.
 	marks    string
@@ -44,6 +46,7 @@ func aFakeClusterAlone(t *testing.T) *fakeCluster {
 	fc.create(ns)
 	fc.namespace, fc.driver = ns.Name, ns.Name+".csi.test"
 	fc.class(fc.namespace+"-class", fc.driver, false)
+	fc.attaches(true)
 	fc.storage = startStorage(fc)
 	t.Cleanup(func() {
 		for _, m := range fc.managers {
@@ -71,7 +74,7 @@ func (fc *fakeCluster) create(obj client.Object) {
 		obj.SetNamespace(fc.namespace)
 	}
 	switch obj.(type) {
-	case *corev1.Namespace, *corev1.PersistentVolume, *snapshotv1.VolumeSnapshotClass:
+	case *corev1.Namespace, *corev1.Node, *corev1.PersistentVolume, *snapshotv1.VolumeSnapshotClass, *storagev1.CSIDriver:
 		obj.SetNamespace("")
 	}
 	fc.must(admin.Create(fc.ctx, obj))
@@ -91,6 +94,15 @@ func (fc *fakeCluster) class(name, driver string, isDefault bool) {
 		class.Annotations = map[string]string{"snapshot.storage.kubernetes.io/is-default-class": "true"}
 	}
 	fc.create(class)
+}
+
+// attaches says whether the fake cluster's driver attaches its volumes to nodes.
+// Where it does, that none is attached shows that no node has one.
+func (fc *fakeCluster) attaches(required bool) {
+	fc.Helper()
+	driver := &storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: fc.driver}}
+	fc.delete(driver)
+	fc.create(&storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: fc.driver}, Spec: storagev1.CSIDriverSpec{AttachRequired: &required}})
 }
 
 // claims are bound to volumes of the fake cluster's driver.

@@ -88,7 +88,7 @@ func (fc *fakeCluster) aManager(change ...func(*manager, *options)) *manager {
 	config.Wrap(m.notesLists)
 	mgr, err := ctrl.NewManager(config, m.managerOptions())
 	fc.must(err)
-	drain, err := setUp(ctx, mgr, &mortalReader{mgr.GetAPIReader(), m}, &containers{m: m}, o)
+	drain, err := setUp(ctx, mgr, &mortalReader{mgr.GetAPIReader(), m}, &containers{m: m}, &fc.nodes, o)
 	fc.must(err)
 	fc.managers = append(fc.managers, m)
 	go func() {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/lull-dev/lull/controllers"
 	"github.com/lull-dev/lull/controllers/backup"
+	"github.com/lull-dev/lull/controllers/live"
 	"github.com/lull-dev/lull/hooks"
 	"github.com/lull-dev/lull/snapshot/cut"
 )
@@ -26,14 +27,15 @@ func cacheOptions() cache.Options { return controllers.CacheOptions() }
 func attemptDelay(attempt int32) time.Duration { return cut.AttemptDelay(attempt) }
 
 // setUp adds the controller of backups to a manager, as the operator does. It
-// reads past the cache by live, and runs commands by executor. drain waits until
-// no attempt is under way.
-func setUp(ctx context.Context, mgr ctrl.Manager, live client.Reader, executor hooks.Executor, o options) (drain func(context.Context), err error) {
+// reads past the cache by reader, runs commands by executor, and asks nodes. drain
+// waits until no attempt is under way.
+func setUp(ctx context.Context, mgr ctrl.Manager, reader client.Reader, executor hooks.Executor, nodes live.Nodes, o options) (drain func(context.Context), err error) {
 	backups := &backup.Reconciler{
 		Client:   mgr.GetClient(),
-		Live:     live,
+		Live:     reader,
 		Cache:    mgr.GetCache(),
 		Executor: executor,
+		Nodes:    nodes,
 		Events:   mgr.GetEventRecorder("lull"),
 		Clock:    clock.RealClock{},
 		Options:  o,
