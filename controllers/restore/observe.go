@@ -114,7 +114,9 @@ func (w *run) rememberStop(state *restore.State, pods []corev1.Pod) {
 		return
 	}
 	w.stop = &stoppedApplication{restore: w.Object.UID, workload: app.Meta.UID, generation: app.Meta.Generation, pods: pods, owners: app.Owners}
-	w.stops.Store(client.ObjectKeyFromObject(w.Object), w.stop)
+	if !state.IsUsedByOthers() { // who does is looked for each time: it may go
+		w.stops.Store(client.ObjectKeyFromObject(w.Object), w.stop)
+	}
 }
 
 func (w *run) forgetStop() {

@@ -326,13 +326,13 @@ func TestPodsThatTheirControllerLeavesRunningAreToldToStop(t *testing.T) {
 		"one by one, the last first": {nil, "delete Pod db-10"},
 		"one goes already":           {func(s *State) { s.Pods[0].DeletionTimestamp = ptr.To(metav1.NewTime(now)) }, ""},
 		"side by side":               {func(s *State) { s.Workload.IsOrdered = false }, "delete Pod db-0, delete Pod db-10, delete Pod db-9"},
-		"its controller has to see":  {func(s *State) { s.Workload.IsSeen = false }, ""},
+		"its controller has to see":  {func(s *State) { s.Workload.IsUnseen = true }, ""},
 		"it has replicas":            {func(s *State) { s.Workload.Replicas = 1 }, ""},
 		"a moment later":             {func(s *State) { s.Restore.Status.StepSince = ptr.To(metav1.NewMicroTime(now)) }, ""},
 		"on the way back too":        {func(s *State) { goingBack(s, true) }, "delete Pod db-10"},
 	} {
 		s := aReplacement(func(status *v1alpha1.VolumeRestoreStatus, o *Observed) {
-			o.Workload.Replicas, o.Workload.IsOrdered, o.Workload.IsSeen, o.Pods = 0, true, true, pods("db-0", "db-10", "db-9")
+			o.Workload.Replicas, o.Workload.IsOrdered, o.Pods = 0, true, pods("db-0", "db-10", "db-9")
 			status.ScaledDownAt = ptr.To(metav1.NewMicroTime(now))
 			status.StepSince = ptr.To(metav1.NewMicroTime(now.Add(-toldAfter)))
 		})

@@ -22,7 +22,7 @@ func checkRevision(w *workload.Workload, pods []corev1.Pod, strategy v1alpha1.Re
 	if w == nil || w.Replicas == 0 {
 		return nil
 	}
-	if !w.IsSeen {
+	if w.IsUnseen {
 		return v1alpha1.PassingProblemf(v1alpha1.ReasonRevisionHeld,
 			"the controller of %s has not seen its newest change yet: wait until it has", named(w))
 	}

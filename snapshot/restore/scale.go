@@ -80,7 +80,7 @@ const toldAfter = time.Second
 // kept here too.
 func (s *State) toldToStop() []Change {
 	w := s.Workload
-	if w == nil || w.Replicas > 0 || !w.IsSeen || s.Now.Before(s.stepSince().Add(toldAfter)) {
+	if w == nil || w.Replicas > 0 || w.IsUnseen || s.Now.Before(s.stepSince().Add(toldAfter)) {
 		return nil
 	}
 	pods := s.Pods

@@ -138,3 +138,16 @@ func applicationName(ref *v1alpha1.ApplicationReference) string {
 	}
 	return fmt.Sprintf("%s %s", ref.Kind, ref.Name)
 }
+
+// IsUsedByOthers is true where a pod of another application mounts, or waits to
+// mount, a claim of the restore.
+func (s *State) IsUsedByOthers() bool {
+	for i := range s.Others {
+		for _, claim := range workload.ClaimsOf(&s.Others[i].Spec) {
+			if _, isOurs := s.Claims[claim]; isOurs {
+				return true
+			}
+		}
+	}
+	return false
+}

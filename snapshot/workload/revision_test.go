@@ -106,11 +106,11 @@ func TestOutdated(t *testing.T) {
 func TestIsSeen(t *testing.T) {
 	s, d := &appsv1.StatefulSet{}, &appsv1.Deployment{}
 	s.Generation, d.Generation = 2, 2
-	if Of(s, nil).IsSeen || Of(d, nil).IsSeen {
+	if !Of(s, nil).IsUnseen || !Of(d, nil).IsUnseen {
 		t.Error("their controllers know the generation before")
 	}
 	s.Status.ObservedGeneration, d.Status.ObservedGeneration = 2, 2
-	if !Of(s, nil).IsSeen || !Of(d, nil).IsSeen || !Of(&appsv1.ReplicaSet{}, nil).IsSeen {
+	if Of(s, nil).IsUnseen || Of(d, nil).IsUnseen || Of(&appsv1.ReplicaSet{}, nil).IsUnseen {
 		t.Error("their controllers have seen it")
 	}
 }

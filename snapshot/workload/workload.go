@@ -39,8 +39,9 @@ type Workload struct {
 	// IsOrdered is true where its pods are started and stopped one by one: the
 	// lowest ordinal starts first, the highest stops first.
 	IsOrdered bool
-	// IsSeen is true where its controllers have acted on what it was told last.
-	IsSeen bool
+	// IsUnseen is true where its controllers haven't acted yet on what it was
+	// told last.
+	IsUnseen bool
 	// Unready says what is missing to be ready, empty where it is.
 	Unready string
 	// Paused is true where its rollout is.
@@ -93,8 +94,8 @@ func Of(obj Object, sets []appsv1.ReplicaSet) *Workload {
 		return &Workload{
 			Ref: ref(v1alpha1.KindReplicaSet, o), Object: o, Meta: o.ObjectMeta, Template: o.Spec.Template,
 			Owners: []types.UID{o.UID}, Replicas: want, MinReadySeconds: o.Spec.MinReadySeconds,
-			IsSeen:  isSeen(o.Generation, o.Status.ObservedGeneration),
-			Unready: unready(o.Generation, o.Status.ObservedGeneration, want, o.Status.Replicas, o.Status.Replicas, o.Status.AvailableReplicas),
+			IsUnseen: !isSeen(o.Generation, o.Status.ObservedGeneration),
+			Unready:  unready(o.Generation, o.Status.ObservedGeneration, want, o.Status.Replicas, o.Status.Replicas, o.Status.AvailableReplicas),
 		}
 	case *corev1.ReplicationController:
 		return &Workload{
@@ -116,14 +117,14 @@ func ofDeployment(d *appsv1.Deployment, sets []appsv1.ReplicaSet) *Workload {
 		MinReadySeconds: d.Spec.MinReadySeconds,
 		Paused:          d.Spec.Paused,
 		HasHeldRollout:  d.Spec.Paused && !isRolledOut(d, sets),
-		IsSeen:          isSeen(d.Generation, d.Status.ObservedGeneration),
+		IsUnseen:        !isSeen(d.Generation, d.Status.ObservedGeneration),
 		templateSet:     templateSetOf(d, sets),
 		nextSet:         nextSetOf(d, sets),
 	}
 	for i := range sets {
 		w.Owners = append(w.Owners, sets[i].UID)
-		w.IsSeen = w.IsSeen && isSeen(sets[i].Generation, sets[i].Status.ObservedGeneration) &&
-			(w.Replicas > 0 || ptr.Deref(sets[i].Spec.Replicas, 1) == 0)
+		isStale := w.Replicas == 0 && ptr.Deref(sets[i].Spec.Replicas, 1) > 0
+		w.IsUnseen = w.IsUnseen || isStale || !isSeen(sets[i].Generation, sets[i].Status.ObservedGeneration)
 	}
 	updated := d.Status.UpdatedReplicas
 	if d.Spec.Paused { // pods of the version before are all there will be
@@ -154,7 +155,7 @@ func ofStatefulSet(s *appsv1.StatefulSet) *Workload {
 		Replicas:        ptr.Deref(s.Spec.Replicas, 1),
 		MinReadySeconds: s.Spec.MinReadySeconds,
 		IsOrdered:       s.Spec.PodManagementPolicy != appsv1.ParallelPodManagement,
-		IsSeen:          isSeen(s.Generation, s.Status.ObservedGeneration),
+		IsUnseen:        !isSeen(s.Generation, s.Status.ObservedGeneration),
 	}
 	if s.Spec.Ordinals != nil {
 		w.Start = s.Spec.Ordinals.Start
