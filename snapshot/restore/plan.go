@@ -21,8 +21,8 @@ type StepName string
 //	RollingBack EndMountCheck ─ KeepVolumes ─ ScaleDown ─ AwaitPodsGone ─ SwapBack ─
 //	            ScaleUp ─ AwaitReady ─ Discard ─ End
 //
-//	            ScaleUp ─ CallOff   (asked, and its claims can't be replaced: it
-//	                                 goes on where it was)
+//	            AwaitPodsGone ─ ScaleUp ─ CallOff   (asked, and its claims can't be
+//	                                                 replaced: it goes on as it was)
 const (
 	// StepMakeClaims makes claims from the snapshots.
 	StepMakeClaims StepName = "MakeClaims"
@@ -134,7 +134,9 @@ func planPreparation(s *State) []Step {
 func planBack(s *State) []Step {
 	const phase = v1alpha1.RestoreRollingBack
 	if p := CallOff(s); p != nil {
+		mayStart := !s.isStopped() || s.Restore.Status.RollBack.ScaledUpAt != nil
 		return []Step{
+			{Name: StepAwaitPodsGone, Phase: phase, What: "waits until all its pods are gone", isMarked: mayStart, need: s.awaitPodsGone},
 			{Name: StepScaleUp, Phase: phase, What: s.whatScaleUp(), isMarked: !s.isStopped() || s.isStarted(), byMark: true, need: s.scaleUp},
 			{Name: StepCallOff, Phase: phase, What: "leaves it on its restored volumes: " + p.Message, byMark: true, need: func() Need { return Need{} }},
 		}

@@ -38,8 +38,8 @@ func (s *State) isStarted() bool {
 // its controller doesn't tell to stop is told by the restore.
 //
 // An application that has its previous volumes, because nothing was swapped yet,
-// is started again beside pods that hang: it would stay down for as long as they
-// do.
+// or that keeps those that it has, is started again beside pods that hang: it
+// would stay down for as long as they do.
 func (s *State) awaitPodsGone() Need {
 	if len(s.Pods) == 0 {
 		return Need{}
@@ -58,7 +58,7 @@ func (s *State) awaitPodsGone() Need {
 		Condition: v1alpha1.ConditionScaledDown, ConditionReason: v1alpha1.ReasonPodsRemain,
 		Until:  way.stoppedAt().Add(s.stopTime() + readyTimeout(s.Restore)),
 		Late:   v1alpha1.Problem{Reason: v1alpha1.ReasonPodsRemain, Message: hang},
-		GoesOn: way.IsBack && s.isSwappedBack(), Note: "; it was started again although " + hang,
+		GoesOn: way.IsBack && (s.isSwappedBack() || CallOff(s) != nil), Note: "; it was started again although " + hang,
 		KeepsOn: way.IsBack,
 	}
 	if len(changes) > 0 {
