@@ -58,19 +58,17 @@ type fakeCluster struct {
 	started time.Time
 	// refuses is why no claim can be made, nil where it can.
 	refuses error
-	// denies is why a change can't be made, nil where it can: patch is nil for
-	// a deletion. deniesDryRuns is true where dry runs are denied too.
+	// denies is why a change can't be made, or deleted (patch is nil), nil where
+	// it can. deniesDryRuns is true where dry runs are denied too.
 	denies        func(obj client.Object, patch client.Patch) error
 	deniesDryRuns bool
 	// forgets is why a status can't be written, nil where it can.
 	forgets func(*v1alpha1.VolumeRestore) error
-	// hangs is true while a pod that is told to stop writes on, stopping while
-	// there is such a pod.
+	// hangs: a pod that is told to stop writes on; stopping: there is such a pod.
 	hangs, stopping bool
 	// startsBeside is true where another may be started beside such a pod.
 	startsBeside bool
-	// claimTimeout stands over that of the options, where it isn't 0.
-	claimTimeout time.Duration
+	claimTimeout time.Duration // stands over that of the options, where it isn't 0
 	// meanwhile is what others do between two looks of the manager.
 	meanwhile func(*v1alpha1.VolumeRestore)
 	// beforeWrite happens right before a write of the manager, nil for nothing.
