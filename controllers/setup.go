@@ -5,6 +5,7 @@ import (
 	"context"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -21,6 +22,12 @@ import (
 // MountCheckCommand is the argument by which a manager's image is told to check
 // that volumes mount. Their paths come after it.
 const MountCheckCommand = decisions.MountCheckCommand
+
+// ParseResources reads what mount check pods ask for, as a flag writes it. What
+// isn't said stays as in base.
+func ParseResources(text string, base corev1.ResourceRequirements) (corev1.ResourceRequirements, error) {
+	return decisions.ParseResources(text, base)
+}
 
 // Options are the limits of all kinds, and what they work with.
 type Options struct {

@@ -72,6 +72,8 @@ const (
 	ReasonNoStorageClass      = "NoStorageClass"
 	ReasonStorageMismatch     = "StorageClassMismatch"
 	ReasonVolumeModeMismatch  = "VolumeModeMismatch"
+	ReasonSizeTooSmall        = "SizeTooSmall"
+	ReasonSizeUnknown         = "SizeUnknown"
 	ReasonAutoscalerFights    = "AutoscalerFights"
 	ReasonManagedByOther      = "ManagedByAnotherTool"
 	ReasonStrategyImpossible  = "StrategyNotPossible"
@@ -90,6 +92,8 @@ const (
 
 	// Reasons of events that warn.
 	ReasonReadyTimeoutExtended = "ReadyTimeoutExtended"
+	ReasonClaimShared          = "ClaimShared"
+	ReasonClaimShapeUnknown    = "ClaimShapeUnknown"
 
 	ReasonNotProven         = "NotProven"
 	ReasonAllProven         = "AllProven"

@@ -31,7 +31,9 @@ func aRollout(change func(*appsv1.StatefulSet), isReady bool) (*workload.Workloa
 	return workload.Of(set, nil), pods
 }
 
-func onDelete(s *appsv1.StatefulSet) { s.Spec.UpdateStrategy.Type = appsv1.OnDeleteStatefulSetStrategyType }
+func onDelete(s *appsv1.StatefulSet) {
+	s.Spec.UpdateStrategy.Type = appsv1.OnDeleteStatefulSetStrategyType
+}
 
 func TestCheckRevision(t *testing.T) {
 	partition := func(s *appsv1.StatefulSet) {
@@ -73,7 +75,10 @@ func TestCheckRevision(t *testing.T) {
 func TestWhereRevisionsAreChecked(t *testing.T) {
 	w, pods := aRollout(onDelete, true)
 	w.Meta.UID, w.ClaimTemplates = "app", nil
-	_, err := Resolve(aRestorable(func(in *Input) { aStatefulSet(in); in.Workload.Object, in.Workload.Owners, in.Pods = w.Object, w.Owners, pods }))
+	_, err := Resolve(aRestorable(func(in *Input) {
+		aStatefulSet(in)
+		in.Workload.Object, in.Workload.Owners, in.Pods = w.Object, w.Owners, pods
+	}))
 	if reasonOf(err) != v1alpha1.ReasonRevisionHeld || !strings.Contains(err.Error(), "or write strategy ClaimsOnly") {
 		t.Errorf("at the outset: %v", err)
 	}

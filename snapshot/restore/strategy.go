@@ -99,7 +99,7 @@ func (repoint) isInUse(s *State, c *v1alpha1.RestoredClaim) bool {
 	return s.Workload != nil && s.Workload.MayMount(c.RestoredClaim)
 }
 
-func (repoint) checkSwap(*State) *v1alpha1.Problem { return nil }
+func (repoint) checkSwap(s *State) *v1alpha1.Problem { return checkStillAlone(s) }
 
 // volumesToRepoint are the volumes of the pod template that are pointed from one
 // claim to the other: those that the restore found, as far as they are there and
