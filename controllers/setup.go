@@ -24,6 +24,12 @@ import (
 // that volumes mount. Their paths come after it.
 const MountCheckCommand = decisions.MountCheckCommand
 
+// ParseResources reads what mount check pods ask for, as a flag writes it. What
+// isn't said stays as in base.
+func ParseResources(text string, base corev1.ResourceRequirements) (corev1.ResourceRequirements, error) {
+	return decisions.ParseResources(text, base)
+}
+
 // Options are the limits of all kinds, and what they work with.
 type Options struct {
 	Backup  backup.Options

@@ -76,6 +76,8 @@ const (
 	ReasonNoStorageClass      = "NoStorageClass"
 	ReasonStorageMismatch     = "StorageClassMismatch"
 	ReasonVolumeModeMismatch  = "VolumeModeMismatch"
+	ReasonSizeTooSmall        = "SizeTooSmall"
+	ReasonSizeUnknown         = "SizeUnknown"
 	ReasonAutoscalerFights    = "AutoscalerFights"
 	ReasonManagedByOther      = "ManagedByAnotherTool"
 	ReasonStrategyImpossible  = "StrategyNotPossible"
@@ -94,6 +96,8 @@ const (
 
 	// Reasons of events that warn.
 	ReasonReadyTimeoutExtended = "ReadyTimeoutExtended"
+	ReasonClaimShared          = "ClaimShared"
+	ReasonClaimShapeUnknown    = "ClaimShapeUnknown"
 
 	ReasonNotProven         = "NotProven"
 	ReasonAllProven         = "AllProven"

@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -420,4 +421,37 @@ type VolumeStatus struct {
 	// RestoreSize is the least size of a volume that is made from it, in bytes.
 	// +optional
 	RestoreSize *resource.Quantity `json:"restoreSize,omitempty"`
+	// Claim is how the claim was when it was backed up. A restore makes it like
+	// that where it is gone. A backup without it tells no more than a size.
+	// +optional
+	Claim *BackedUpClaim `json:"claim,omitempty"`
+}
+
+// BackedUpClaim is how a PersistentVolumeClaim was when it was backed up.
+type BackedUpClaim struct {
+	// Labels of the claim.
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
+	// Annotations of the claim, but those that Kubernetes binds by, what kubectl
+	// applied last, and any of more than 1024 bytes.
+	// +optional
+	Annotations map[string]string `json:"annotations,omitempty"`
+	// AccessModes of the claim.
+	// +optional
+	AccessModes []corev1.PersistentVolumeAccessMode `json:"accessModes,omitempty"`
+	// VolumeMode of the claim.
+	// +optional
+	VolumeMode *corev1.PersistentVolumeMode `json:"volumeMode,omitempty"`
+	// StorageClassName of the claim.
+	// +optional
+	StorageClassName *string `json:"storageClassName,omitempty"`
+	// VolumeAttributesClassName of the claim.
+	// +optional
+	VolumeAttributesClassName *string `json:"volumeAttributesClassName,omitempty"`
+	// Size is what the claim asked for.
+	// +optional
+	Size *resource.Quantity `json:"size,omitempty"`
+	// Capacity is what its volume had.
+	// +optional
+	Capacity *resource.Quantity `json:"capacity,omitempty"`
 }

@@ -141,6 +141,12 @@ type RestoreTarget struct {
 	// +kubebuilder:validation:MaxLength=253
 	// +optional
 	StorageClassName *string `json:"storageClassName,omitempty"`
+
+	// Size of each new claim, at least what its snapshot needs (its restoreSize).
+	// Default: the largest of that and of what the claim asks for and has, or had
+	// when it was backed up. It has to be written where none of those is known.
+	// +optional
+	Size *resource.Quantity `json:"size,omitempty"`
 }
 
 // ClaimName is the name of a PersistentVolumeClaim.
@@ -361,9 +367,27 @@ type RestoredClaim struct {
 	Shape ClaimShape `json:"shape"`
 }
 
+// ShapeSource is what a new claim is made like.
+// +kubebuilder:validation:Enum=Claim;Backup;ClaimTemplate;Snapshot
+type ShapeSource string
+
+// What a new claim is made like, in this order: the claim that is there; how the
+// backup says that it was; the claim template of its StatefulSet; no more than
+// the snapshot tells. Onto another application's claims a template comes before
+// the backup.
+const (
+	ShapeFromClaim    ShapeSource = "Claim"
+	ShapeFromBackup   ShapeSource = "Backup"
+	ShapeFromTemplate ShapeSource = "ClaimTemplate"
+	ShapeFromSnapshot ShapeSource = "Snapshot"
+)
+
 // ClaimShape is all of a claim but its name, its volume and what the cluster
 // adds. A claim that is replaced is made again from it.
 type ClaimShape struct {
+	// From is what the claim is made like.
+	// +optional
+	From ShapeSource `json:"from,omitempty"`
 	// Labels of the previous claim.
 	// +optional
 	Labels map[string]string `json:"labels,omitempty"`

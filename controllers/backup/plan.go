@@ -174,7 +174,7 @@ func (w *run) findVolumes(ctx context.Context, claims []string, p *plan) error {
 		return err
 	}
 	for _, claim := range claims {
-		pv, err := w.boundVolume(ctx, claim, p)
+		pvc, pv, err := w.boundVolume(ctx, claim, p)
 		if err != nil {
 			return err
 		}
@@ -190,6 +190,7 @@ func (w *run) findVolumes(ctx context.Context, claims []string, p *plan) error {
 		}
 		p.volumes = append(p.volumes, v1alpha1.VolumeStatus{
 			ClaimName: claim, VolumeName: pv.Name, Driver: pv.Spec.CSI.Driver, VolumeSnapshotClassName: class,
+			Claim: cut.RecordClaim(pvc),
 		})
 	}
 	p.retaining = cut.Retaining(classes.Items, p.volumes)
@@ -223,36 +224,36 @@ func (p *plan) noteGroupClass(name string, classes []cut.GroupClass) {
 	}
 }
 
-func (w *run) boundVolume(ctx context.Context, claim string, p *plan) (*corev1.PersistentVolume, error) {
+func (w *run) boundVolume(ctx context.Context, claim string, p *plan) (*corev1.PersistentVolumeClaim, *corev1.PersistentVolume, error) {
 	mend := "leave it out by spec.volumes.exclude"
 	if w.Spec.ApplicationRef.Kind == v1alpha1.KindPersistentVolumeClaim {
 		mend = "write another spec.applicationRef into a new backup"
 	}
 	var pvc corev1.PersistentVolumeClaim
 	if err := w.Live.Get(ctx, client.ObjectKey{Namespace: w.Namespace, Name: claim}, &pvc); apierrors.IsNotFound(err) {
-		return nil, v1alpha1.PassingProblemf(v1alpha1.ReasonClaimNotFound,
+		return nil, nil, v1alpha1.PassingProblemf(v1alpha1.ReasonClaimNotFound,
 			"there is no PersistentVolumeClaim %q in namespace %q: create it, or %s", claim, w.Namespace, mend)
 	} else if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p.unread["PersistentVolumeClaim "+claim] = pvc.Annotations
 	if !pvc.DeletionTimestamp.IsZero() {
-		return nil, v1alpha1.Problemf(v1alpha1.ReasonClaimNotFound,
+		return nil, nil, v1alpha1.Problemf(v1alpha1.ReasonClaimNotFound,
 			"PersistentVolumeClaim %q is being deleted, and no snapshot can be made of it: %s", claim, mend)
 	}
 	if pvc.Status.Phase != corev1.ClaimBound || pvc.Spec.VolumeName == "" {
-		return nil, v1alpha1.PassingProblemf(v1alpha1.ReasonClaimNotBound,
+		return nil, nil, v1alpha1.PassingProblemf(v1alpha1.ReasonClaimNotBound,
 			"PersistentVolumeClaim %q is %s, not Bound, so it has no volume to back up: kubectl describe pvc %s says why", claim, cmp.Or(string(pvc.Status.Phase), "new"), claim)
 	}
 	var pv corev1.PersistentVolume
 	if err := w.Live.Get(ctx, client.ObjectKey{Name: pvc.Spec.VolumeName}, &pv); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if pv.Spec.CSI == nil {
-		return nil, v1alpha1.Problemf(v1alpha1.ReasonNotCSI,
+		return nil, nil, v1alpha1.Problemf(v1alpha1.ReasonNotCSI,
 			"PersistentVolumeClaim %q is bound to %s, which isn't a CSI volume and can't be snapshotted: leave it out by spec.volumes.exclude or the annotation %s", claim, pv.Name, v1alpha1.AnnotationExcludeVolumes)
 	}
-	return &pv, nil
+	return &pvc, &pv, nil
 }
 
 // planGroup decides whether the volumes are cut as a group. Where nobody asked

@@ -139,7 +139,7 @@ func markFailedAttempt(b *v1alpha1.VolumeBackup, why string, now time.Time) {
 	q.Failure = reconcile.Shorten(why)
 	for i := range b.Status.Volumes {
 		v := &b.Status.Volumes[i]
-		*v = v1alpha1.VolumeStatus{ClaimName: v.ClaimName, VolumeName: v.VolumeName, Driver: v.Driver, VolumeSnapshotClassName: v.VolumeSnapshotClassName}
+		*v = v1alpha1.VolumeStatus{ClaimName: v.ClaimName, VolumeName: v.VolumeName, Driver: v.Driver, VolumeSnapshotClassName: v.VolumeSnapshotClassName, Claim: v.Claim}
 	}
 	reconcile.SetCondition(b, now, v1alpha1.ConditionFrozen, false, v1alpha1.ReasonQuiesceFailed, "%s", why)
 	reconcile.SetCondition(b, now, v1alpha1.ConditionSnapshotsCut, false, v1alpha1.ReasonNotCut, "%s", why)

@@ -6,8 +6,11 @@ import (
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"golang.org/x/sync/errgroup"
@@ -82,6 +85,43 @@ func (r Reader) Claims(ctx context.Context, namespace string) (map[string]*corev
 		byName[claims.Items[i].Name] = &claims.Items[i]
 	}
 	return byName, nil
+}
+
+// Workloads are all of the namespace that make pods by themselves.
+func (r Reader) Workloads(ctx context.Context, namespace string) ([]workload.Workload, error) {
+	sets := &appsv1.ReplicaSetList{}
+	lists := []client.ObjectList{
+		sets, &appsv1.DeploymentList{}, &appsv1.StatefulSetList{}, &appsv1.DaemonSetList{},
+		&corev1.ReplicationControllerList{}, &batchv1.JobList{}, &batchv1.CronJobList{},
+	}
+	all, ctx := errgroup.WithContext(ctx)
+	for _, list := range lists {
+		all.Go(func() error { return r.List(ctx, list, client.InNamespace(namespace)) })
+	}
+	if err := all.Wait(); err != nil {
+		return nil, err
+	}
+	var found []workload.Workload
+	for _, list := range lists {
+		err := meta.EachListItem(list, func(obj runtime.Object) error {
+			if w := workloadIn(obj, sets.Items); w != nil && w.Makes() {
+				found = append(found, *w)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+func workloadIn(obj runtime.Object, sets []appsv1.ReplicaSet) *workload.Workload {
+	o, ok := obj.(workload.Object)
+	if !ok {
+		return nil
+	}
+	return workload.Of(o, workload.OwnedSets(o, sets))
 }
 
 // Backups are all of a namespace.

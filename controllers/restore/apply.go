@@ -49,7 +49,7 @@ func judge(change restore.Change, err error) (refusal string, _ error) {
 	case isLiftable && change.Liftable != "":
 		return fmt.Sprintf("%s: %v", change.Liftable, err), nil
 	case isRefused && change.Reason != "":
-		return "", v1alpha1.Problemf(change.Reason, "%s: %v", change.Cannot, err)
+		return "", v1alpha1.Problemf(change.Reason, "%s: %v%s", change.Cannot, err, change.Mend)
 	}
 	return "", err
 }

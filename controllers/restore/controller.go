@@ -33,6 +33,10 @@ import (
 // +kubebuilder:rbac:groups="",resources=persistentvolumes,verbs=get;patch
 // +kubebuilder:rbac:groups="",resources=events,verbs=list
 // +kubebuilder:rbac:groups=apps,resources=deployments;statefulsets;replicasets,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=apps,resources=daemonsets,verbs=list
+// +kubebuilder:rbac:groups=batch,resources=jobs;cronjobs,verbs=list
+// +kubebuilder:rbac:groups="",resources=replicationcontrollers,verbs=list
+// +kubebuilder:rbac:groups="",resources=limitranges;services,verbs=list
 // +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=list
 // +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses,verbs=list
 
@@ -49,6 +53,9 @@ type Options struct {
 	ExclusivityTimeout time.Duration
 	// Image of the mount check pods: the operator's own.
 	Image string
+	// MountCheckResources are what they ask for, before it is fitted to the
+	// LimitRanges of their namespace.
+	MountCheckResources corev1.ResourceRequirements
 	// Workers is how many restores are worked on at once.
 	Workers int
 }
@@ -60,6 +67,8 @@ func DefaultOptions() Options {
 		ClaimTimeout:       30 * time.Minute,
 		ExclusivityTimeout: 2 * time.Hour,
 		Workers:            20,
+
+		MountCheckResources: restore.MountCheckResources(),
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -77,7 +78,7 @@ type fakeCluster struct {
 
 func newCluster(t *testing.T, kind v1alpha1.ApplicationKind) *fakeCluster {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, autoscalingv2.AddToScheme, storagev1.AddToScheme, snapshotv1.AddToScheme, v1alpha1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme, autoscalingv2.AddToScheme, storagev1.AddToScheme, snapshotv1.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +109,7 @@ func backedUp(kind v1alpha1.ApplicationKind) []client.Object {
 	backup.Status.Phase = v1alpha1.PhaseCompleted
 	backup.Status.Volumes = []v1alpha1.VolumeStatus{{ClaimName: claim, SnapshotName: "s", Driver: "d"}}
 	meta.SetStatusCondition(&backup.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue, Reason: "x"})
-	snap := &snapshotv1.VolumeSnapshot{ObjectMeta: named("s", "s"), Status: &snapshotv1.VolumeSnapshotStatus{ReadyToUse: ptr.To(true), CreationTime: ptr.To(metav1.Now())}}
+	snap := &snapshotv1.VolumeSnapshot{ObjectMeta: named("s", "s"), Status: &snapshotv1.VolumeSnapshotStatus{ReadyToUse: ptr.To(true), CreationTime: ptr.To(metav1.Now()), RestoreSize: ptr.To(resource.MustParse("1Gi"))}}
 	content := &snapshotv1.VolumeSnapshotContent{ObjectMeta: metav1.ObjectMeta{Name: cut.ContentName(snap)}}
 	content.Spec.Driver, content.Spec.VolumeSnapshotRef = "d", corev1.ObjectReference{UID: snap.UID}
 	pvc := &corev1.PersistentVolumeClaim{ObjectMeta: named(claim, "c")}

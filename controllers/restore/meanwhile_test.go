@@ -120,7 +120,9 @@ func TestAPreviousClaimThatIsMountedAgainStays(t *testing.T) {
 
 func TestAPreviousClaimThatAnotherApplicationMountsStays(t *testing.T) {
 	w := newCluster(t, v1alpha1.KindDeployment)
-	w.must(w.Create(context.Background(), aRestore(func(v *v1alpha1.VolumeRestore) { v.Spec.PreviousClaims = v1alpha1.PreviousDelete })))
+	w.must(w.Create(context.Background(), aRestore(func(v *v1alpha1.VolumeRestore) {
+		v.Spec.PreviousClaims, v.Spec.Target.Strategy = v1alpha1.PreviousDelete, v1alpha1.StrategyRepoint
+	})))
 	report := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: "report"}, Spec: w.deployment().Spec.Template.Spec}
 	report.Spec.NodeName = "node"
 	w.must(w.Create(context.Background(), report))

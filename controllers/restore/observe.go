@@ -29,7 +29,7 @@ import (
 // Between the stop of an application and its start that adds up, so lists are
 // read there only where something depends on them.
 func (w *run) observe(ctx context.Context) (*restore.State, error) {
-	state := &restore.State{Restore: w.Object, Now: w.Now(), ClaimTimeout: w.Options.ClaimTimeout, Image: w.Options.Image}
+	state := &restore.State{Restore: w.Object, Now: w.Now(), ClaimTimeout: w.Options.ClaimTimeout, Image: w.Options.Image, Resources: w.Options.MountCheckResources}
 	var pods []corev1.Pod
 	all, inTime := errgroup.WithContext(ctx)
 	all.Go(func() (err error) { state.Claims, err = w.claims(inTime); return err })
@@ -47,7 +47,27 @@ func (w *run) observe(ctx context.Context) (*restore.State, error) {
 		return nil, err
 	}
 	state.Complaint = w.complaint(ctx, state)
-	return state, nil
+	if !state.LacksMountChecks() {
+		return state, nil
+	}
+	return state, w.addRules(ctx, state)
+}
+
+// addRules reads what the mount check pods have to fit. The application still
+// runs.
+func (w *run) addRules(ctx context.Context, state *restore.State) (err error) {
+	var limits corev1.LimitRangeList
+	var services corev1.ServiceList
+	for _, list := range []client.ObjectList{&limits, &services} {
+		if err := w.Live.List(ctx, list, client.InNamespace(w.Object.Namespace)); err != nil {
+			return err
+		}
+	}
+	state.Rules = restore.Rules{Limits: limits.Items, Services: services.Items}
+	if app := w.Object.Status.Application; state.Workload == nil && app != nil {
+		state.Model, err = w.live().Workload(ctx, w.Object.Namespace, *app)
+	}
+	return err
 }
 
 // application reads the workload, where the restore touches one, and the pods

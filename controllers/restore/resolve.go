@@ -108,6 +108,9 @@ func (w *run) gather(ctx context.Context, backup *v1alpha1.VolumeBackup, target 
 	if in.Pods, err = w.live().Pods(ctx, namespace); err != nil {
 		return nil, err
 	}
+	if in.Others, err = w.live().Workloads(ctx, namespace); err != nil {
+		return nil, err
+	}
 	if err := w.addSnapshots(ctx, in); err != nil {
 		return nil, err
 	}

@@ -54,6 +54,8 @@ type Change struct {
 	Guard Guard
 	// Cannot begins the sentence that tells of a refusal: "claim x can't be made".
 	Cannot string
+	// Mend ends it with what a person may do, empty for nothing.
+	Mend string
 	// Reason is why the restore gives up where the change is refused. Where it is
 	// empty, a refusal is an error that may pass.
 	Reason string

@@ -14,6 +14,7 @@ import (
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/snapshot/cut"
 	"github.com/lull-dev/lull/snapshot/names"
+	"github.com/lull-dev/lull/snapshot/workload"
 )
 
 // annotationAllowModeChange lets a volume of another mode be made from a
@@ -21,25 +22,39 @@ import (
 const annotationAllowModeChange = "snapshot.storage.kubernetes.io/allow-volume-mode-change"
 
 // shape is the claim to make: as the one that it replaces or, where that is
-// gone, as the StatefulSet's template would make it.
-func (in *Input) shape(mounted string, v v1alpha1.VolumeStatus, model *corev1.PersistentVolumeClaim) v1alpha1.ClaimShape {
-	var shape v1alpha1.ClaimShape
-	snap := in.Snapshots[v.SnapshotName]
-	content := in.Contents[cut.ContentName(snap)]
-	if model == nil {
-		model = in.missingModel(mounted, v.Driver, content.Spec.SourceVolumeMode)
-	} else {
-		shape.PreviousSize = model.Spec.Resources.Requests.Storage()
-		shape.Annotations, shape.OwnerReferences = withoutBinding(model.Annotations), model.OwnerReferences
+// gone, as it was or would be.
+func (in *Input) shape(mounted string, v v1alpha1.VolumeStatus) v1alpha1.ClaimShape {
+	model, from := in.modelOf(mounted, v)
+	shape := v1alpha1.ClaimShape{
+		From:                      from,
+		Labels:                    maps.Clone(model.Labels),
+		Annotations:               workload.OwnAnnotations(model.Annotations),
+		AccessModes:               model.Spec.AccessModes,
+		VolumeMode:                model.Spec.VolumeMode,
+		VolumeAttributesClassName: model.Spec.VolumeAttributesClassName,
+		PreviousStorageClassName:  model.Spec.StorageClassName,
+		StorageClassName:          cmp.Or(in.Restore.Spec.Target.StorageClassName, model.Spec.StorageClassName),
+		Size:                      largest(in.leastSize(v), model.Spec.Resources.Requests.Storage(), model.Status.Capacity.Storage()),
 	}
-	shape.Labels = maps.Clone(model.Labels)
 	delete(shape.Labels, v1alpha1.LabelGroup) // a group selects the claim itself, not a copy of it
-	shape.AccessModes, shape.VolumeMode = model.Spec.AccessModes, model.Spec.VolumeMode
-	shape.VolumeAttributesClassName = model.Spec.VolumeAttributesClassName
-	shape.PreviousStorageClassName = model.Spec.StorageClassName
-	shape.StorageClassName = cmp.Or(in.Restore.Spec.Target.StorageClassName, model.Spec.StorageClassName)
-	shape.Size = largest(cut.Observe(snap, content).RestoreSize, v.RestoreSize, model.Spec.Resources.Requests.Storage(), model.Status.Capacity.Storage())
+	if from == v1alpha1.ShapeFromClaim {
+		shape.PreviousSize, shape.OwnerReferences = model.Spec.Resources.Requests.Storage(), model.OwnerReferences
+	}
+	if asked := in.Restore.Spec.Target.Size; asked != nil {
+		shape.Size = *asked
+	}
 	return shape
+}
+
+// leastSize is the least that a volume from the snapshot can have, nil where
+// nobody knows: some drivers don't say.
+func (in *Input) leastSize(v v1alpha1.VolumeStatus) *resource.Quantity {
+	snap := in.Snapshots[v.SnapshotName]
+	least := largest(cut.Observe(snap, in.Contents[cut.ContentName(snap)]).RestoreSize, v.RestoreSize)
+	if least.IsZero() {
+		return nil
+	}
+	return &least
 }
 
 // contentOf is the content of the snapshot that a claim is made from.
@@ -47,23 +62,67 @@ func (in *Input) contentOf(c *v1alpha1.RestoredClaim) *snapshotv1.VolumeSnapshot
 	return in.Contents[cut.ContentName(in.Snapshots[c.SnapshotName])]
 }
 
-// missingModel stands for a claim that is gone. Where no template says how it
-// was, its volume had the mode that the snapshot was taken of.
-func (in *Input) missingModel(name, driver string, mode *corev1.PersistentVolumeMode) *corev1.PersistentVolumeClaim {
-	if in.Workload != nil {
-		if t, _ := in.Workload.ClaimTemplate(name); t != nil {
-			model := t.DeepCopy()
-			if model.Spec.StorageClassName == nil {
-				model.Spec.StorageClassName = in.defaultClass(driver)
-			}
-			return model
-		}
+// modelOf is what a new claim is made like. The record of a claim tells how it
+// really was, also where it had come to differ from its template; but it is of
+// the application that was backed up, and no other.
+func (in *Input) modelOf(mounted string, v v1alpha1.VolumeStatus) (*corev1.PersistentVolumeClaim, v1alpha1.ShapeSource) {
+	if there := in.Claims[mounted]; there != nil {
+		return there, v1alpha1.ShapeFromClaim
 	}
+	template, record := in.templateModel(mounted, v.Driver), recordedModel(v.Claim)
+	if template != nil && (record == nil || in.isOther()) {
+		return template, v1alpha1.ShapeFromTemplate
+	}
+	if record != nil {
+		return record, v1alpha1.ShapeFromBackup
+	}
+	mode := in.Contents[cut.ContentName(in.Snapshots[v.SnapshotName])].Spec.SourceVolumeMode
 	return &corev1.PersistentVolumeClaim{Spec: corev1.PersistentVolumeClaimSpec{
 		AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-		StorageClassName: in.defaultClass(driver),
+		StorageClassName: in.defaultClass(v.Driver),
 		VolumeMode:       mode,
-	}}
+	}}, v1alpha1.ShapeFromSnapshot
+}
+
+// isOther is true where another application is restored than was backed up.
+func (in *Input) isOther() bool { return in.Workload.Ref != in.Backup.Spec.ApplicationRef }
+
+// templateModel is a claim as its StatefulSet would make it, nil where there is
+// no template of it.
+func (in *Input) templateModel(name, driver string) *corev1.PersistentVolumeClaim {
+	if in.Workload == nil {
+		return nil
+	}
+	template, _ := in.Workload.ClaimTemplate(name)
+	if template == nil {
+		return nil
+	}
+	model := template.DeepCopy()
+	if model.Spec.StorageClassName == nil {
+		model.Spec.StorageClassName = in.defaultClass(driver)
+	}
+	return model
+}
+
+// recordedModel is a claim as a backup says that it was, nil where it doesn't.
+func recordedModel(r *v1alpha1.BackedUpClaim) *corev1.PersistentVolumeClaim {
+	if r == nil {
+		return nil
+	}
+	model := &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Labels: r.Labels, Annotations: r.Annotations},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: r.AccessModes, VolumeMode: r.VolumeMode,
+			StorageClassName: r.StorageClassName, VolumeAttributesClassName: r.VolumeAttributesClassName,
+		},
+	}
+	if r.Size != nil {
+		model.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: *r.Size}
+	}
+	if r.Capacity != nil {
+		model.Status.Capacity = corev1.ResourceList{corev1.ResourceStorage: *r.Capacity}
+	}
+	return model
 }
 
 // defaultClass is the cluster's default where it is of the driver, else the
@@ -96,28 +155,12 @@ func largest(sizes ...*resource.Quantity) resource.Quantity {
 	return most
 }
 
-// withoutBinding are annotations without those that Kubernetes binds and
-// provisions by: they belong to the volume that was bound.
-func withoutBinding(annotations map[string]string) map[string]string {
-	kept := maps.Clone(annotations)
-	for _, key := range []string{
-		"pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller",
-		"volume.kubernetes.io/selected-node", "volume.kubernetes.io/storage-provisioner",
-		"volume.beta.kubernetes.io/storage-provisioner", "volume.kubernetes.io/storage-resizer",
-	} {
-		delete(kept, key)
-	}
-	return kept
-}
-
 // NewClaim is the claim that is made from a snapshot. It carries the labels of
 // the one that it is a copy of, but those by which a tool would prune it.
 func NewClaim(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim) *corev1.PersistentVolumeClaim {
 	claim := claimOf(r.Namespace, NewClaimName(c), c, c.Shape.Size, c.Shape.StorageClassName)
 	claim.Spec.DataSource = &corev1.TypedLocalObjectReference{APIGroup: ptr.To(snapshotv1.GroupName), Kind: "VolumeSnapshot", Name: c.SnapshotName}
-	if c.TemporaryClaim == "" {
-		claim.Labels = unmarked(c.Shape.Labels)
-	}
+	claim.Labels = unmarked(c.Shape.Labels)
 	maps.Copy(claim.Labels, claimLabels(r, c))
 	claim.Labels[v1alpha1.LabelManagedBy] = v1alpha1.ManagedBy
 	delete(claim.Labels, v1alpha1.LabelPrevious)

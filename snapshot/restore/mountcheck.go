@@ -1,10 +1,13 @@
 package restore
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/utils/ptr"
@@ -14,29 +17,26 @@ import (
 	"github.com/lull-dev/lull/snapshot/workload"
 )
 
-const (
-	// MountCheckCommand is the argument by which the operator's own image checks
-	// mounts. The paths come after it.
-	MountCheckCommand = "check-mounts"
-	// mountCheckUser is the user of that image.
-	mountCheckUser = 65532
-)
+// MountCheckCommand is the argument by which the operator's own image checks
+// mounts. The paths come after it.
+const MountCheckCommand = "check-mounts"
 
-// MountCheckPod is a short pod that mounts new claims where the application can
+// conditionServes is a condition that no pod of ours ever has: by its readiness
+// gate it is never ready, so that no Service sends it anything.
+const conditionServes corev1.PodConditionType = "lull.dev/serves"
+
+// mountCheckPod is a short pod that mounts new claims where the application can
 // run. By it a claim of a class that waits for its first consumer binds, the
 // file system's journal is replayed, and it is seen that the volumes mount, all
-// while the application still runs. w and node, which the application runs on,
-// may be missing.
-func MountCheckPod(r *v1alpha1.VolumeRestore, name string, claims []v1alpha1.RestoredClaim, w *workload.Workload, node, image string) *corev1.Pod {
+// while the application still runs. The node, which the application runs on, may
+// be missing, and so may the workload.
+func (s *State) mountCheckPod(name string, claims []v1alpha1.RestoredClaim, node string) *corev1.Pod {
+	r := s.Restore
 	p := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: r.Namespace, Name: name,
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(r, v1alpha1.GroupVersion.WithKind("VolumeRestore"))},
-			Labels: map[string]string{
-				v1alpha1.LabelRestore:    names.LabelValue(r.Name),
-				v1alpha1.LabelRestoreUID: string(r.UID),
-				v1alpha1.LabelManagedBy:  v1alpha1.ManagedBy,
-			},
+			Labels:          s.mountCheckLabels(),
 			// A mesh's sidecar would keep the pod from ending.
 			Annotations: map[string]string{"sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled"},
 		},
@@ -45,31 +45,61 @@ func MountCheckPod(r *v1alpha1.VolumeRestore, name string, claims []v1alpha1.Res
 			AutomountServiceAccountToken:  ptr.To(false),
 			EnableServiceLinks:            ptr.To(false),
 			TerminationGracePeriodSeconds: ptr.To[int64](0),
+			ReadinessGates:                []corev1.PodReadinessGate{{ConditionType: conditionServes}},
 			SecurityContext: &corev1.PodSecurityContext{
-				RunAsNonRoot: ptr.To(true), RunAsUser: ptr.To[int64](mountCheckUser), RunAsGroup: ptr.To[int64](mountCheckUser),
+				RunAsNonRoot:   ptr.To(true), // as the image's own user where nothing else is said
 				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 			},
-			Containers: []corev1.Container{mountCheckContainer(image)},
+			Containers: []corev1.Container{mountCheckContainer(s.Image, s.Rules.fitted(s.Resources))},
 		},
 	}
 	for i := range claims {
 		mount(&p.Spec, fmt.Sprintf("volume-%d", i), &claims[i])
 	}
-	if w != nil {
-		constrain(&p.Spec, w)
+	if s.Workload != nil {
+		constrain(&p.Spec, s.Workload)
+	}
+	if like := s.like(); like != nil {
+		admit(&p.Spec, &like.Template.Spec)
 	}
 	prefer(&p.Spec, node)
 	return p
 }
 
-func mountCheckContainer(image string) corev1.Container {
+// like is the workload that the pod is like, nil where there is none: one that
+// is touched, or whose claims alone are made.
+func (s *State) like() *workload.Workload { return cmp.Or(s.Workload, s.Model) }
+
+func (s *State) mountCheckLabels() map[string]string {
+	all := s.Rules.labelsLike(s.like())
+	maps.Copy(all, map[string]string{
+		v1alpha1.LabelRestore:    names.LabelValue(s.Restore.Name),
+		v1alpha1.LabelRestoreUID: string(s.Restore.UID),
+		v1alpha1.LabelManagedBy:  v1alpha1.ManagedBy,
+	})
+	return all
+}
+
+// mountCheckMend says what a person may do where the pod is refused.
+func (s *State) mountCheckMend() string {
+	asks := s.Rules.fitted(s.Resources)
+	var amounts []string
+	for _, name := range slices.Sorted(maps.Keys(asks.Requests)) {
+		request, limit := asks.Requests[name], asks.Limits[name]
+		amounts = append(amounts, fmt.Sprintf("%s %s to %s", name, &request, &limit))
+	}
+	fitted := ""
+	if limits := s.Rules.limitNames(); len(limits) > 0 {
+		fitted = " by LimitRange " + strings.Join(limits, ", ")
+	}
+	return fmt.Sprintf(". It asks for %s: what the manager's --mount-check-resources says, fitted to the namespace%s. Of the application's pods it has the labels, but those that select them, the nodes, the priority class and the user", strings.Join(amounts, ", "), fitted)
+}
+
+func mountCheckContainer(image string, resources corev1.ResourceRequirements) corev1.Container {
 	return corev1.Container{
 		Name: MountCheckCommand, Image: image, ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{MountCheckCommand},
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
-		Resources: corev1.ResourceRequirements{
-			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("32Mi")},
-			Limits:   corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("500m"), corev1.ResourceMemory: resource.MustParse("128Mi")},
-		},
+		Resources:                resources,
 		SecurityContext: &corev1.SecurityContext{
 			AllowPrivilegeEscalation: ptr.To(false), ReadOnlyRootFilesystem: ptr.To(true),
 			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
@@ -96,11 +126,7 @@ func mount(spec *corev1.PodSpec, name string, c *v1alpha1.RestoredClaim) {
 func constrain(spec *corev1.PodSpec, w *workload.Workload) {
 	from := w.Template.Spec.DeepCopy()
 	spec.NodeSelector = from.NodeSelector
-	spec.Tolerations = from.Tolerations
 	spec.SchedulerName = from.SchedulerName
-	spec.PriorityClassName = from.PriorityClassName
-	spec.RuntimeClassName = from.RuntimeClassName
-	spec.ImagePullSecrets = from.ImagePullSecrets
 	if from.Affinity == nil {
 		return
 	}
@@ -110,6 +136,20 @@ func constrain(spec *corev1.PodSpec, w *workload.Workload) {
 	}
 	if a := spec.Affinity.PodAntiAffinity; a != nil {
 		a.RequiredDuringSchedulingIgnoredDuringExecution = notOf(w.Template.Labels, a.RequiredDuringSchedulingIgnoredDuringExecution)
+	}
+}
+
+// admit gives the pod what the application's pods are admitted by, to the
+// namespace and to nodes.
+func admit(spec, application *corev1.PodSpec) {
+	from := application.DeepCopy()
+	spec.Tolerations = from.Tolerations
+	spec.PriorityClassName = from.PriorityClassName
+	spec.RuntimeClassName = from.RuntimeClassName
+	spec.ImagePullSecrets = from.ImagePullSecrets
+	spec.SecurityContext.RunAsUser, spec.SecurityContext.RunAsGroup = userOf(from)
+	if c := from.SecurityContext; c != nil {
+		spec.SecurityContext.SELinuxOptions = c.SELinuxOptions
 	}
 }
 

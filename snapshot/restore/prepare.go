@@ -13,6 +13,11 @@ import (
 	"github.com/lull-dev/lull/snapshot/workload"
 )
 
+// LacksMountChecks is true where a mount check pod is still to be made.
+func (s *State) LacksMountChecks() bool {
+	return !WayOf(s.Restore).IsBack && !s.holds(v1alpha1.ConditionClaimsReady) && len(s.MountChecks) < len(mountCheckPods(s.Restore))
+}
+
 // makeClaims makes a claim from every snapshot.
 func (s *State) makeClaims() Need {
 	changes, _, problem := s.gather(s.madeClaim)
@@ -108,8 +113,8 @@ func (s *State) madeMountCheck(name string) Change {
 		}
 	}
 	return Change{
-		Verb: Create, After: MountCheckPod(s.Restore, name, claims, s.Workload, workload.Node(s.Pods, previous...), s.Image),
-		Reason: v1alpha1.ReasonNotProven, Cannot: "the pod that proves the new claims can't be made",
+		Verb: Create, After: s.mountCheckPod(name, claims, workload.Node(s.Pods, previous...)),
+		Reason: v1alpha1.ReasonNotProven, Cannot: "the pod that proves the new claims can't be made", Mend: s.mountCheckMend(),
 	}
 }
 

@@ -26,6 +26,9 @@ type Input struct {
 	// Claims and Pods of the namespace.
 	Claims map[string]*corev1.PersistentVolumeClaim
 	Pods   []corev1.Pod
+	// Others are what else of the namespace makes pods, as far as they are told
+	// of. The application may be among them.
+	Others []workload.Workload
 	// Classes by their names.
 	Classes     map[string]*storagev1.StorageClass
 	Autoscalers []autoscalingv2.HorizontalPodAutoscaler

@@ -60,10 +60,10 @@ func (in *Input) chosen() []v1alpha1.VolumeStatus {
 // is for the checks to say.
 func (in *Input) strategy() (v1alpha1.RestoreStrategy, string) {
 	asked := in.Restore.Spec.Target.Strategy
-	if isAsked := asked != v1alpha1.StrategyAuto && asked != ""; isAsked {
-		return asked, "asked for"
-	}
 	w := in.Workload
+	if isAsked := asked != v1alpha1.StrategyAuto && asked != ""; isAsked {
+		return asked, "asked for" + in.although(asked)
+	}
 	if kind := in.target().Kind; !workload.IsScalable(kind) {
 		return v1alpha1.StrategyClaimsOnly, fmt.Sprintf("a %s can't be scaled to zero and back: the claims are made, and nothing is touched", kind)
 	} else if w == nil {
@@ -77,7 +77,22 @@ func (in *Input) strategy() (v1alpha1.RestoreStrategy, string) {
 	case w.HasHeldRollout:
 		return v1alpha1.StrategyReplace, "its rollout is paused and holds changes back, which a changed template would let go"
 	}
+	if shared := in.shared(); shared != "" {
+		return v1alpha1.StrategyReplace, shared + ", and would stay on the previous volume"
+	}
 	return v1alpha1.StrategyRepoint, "it can be repointed and no other tool manages it"
+}
+
+// although is what speaks against a strategy that is asked for, empty where
+// nothing does.
+func (in *Input) although(asked v1alpha1.RestoreStrategy) string {
+	if asked != v1alpha1.StrategyRepoint || in.Workload == nil {
+		return ""
+	}
+	if shared := in.shared(); shared != "" {
+		return ", although " + shared + ", and stays on the previous volume"
+	}
+	return ""
 }
 
 // claim is what becomes of one claim of the backup.
@@ -93,10 +108,9 @@ func (p *proposal) claim(v v1alpha1.VolumeStatus) v1alpha1.RestoredClaim {
 	case v1alpha1.StrategyReplace:
 		c.RestoredClaim, c.TemporaryClaim = mounted, TemporaryClaimName(p.Restore.Name, p.Restore.UID, v.ClaimName)
 	}
-	model := p.Claims[mounted]
-	c.OriginalClaim = originalOf(mounted, model)
+	c.OriginalClaim = originalOf(mounted, p.Claims[mounted])
 	c.MountCheckPod = MountCheckPodName(p.Restore.Name, p.Restore.UID, p.group(mounted))
-	c.Shape = p.shape(mounted, v, model)
+	c.Shape = p.shape(mounted, v)
 	return c
 }
 

@@ -35,7 +35,7 @@ type resolveCheck struct {
 //	  │
 //	  v   (the claims are worked out)
 //	each has a place of its own ─ a class can make it ─ its mode is right ─
-//	its name is free ─ what it replaces can be replaced
+//	it is large enough ─ its name is free ─ what it replaces can be replaced
 var outsetChecks = []resolveCheck{
 	{name: "the backup is complete", objects: checkBackup},
 	{name: "the selected claims are in the backup", objects: checkSelection},
@@ -58,6 +58,7 @@ var claimChecks = []resolveCheck{
 	{name: "each claim has a place of its own", touching: true, objects: checkPlaces},
 	{name: "a class can make each claim", objects: ofEach(checkClass)},
 	{name: "each claim has the mode of its snapshot", objects: ofEach(checkMode)},
+	{name: "each claim has room for its snapshot", objects: ofEach(checkSize)},
 	{name: "each name is free", objects: ofEach(checkNewName)},
 	{name: "each claim can be replaced", touching: true, objects: ofEach(checkReplaced)},
 }
@@ -325,6 +326,20 @@ func checkMode(p *proposal, c *v1alpha1.RestoredClaim) *v1alpha1.Problem {
 		"claim %s has volumeMode %s now, its snapshot was taken of a volume of mode %s: make the claim with that mode, or have VolumeSnapshotContent %s annotated with %s: \"true\"", c.ClaimName, is, was, content.Name, annotationAllowModeChange)
 }
 
+func checkSize(p *proposal, c *v1alpha1.RestoredClaim) *v1alpha1.Problem {
+	i := slices.IndexFunc(p.volumes, func(v v1alpha1.VolumeStatus) bool { return v.ClaimName == c.ClaimName })
+	least := p.leastSize(p.volumes[i])
+	switch {
+	case c.Shape.Size.Sign() <= 0:
+		return v1alpha1.Problemf(v1alpha1.ReasonSizeUnknown,
+			"nothing tells how large a volume from the snapshot of claim %s has to be: the driver gives no restoreSize, and neither the claim nor the backup says what it was. Write a size into spec.target.size", c.ClaimName)
+	case least != nil && c.Shape.Size.Cmp(*least) < 0:
+		return v1alpha1.Problemf(v1alpha1.ReasonSizeTooSmall,
+			"spec.target.size is %s, and a volume from the snapshot of claim %s has to have %s at least: write no less, or leave it out", &c.Shape.Size, c.ClaimName, least)
+	}
+	return nil
+}
+
 func checkNewName(p *proposal, c *v1alpha1.RestoredClaim) *v1alpha1.Problem {
 	if p.res.Strategy == v1alpha1.StrategyReplace {
 		return nil
@@ -346,6 +361,9 @@ func checkNewName(p *proposal, c *v1alpha1.RestoredClaim) *v1alpha1.Problem {
 func checkReplaced(p *proposal, c *v1alpha1.RestoredClaim) *v1alpha1.Problem {
 	if p.res.Strategy != v1alpha1.StrategyReplace {
 		return nil
+	}
+	if problem := checkShared(p, c); problem != nil {
+		return problem
 	}
 	_, others := workload.Partition(p.Pods, p.Workload.Owns)
 	return checkReplaceable(c.PreviousClaim, p.Claims[c.PreviousClaim], others)

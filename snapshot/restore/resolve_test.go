@@ -312,30 +312,6 @@ func TestNewClaimsArentPruned(t *testing.T) {
 	}
 }
 
-func TestMountCheckPodRunsWhereTheApplicationCan(t *testing.T) {
-	w := &workload.Workload{Template: templateOf("data")}
-	w.Template.Labels = map[string]string{"app": "mysql"}
-	w.Template.Spec.NodeSelector = map[string]string{"disk": "ssd"}
-	away := func(app string) corev1.PodAffinityTerm {
-		return corev1.PodAffinityTerm{TopologyKey: "h", LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}}}
-	}
-	w.Template.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
-		RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{away("mysql"), away("noisy")},
-	}}
-	claims := []v1alpha1.RestoredClaim{{RestoredClaim: "a"}, {RestoredClaim: "b", Shape: v1alpha1.ClaimShape{VolumeMode: ptr.To(corev1.PersistentVolumeBlock)}}}
-	p := MountCheckPod(&v1alpha1.VolumeRestore{}, "p", claims, w, "node-1", "image")
-	terms := p.Spec.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution
-	if p.Spec.NodeSelector["disk"] != "ssd" || len(terms) != 1 || terms[0].LabelSelector.MatchLabels["app"] != "noisy" {
-		t.Errorf("as the application, but beside its own pods: got %+v", p.Spec)
-	}
-	if c := p.Spec.Containers[0]; len(c.VolumeMounts) != 1 || len(c.VolumeDevices) != 1 || *p.Spec.AutomountServiceAccountToken {
-		t.Errorf("got %+v", c)
-	}
-	if len(w.Template.Spec.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution) != 2 || len(p.Labels) == 0 || p.Labels["app"] != "" {
-		t.Error("the template is only read, and no Service finds the pod")
-	}
-}
-
 func reasonOf(err error) string {
 	var p *v1alpha1.Problem
 	if !errors.As(err, &p) {

@@ -30,6 +30,10 @@ type Observed struct {
 	Volumes map[string]*corev1.PersistentVolume
 	// MountChecks are the restore's mount check pods, by name.
 	MountChecks map[string]*corev1.Pod
+	// Rules of the namespace, and Model, the workload whose claims alone are made.
+	// They are read while there are mount check pods to be made.
+	Rules Rules
+	Model *workload.Workload
 	// Complaint is the newest warning about what the mount check waits for,
 	// empty where there is none.
 	Complaint string
@@ -50,8 +54,9 @@ type State struct {
 	// ClaimTimeout is how long the new claims may take, before anything is
 	// stopped.
 	ClaimTimeout time.Duration
-	// Image of the mount check pods.
-	Image string
+	// Image of the mount check pods, and what they ask for.
+	Image     string
+	Resources corev1.ResourceRequirements
 }
 
 // claims are the claims of the restore.

@@ -118,7 +118,7 @@ func (repoint) checkSwap(s *State) *v1alpha1.Problem {
 			}
 		}
 	}
-	return nil
+	return checkStillAlone(s)
 }
 
 // volumesToRepoint are the volumes of the pod template that are pointed from one

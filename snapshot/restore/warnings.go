@@ -2,6 +2,9 @@ package restore
 
 import (
 	"fmt"
+	"strings"
+
+	"k8s.io/utils/ptr"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 )
@@ -9,7 +12,7 @@ import (
 // warnings are what the owner should know of what is proposed.
 func (p *proposal) warnings() []Warning {
 	var all []Warning
-	for _, warn := range []func(*proposal) *Warning{warnOfReadyTimeout} {
+	for _, warn := range []func(*proposal) *Warning{warnOfReadyTimeout, warnOfShared, warnOfShape} {
 		if w := warn(p); w != nil {
 			all = append(all, *w)
 		}
@@ -31,4 +34,20 @@ func warnOfReadyTimeout(p *proposal) *Warning {
 	return &Warning{v1alpha1.ReasonReadyTimeoutExtended, fmt.Sprintf(
 		"%s %s can't be ready within spec.readyTimeout (%s): it takes %s at least (%s). It is given that much on top",
 		p.Workload.Ref.Kind, p.Workload.Ref.Name, readyTimeout(p.Restore), least, settings)}
+}
+
+// warnOfShape tells of claims that are made without knowing how they were.
+func warnOfShape(p *proposal) *Warning {
+	var unknown []string
+	for _, c := range p.res.Claims {
+		if c.Shape.From == v1alpha1.ShapeFromSnapshot {
+			unknown = append(unknown, fmt.Sprintf("%s (ReadWriteOnce, class %s, %s)", c.ClaimName, ptr.Deref(c.Shape.StorageClassName, "none"), &c.Shape.Size))
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	return &Warning{v1alpha1.ReasonClaimShapeUnknown, fmt.Sprintf(
+		"gone, and VolumeBackup %s doesn't say how it was: claim %s is made like this, without labels. Make it as it was before you restore where that matters",
+		p.Backup.Name, strings.Join(unknown, ", "))}
 }

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -136,4 +137,18 @@ func ordinalAfter(claim, prefix string) (ordinal string, ok bool) {
 	ordinal, ok = strings.CutPrefix(claim, prefix)
 	notDigit := func(r rune) bool { return r < '0' || r > '9' }
 	return ordinal, ok && ordinal != "" && !strings.ContainsFunc(ordinal, notDigit)
+}
+
+// OwnAnnotations are annotations of a claim without those that Kubernetes binds and
+// provisions by: they belong to the volume that was bound.
+func OwnAnnotations(annotations map[string]string) map[string]string {
+	kept := maps.Clone(annotations)
+	for _, key := range []string{
+		"pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller",
+		"volume.kubernetes.io/selected-node", "volume.kubernetes.io/storage-provisioner",
+		"volume.beta.kubernetes.io/storage-provisioner", "volume.kubernetes.io/storage-resizer",
+	} {
+		delete(kept, key)
+	}
+	return kept
 }

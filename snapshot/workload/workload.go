@@ -2,10 +2,12 @@ package workload
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -56,6 +58,13 @@ type Workload struct {
 	DeletesClaims bool
 }
 
+// Kinds that make pods and are no application: nobody backs them up or restores
+// them, but they may mount what an application does.
+const (
+	KindJob     v1alpha1.ApplicationKind = "Job"
+	KindCronJob v1alpha1.ApplicationKind = "CronJob"
+)
+
 // Empty is an empty object of a kind that makes pods, nil for any other kind.
 func Empty(kind v1alpha1.ApplicationKind) Object {
 	switch kind {
@@ -102,6 +111,10 @@ func Of(obj Object, sets []appsv1.ReplicaSet) *Workload {
 			Ref: ref(v1alpha1.KindReplicationController, o), Object: o, Meta: o.ObjectMeta,
 			Template: ptr.Deref(o.Spec.Template, corev1.PodTemplateSpec{}), Owners: []types.UID{o.UID},
 		}
+	case *batchv1.Job:
+		return &Workload{Ref: ref(KindJob, o), Object: o, Meta: o.ObjectMeta, Template: o.Spec.Template, Owners: []types.UID{o.UID}}
+	case *batchv1.CronJob: // its pods are its Jobs'
+		return &Workload{Ref: ref(KindCronJob, o), Object: o, Meta: o.ObjectMeta, Template: o.Spec.JobTemplate.Spec.Template}
 	}
 	return nil
 }
@@ -181,6 +194,18 @@ func unready(generation, observed int64, want, all, updated, available int32) st
 	return ""
 }
 
+// Makes is true for an object that makes pods by itself, and may make more: not
+// a ReplicaSet of a Deployment, nor a Job that has ended.
+func (w *Workload) Makes() bool {
+	if job, ok := w.Object.(*batchv1.Job); ok {
+		return !slices.ContainsFunc(job.Status.Conditions, func(c batchv1.JobCondition) bool {
+			return c.Status == corev1.ConditionTrue && (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed)
+		})
+	}
+	owner, isOwned := OwnerRef(&w.Meta)
+	return !isOwned || owner.Kind != v1alpha1.KindDeployment
+}
+
 // OwnedSets are the ReplicaSets that a Deployment owns.
 func OwnedSets(d metav1.Object, all []appsv1.ReplicaSet) []appsv1.ReplicaSet {
 	return slices.DeleteFunc(slices.Clone(all), func(set appsv1.ReplicaSet) bool { return !metav1.IsControlledBy(&set, d) })
@@ -214,4 +239,29 @@ func Repoint(template *corev1.PodTemplateSpec, claims map[string]string) {
 			v.PersistentVolumeClaim.ClaimName = claim
 		}
 	}
+}
+
+// SelectorKeys are the keys of the labels by which it selects its pods.
+func (w *Workload) SelectorKeys() []string {
+	var selector *metav1.LabelSelector
+	switch o := w.Object.(type) {
+	case *appsv1.Deployment:
+		selector = o.Spec.Selector
+	case *appsv1.StatefulSet:
+		selector = o.Spec.Selector
+	case *appsv1.DaemonSet:
+		selector = o.Spec.Selector
+	case *appsv1.ReplicaSet:
+		selector = o.Spec.Selector
+	case *corev1.ReplicationController:
+		selector = &metav1.LabelSelector{MatchLabels: o.Spec.Selector}
+	}
+	if selector == nil {
+		return nil
+	}
+	keys := slices.Collect(maps.Keys(selector.MatchLabels))
+	for _, e := range selector.MatchExpressions {
+		keys = append(keys, e.Key)
+	}
+	return keys
 }

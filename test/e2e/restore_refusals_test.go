@@ -58,7 +58,7 @@ var _ = Describe("a restore that can't be", func() {
 			{of(good, auto, func(r *v1alpha1.VolumeRestore) { r.Spec.Volumes.Exclude = []string{"data"} }), "NoVolumes", []string{"leave at least one"}},
 			{of(good, auto, as("elsewhere", "new")), "ClaimNotFound", []string{"spec.target.claims", `"elsewhere"`, "it holds data"}},
 			{of(good, repoint, as("data", "others")), "ClaimExists", []string{`"others"`, "another name", "spec.target.claims"}},
-			{of(good, replace), "ClaimInUse", []string{"neighbour-", "PersistentVolumeClaim data", "stop it first"}},
+			{of(good, replace), "ClaimInUse", []string{"neighbour-", "PersistentVolumeClaim data", "stop what uses it first"}},
 			{of(good, replace, onto(v1alpha1.KindDeployment, "other")), "ClaimNotMounted", []string{`"data"`, "Deployment other", "it mounts others", "ClaimsOnly"}},
 			{of(good, replace, onto(v1alpha1.KindDeployment, "raw"), as("data", "raw")), "VolumeModeMismatch", []string{"claim data", "Block", "Filesystem", "make the claim with that mode"}},
 			{of(good, repoint, onto(v1alpha1.KindStatefulSet, "set")), "StrategyNotPossible", []string{"StatefulSet set", "write strategy Replace"}},
