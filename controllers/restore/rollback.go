@@ -121,7 +121,9 @@ func giveUp(s *scope, p *v1alpha1.Problem) reconcile.Outcome {
 	}
 	wasStarted := v.Status.Step == string(restore.StepAwaitReady) // one that is stopped isn't left so
 	if v.Spec.OnFailure == v1alpha1.RestoreLeave && wasStarted && v.DeletionTimestamp.IsZero() {
-		return markFailed(s, p.Reason, p.Message+". It is left as it is; spec.rollBack: true undoes it")
+		return markFailed(s, p.Reason, fmt.Sprintf(
+			"%s. It is left as it is; spec.rollBack: true undoes it: kubectl patch volumerestore -n %s %s --type=merge -p '{\"spec\":{\"rollBack\":true}}'",
+			p.Message, s.Object.Namespace, s.Object.Name))
 	}
 	return rollBack(s, p.Reason, p.Message)
 }

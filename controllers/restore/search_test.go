@@ -120,8 +120,8 @@ func (w *world) judge(manager *Reconciler, s scenario, v *v1alpha1.VolumeRestore
 	return "the application doesn't run though nothing stands in the way any more: " + w.state() + state
 }
 
-// lift has others let go of what they hold, and a person delete what the
-// restore's message names.
+// lift has others let go of what they hold, and a person do what the restore's
+// message says.
 func (w *world) lift() {
 	w.lifted = true
 	v := &v1alpha1.VolumeRestore{}
@@ -130,6 +130,9 @@ func (w *world) lift() {
 			if strings.Contains(v.Status.Message, "kubectl delete pvc -n shop "+c.Name) {
 				w.deleteClaim(c.Name)
 			}
+		}
+		if strings.Contains(v.Status.Message, `{"rollBack":true}`) {
+			w.ask(v)
 		}
 	}
 	for _, p := range w.pods() {
