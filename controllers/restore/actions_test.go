@@ -113,11 +113,8 @@ func (w *world) deleteClaim(name string) {
 }
 
 func (w *world) hold(obj client.Object, d time.Duration) {
-	switch o := obj.(type) {
-	case *corev1.PersistentVolumeClaim:
-		if o == nil || !o.DeletionTimestamp.IsZero() { // the API server takes no new finalizer then
-			return
-		}
+	if claim, ok := obj.(*corev1.PersistentVolumeClaim); ok && (claim == nil || !claim.DeletionTimestamp.IsZero()) {
+		return // the API server takes no new finalizer then
 	}
 	w.setFinalizers(obj, foreign, true)
 	w.until["held/"+obj.GetName()] = w.clock.Now().Add(d)
