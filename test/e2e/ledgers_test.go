@@ -88,7 +88,7 @@ rmdir /tmp/pen`
 
 // aSlowCopier is a class whose cut is a slow copy.
 func aSlowCopier(ctx context.Context) string {
-	return aSnapshotClass(ctx, "mode", "copying", "copyDelay", "300ms")
+	return aSnapshotClass(ctx, "mode", "copying", "copyDelay", "600ms")
 }
 
 // theLedgers are the last numbers of both ledgers in a copy of the backup.
