@@ -175,9 +175,9 @@ func (w *run) askNodes(ctx context.Context) (cut.Word, error) {
 	if err != nil {
 		return cut.Word{}, err
 	}
-	running, err := live.RunningPods(ctx, w.Nodes, nodes, w.Namespace)
-	if err != nil {
-		return cut.Word{Silent: err.Error()}, nil
+	running, silent := live.RunningPods(ctx, w.Nodes, nodes, w.Namespace)
+	if silent != "" {
+		return cut.Word{Silent: silent}, nil
 	}
 	known, err := reader.Pods(ctx, w.Namespace)
 	if err != nil {
@@ -192,7 +192,7 @@ func (w *run) askNodes(ctx context.Context) (cut.Word, error) {
 func (w *run) stillLetGo(ctx context.Context, p *plan) (doubt string, err error) {
 	doubt, err = w.letGo(ctx, p)
 	if problem := reconcile.ProblemOf(err); problem != nil {
-		return problem.Message, nil
+		doubt, err = problem.Message, nil
 	}
 	return doubt, err
 }

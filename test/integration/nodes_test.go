@@ -146,7 +146,7 @@ func TestAHoldBesideAPodThatTheAPIHasForgotten(t *testing.T) {
 			leaves: func(fc *fakeCluster, pod *corev1.Pod) {
 				pod.Status.Phase = corev1.PodFailed
 				fc.must(admin.Status().Update(fc.ctx, pod))
-			}, verdict: v1alpha1.Declared, says: "before its node node had said that it ended"},
+			}, verdict: v1alpha1.Declared, says: "had said that it ended"},
 		"is proven where its node says that it has ended": {
 			change: func(fc *fakeCluster) { fc.aNode(); fc.nodes.say() }, verdict: v1alpha1.Proven},
 		"is declared where its node says that it runs": {
