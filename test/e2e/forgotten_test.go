@@ -103,15 +103,23 @@ func aStubbornWriter(ctx context.Context, grace time.Duration) framework.Applica
 func stop(ctx context.Context, a framework.Application, pod *corev1.Pod) {
 	GinkgoHelper()
 	change(ctx, a.Workload(), `{"spec":{"replicas":0}}`)
+	isToldToStop(ctx, pod)
+}
+
+func isToldToStop(ctx context.Context, pod *corev1.Pod) {
+	GinkgoHelper()
 	Eventually(ctx, func() (bool, error) {
 		err := cluster.Get(ctx, client.ObjectKeyFromObject(pod), pod)
 		return err != nil || !pod.DeletionTimestamp.IsZero(), client.IgnoreNotFound(err)
 	}).Should(BeTrue())
 }
 
-// forget deletes a pod by force.
+// forget deletes a pod, and then by force. Its node gives it the grace period
+// that it was deleted with first: one that is deleted by force at once it kills.
 func forget(ctx context.Context, pod *corev1.Pod) {
 	GinkgoHelper()
+	Expect(client.IgnoreNotFound(cluster.Delete(ctx, pod))).To(Succeed())
+	isToldToStop(ctx, pod)
 	Expect(client.IgnoreNotFound(cluster.Delete(ctx, pod, client.GracePeriodSeconds(0)))).To(Succeed())
 }
 
