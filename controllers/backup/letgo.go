@@ -2,7 +2,6 @@ package backup
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/controllers/live"
+	"github.com/lull-dev/lull/controllers/reconcile"
 	"github.com/lull-dev/lull/snapshot/cut"
 	"github.com/lull-dev/lull/snapshot/workload"
 )
@@ -176,29 +176,23 @@ func (w *run) askNodes(ctx context.Context) (cut.Word, error) {
 		return cut.Word{}, err
 	}
 	running, silent := live.RunningPods(ctx, w.Nodes, nodes, w.Namespace)
+	if silent != "" {
+		return cut.Word{Silent: silent}, nil
+	}
 	known, err := reader.Pods(ctx, w.Namespace)
 	if err != nil {
 		return cut.Word{}, err
 	}
-	return w.heard(running, known, silent), nil
-}
-
-// heard is the nodes' word. silent is why one of them gave none.
-func (w *run) heard(running map[string][]corev1.Pod, known []corev1.Pod, silent error) cut.Word {
-	if silent != nil {
-		return cut.Word{Silent: silent.Error()}
-	}
 	word := cut.Word{Forgotten: cut.Forgotten(running, known)}
 	w.departures.hear(w.Namespace, word.Forgotten, w.Now())
-	return word
+	return word, nil
 }
 
 // stillLetGo is letGo after the cut, when nothing can be waited for any more.
 func (w *run) stillLetGo(ctx context.Context, p *plan) (doubt string, err error) {
 	doubt, err = w.letGo(ctx, p)
-	var problem *v1alpha1.Problem
-	if errors.As(err, &problem) {
-		return problem.Message, nil
+	if problem := reconcile.ProblemOf(err); problem != nil {
+		doubt, err = problem.Message, nil
 	}
 	return doubt, err
 }

@@ -68,11 +68,11 @@ const (
 	answerLimit = 5 * time.Second
 )
 
-// RunningPods are the pods of a namespace that nodes run, by the nodes. It is
-// an error where one of them doesn't answer.
-func RunningPods(ctx context.Context, from Nodes, nodes []corev1.Node, namespace string) (map[string][]corev1.Pod, error) {
+// RunningPods are the pods of a namespace that nodes run, by the nodes. silent
+// says which of them doesn't answer, and is empty where all do.
+func RunningPods(ctx context.Context, from Nodes, nodes []corev1.Node, namespace string) (running map[string][]corev1.Pod, silent string) {
 	var mu sync.Mutex
-	running := map[string][]corev1.Pod{}
+	running = map[string][]corev1.Pod{}
 	all, ctx := errgroup.WithContext(ctx)
 	all.SetLimit(askedAtOnce)
 	for i := range nodes {
@@ -90,5 +90,8 @@ func RunningPods(ctx context.Context, from Nodes, nodes []corev1.Node, namespace
 			return nil
 		})
 	}
-	return running, all.Wait()
+	if err := all.Wait(); err != nil {
+		return nil, err.Error()
+	}
+	return running, ""
 }

@@ -22,8 +22,7 @@ import (
 var _ = Describe("a pod that the API has forgotten and that still writes", func() {
 	It("is why an application without a grace period isn't proven idle", func(ctx SpecContext) {
 		app := aStubbornWriter(ctx, 0)
-		change(ctx, app.Workload(), `{"spec":{"replicas":0}}`)
-		Expect(theBackup(ctx, aBackup(ctx, app))).NotTo(HaveField("Status.Consistency", v1alpha1.Proven))
+		stop(ctx, app, podOf(ctx, app))
 		backup := theBackup(ctx, aBackup(ctx, app))
 		Expect(backup).To(be(v1alpha1.Declared, v1alpha1.MethodIdle))
 	})
@@ -31,7 +30,7 @@ var _ = Describe("a pod that the API has forgotten and that still writes", func(
 	It("is why one whose pod was deleted by force isn't proven idle", func(ctx SpecContext) {
 		app := aStubbornWriter(ctx, 20*time.Second)
 		pod := podOf(ctx, app)
-		change(ctx, app.Workload(), `{"spec":{"replicas":0}}`)
+		stop(ctx, app, pod)
 		forget(ctx, pod)
 		backup := theBackup(ctx, aBackup(ctx, app))
 		Expect(backup).To(be(v1alpha1.Declared, v1alpha1.MethodIdle))
@@ -54,7 +53,7 @@ var _ = Describe("a pod that the API has forgotten and that still writes", func(
 		It("is waited for, and then the application is proven idle, with all that was written", func(ctx SpecContext) {
 			app := aStubbornWriter(ctx, 10*time.Second)
 			pod := podOf(ctx, app)
-			change(ctx, app.Workload(), `{"spec":{"replicas":0}}`)
+			stop(ctx, app, pod)
 			forget(ctx, pod)
 			b := aBackup(ctx, app)
 			Eventually(ctx, func() string { return now(ctx, b).Status.Message }).Should(ContainSubstring("pod " + pod.Name + " runs on node"))
@@ -100,9 +99,27 @@ func aStubbornWriter(ctx context.Context, grace time.Duration) framework.Applica
 	return app
 }
 
-// forget deletes a pod by force.
+// stop scales the application to zero, and waits until its pod is told to stop.
+func stop(ctx context.Context, a framework.Application, pod *corev1.Pod) {
+	GinkgoHelper()
+	change(ctx, a.Workload(), `{"spec":{"replicas":0}}`)
+	isToldToStop(ctx, pod)
+}
+
+func isToldToStop(ctx context.Context, pod *corev1.Pod) {
+	GinkgoHelper()
+	Eventually(ctx, func() (bool, error) {
+		err := cluster.Get(ctx, client.ObjectKeyFromObject(pod), pod)
+		return err != nil || !pod.DeletionTimestamp.IsZero(), client.IgnoreNotFound(err)
+	}).Should(BeTrue())
+}
+
+// forget deletes a pod, and then by force. Its node gives it the grace period
+// that it was deleted with first: one that is deleted by force at once it kills.
 func forget(ctx context.Context, pod *corev1.Pod) {
 	GinkgoHelper()
+	Expect(client.IgnoreNotFound(cluster.Delete(ctx, pod))).To(Succeed())
+	isToldToStop(ctx, pod)
 	Expect(client.IgnoreNotFound(cluster.Delete(ctx, pod, client.GracePeriodSeconds(0)))).To(Succeed())
 }
 
