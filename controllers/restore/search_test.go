@@ -211,7 +211,7 @@ func TestNobodyIsLeftWorseOff(t *testing.T) { search(t, 25, 8) }
 
 // TestNobodyIsEverLeftWorseOff plays each scenario with thousands of actions at
 // any moment, and with pairs of them.
-func TestNobodyIsEverLeftWorseOff(t *testing.T) { search(t, 4, 60) }
+func TestNobodyIsEverLeftWorseOff(t *testing.T) { search(t, 6, 30) }
 
 // search plays each scenario with one of so many actions at a moment, and with
 // so many pairs. What is wrong is shortened to what it takes.
