@@ -46,10 +46,8 @@ func (w *run) attempt(ctx context.Context) reconcile.Outcome {
 		return reconcile.Retry(err)
 	}
 	frozenNow.note(client.ObjectKeyFromObject(w.VolumeBackup), mayBeFrozen(w.VolumeBackup))
-	for _, warning := range p.allWarnings() {
-		if !slices.Contains(told, warning.Message) {
-			w.Record(eventWarning(warning))
-		}
+	for _, warning := range untold(p.allWarnings(), told) {
+		w.Record(eventWarning(warning))
 	}
 	e := w.carryOut(ctx, p, cutter)
 	conclude(w.VolumeBackup, p, e, w.Now())

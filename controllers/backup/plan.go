@@ -64,6 +64,23 @@ func (p *plan) warn(reason, message string) {
 // allWarnings are those that its owner should know.
 func (p *plan) allWarnings() []hooks.Warning { return slices.Concat(p.warnings, p.quiesce.Warnings) }
 
+// untold are the warnings that weren't told before, one for each reason: of
+// several events of one reason the API keeps the words of one.
+func untold(warnings []hooks.Warning, told []string) []hooks.Warning {
+	var joined []hooks.Warning
+	for _, w := range warnings {
+		i := slices.IndexFunc(joined, func(j hooks.Warning) bool { return j.Reason == w.Reason })
+		switch {
+		case slices.Contains(told, w.Message):
+		case i < 0:
+			joined = append(joined, w)
+		default:
+			joined[i].Message += "; " + w.Message
+		}
+	}
+	return joined
+}
+
 // pods are the UIDs of the pods that are quieted.
 func (p *plan) pods() []types.UID {
 	var uids []types.UID
@@ -98,7 +115,7 @@ func (w *run) plan(ctx context.Context) (*plan, error) {
 		application: app.UID, handles: map[string]string{}, copied: map[string]string{}, onePod: map[string]bool{}, unread: app.Unread,
 		mounters: workload.Mounters(app.All, claims), writers: workload.Writers(app.All, claims),
 	}
-	for _, message := range cut.Unmatched(app.MayMount(excluded), excluded, volumes) {
+	for _, message := range cut.Unmatched(app.Claims, app.NeverMounts(excluded), volumes) {
 		p.warn(v1alpha1.ReasonNothingExcluded, message)
 	}
 	if err := w.findVolumes(ctx, claims, p); err != nil {

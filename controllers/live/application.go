@@ -75,14 +75,12 @@ func (r Reader) Application(ctx context.Context, namespace string, ref v1alpha1.
 	return app, r.addAnnotations(ctx, namespace, app)
 }
 
-// MayMount are the claims that the application mounts, and those of the names that
-// replicas of it had or will have.
-func (a *Application) MayMount(names []string) []string {
-	if a.Workload == nil {
-		return a.Claims
-	}
-	mayBe := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !a.Workload.MayMount(name) })
-	return slices.Concat(a.Claims, mayBe)
+// NeverMounts are those of the names that are of no claim which replicas of the
+// application have, had or may have.
+func (a *Application) NeverMounts(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return slices.Contains(a.Claims, name) || a.Workload != nil && a.Workload.MayMount(name)
+	})
 }
 
 func (a *Application) thePod(namespace string, ref v1alpha1.ApplicationReference) error {
