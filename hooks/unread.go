@@ -19,7 +19,7 @@ var read = map[string][]string{
 	"lull.dev/": {
 		v1alpha1.AnnotationQuiesce, v1alpha1.AnnotationHoldHook, v1alpha1.AnnotationPreHook, v1alpha1.AnnotationPostHook,
 		v1alpha1.AnnotationHookContainer, v1alpha1.AnnotationHookTimeout, v1alpha1.AnnotationHookOnFailure, v1alpha1.AnnotationExcludeVolumes,
-		"lull.dev/hold-stills",
+		v1alpha1.AnnotationHoldStills,
 	},
 	"backups.example.com.": {backupsExamplePreHook, backupsExamplePostHook},
 	veleroPre:              {veleroPre + veleroCommand, veleroPre + "container", veleroPre + "on-error", veleroPre + "timeout"},
