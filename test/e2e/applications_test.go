@@ -118,7 +118,11 @@ var _ = Describe("an application", func() {
 func scaleToZero(ctx context.Context, a framework.Application) {
 	GinkgoHelper()
 	change(ctx, a.Workload(), `{"spec":{"replicas":0}}`)
-	Eventually(ctx, podsInNamespace).Should(BeEmpty())
+	Eventually(ctx, func() ([]corev1.Pod, error) {
+		var pods corev1.PodList
+		err := cluster.List(ctx, &pods, client.InNamespace(namespace), client.MatchingLabels{"app": a.Name})
+		return pods.Items, err
+	}).Should(BeEmpty())
 }
 
 func podsInNamespace(ctx context.Context) ([]corev1.Pod, error) {
