@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	. "github.com/onsi/ginkgo/v2"
@@ -105,18 +104,6 @@ func theBackup(ctx context.Context, b *v1alpha1.VolumeBackup) *v1alpha1.VolumeBa
 var haveEnded = gcustom.MakeMatcher(func(b *v1alpha1.VolumeBackup) (bool, error) {
 	return framework.BackupEnded(b), nil
 }).WithMessage("be complete or have failed")
-
-// thawLimit is how long letting go may take once the deadline has come: a
-// post-hook has a limit of its own, and a busy machine is slow to start it.
-const thawLimit = 30 * time.Second
-
-// beThawedInTime matches an attempt that let the application go when its
-// deadline came, if not before.
-func beThawedInTime() types.GomegaMatcher {
-	return gcustom.MakeMatcher(func(q *v1alpha1.QuiesceStatus) (bool, error) {
-		return q.ThawedAt != nil && q.Deadline != nil && !q.ThawedAt.After(q.Deadline.Add(thawLimit)), nil
-	}).WithMessage("be thawed by its deadline, or shortly after")
-}
 
 // be matches a backup that is complete, with that verdict, by that method.
 func be(verdict v1alpha1.Consistency, method v1alpha1.QuiesceMethod) types.GomegaMatcher {
