@@ -31,11 +31,18 @@ func (w *run) freeCopy(ctx context.Context, snap *snapshotv1.VolumeSnapshot) (se
 	if content == nil {
 		return w.isSettledWithout(ctx, snap)
 	}
-	// The content of a group's snapshot names no UID at first.
-	if of := content.Spec.VolumeSnapshotRef.UID; of != snap.UID && of != "" || content.Spec.DeletionPolicy != snapshotv1.VolumeSnapshotContentRetain {
+	if !isOf(content, snap) || content.Spec.DeletionPolicy != snapshotv1.VolumeSnapshotContentRetain {
 		return true, nil
 	}
 	return w.setToDelete(ctx, "VolumeSnapshotContent", content)
+}
+
+// isOf is true for a content that is of the snapshot by its own word: which
+// content a snapshot names stands in its status alone, which can be forged. That
+// of a group's snapshot names no UID at first.
+func isOf(content *snapshotv1.VolumeSnapshotContent, snap *snapshotv1.VolumeSnapshot) bool {
+	ref := content.Spec.VolumeSnapshotRef
+	return ref.Namespace == snap.Namespace && ref.Name == snap.Name && (ref.UID == snap.UID || ref.UID == "")
 }
 
 // isSettledWithout is true for a snapshot without a content that won't get one

@@ -1,0 +1,111 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// RestoredClaim is one claim of a restore.
+type RestoredClaim struct {
+	// ClaimName is the claim as the backup names it.
+	ClaimName string `json:"claimName"`
+	// OriginalClaim is what it was called before any restore, as the value of a
+	// label.
+	OriginalClaim string `json:"originalClaim"`
+	// SnapshotName is the VolumeSnapshot that it is made from.
+	SnapshotName string `json:"snapshotName"`
+	// PreviousClaim is what the application mounted before. Empty where
+	// nothing is replaced.
+	// +optional
+	PreviousClaim string `json:"previousClaim,omitempty"`
+	// RestoredClaim is what it mounts after.
+	RestoredClaim string `json:"restoredClaim"`
+	// TemporaryClaim holds the new volume until it gets its place.
+	// +optional
+	TemporaryClaim string `json:"temporaryClaim,omitempty"`
+	// PreviousVolume is the volume of the previous claim. It is written before
+	// that claim is touched.
+	// +optional
+	PreviousVolume string `json:"previousVolume,omitempty"`
+	// PreviousPolicy is the reclaim policy that the previous volume had. It is
+	// Retain while this restore may be undone.
+	// +optional
+	PreviousPolicy corev1.PersistentVolumeReclaimPolicy `json:"previousPolicy,omitempty"`
+	// RestoredVolume is the new volume.
+	// +optional
+	RestoredVolume string `json:"restoredVolume,omitempty"`
+	// RestoredPolicy is the reclaim policy that its class gave it. It is
+	// Retain while volumes are swapped.
+	// +optional
+	RestoredPolicy corev1.PersistentVolumeReclaimPolicy `json:"restoredPolicy,omitempty"`
+	// CurrentVolume is the volume that a rollback found under the claim, where
+	// it isn't the restored one.
+	// +optional
+	CurrentVolume string `json:"currentVolume,omitempty"`
+	// CurrentPolicy is the reclaim policy that it had.
+	// +optional
+	CurrentPolicy corev1.PersistentVolumeReclaimPolicy `json:"currentPolicy,omitempty"`
+	// TemplateVolumes are the volumes of the pod template that are pointed at
+	// the claim.
+	// +optional
+	TemplateVolumes []string `json:"templateVolumes,omitempty"`
+	// MountCheckPod is the pod that mounts it before anything is stopped.
+	// +optional
+	MountCheckPod string `json:"mountCheckPod,omitempty"`
+	// Shape of the claim.
+	Shape ClaimShape `json:"shape"`
+}
+
+// ShapeSource is what a new claim is made like.
+// +kubebuilder:validation:Enum=Claim;Backup;ClaimTemplate;Snapshot
+type ShapeSource string
+
+// What a new claim is made like, in this order: the claim that is there; how the
+// backup says that it was; the claim template of its StatefulSet; no more than
+// the snapshot tells. Onto another application's claims a template comes before
+// the backup.
+const (
+	ShapeFromClaim    ShapeSource = "Claim"
+	ShapeFromBackup   ShapeSource = "Backup"
+	ShapeFromTemplate ShapeSource = "ClaimTemplate"
+	ShapeFromSnapshot ShapeSource = "Snapshot"
+)
+
+// ClaimShape is all of a claim but its name, its volume and what the cluster
+// adds. A claim that is replaced is made again from it.
+type ClaimShape struct {
+	// From is what the claim is made like.
+	// +optional
+	From ShapeSource `json:"from,omitempty"`
+	// Labels of the previous claim.
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
+	// Annotations of the previous claim.
+	// +optional
+	Annotations map[string]string `json:"annotations,omitempty"`
+	// OwnerReferences of the previous claim.
+	// +optional
+	OwnerReferences []metav1.OwnerReference `json:"ownerReferences,omitempty"`
+	// AccessModes of the claim.
+	// +optional
+	AccessModes []corev1.PersistentVolumeAccessMode `json:"accessModes,omitempty"`
+	// VolumeMode of the claim.
+	// +optional
+	VolumeMode *corev1.PersistentVolumeMode `json:"volumeMode,omitempty"`
+	// StorageClassName of the new claim.
+	// +optional
+	StorageClassName *string `json:"storageClassName,omitempty"`
+	// VolumeAttributesClassName of the new claim.
+	// +optional
+	VolumeAttributesClassName *string `json:"volumeAttributesClassName,omitempty"`
+	// PreviousStorageClassName is that of the previous claim.
+	// +optional
+	PreviousStorageClassName *string `json:"previousStorageClassName,omitempty"`
+	// Size of the new claim: no less than the snapshot needs, nor than the
+	// previous claim has.
+	Size resource.Quantity `json:"size"`
+	// PreviousSize is what the previous claim asked for.
+	// +optional
+	PreviousSize *resource.Quantity `json:"previousSize,omitempty"`
+}
