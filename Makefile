@@ -116,7 +116,7 @@ generate: ## Write the generated files: deep copies, CRDs, RBAC, the list of fai
 	@$(TOOL) controller-gen rbac:roleName=lull-manager paths=./controllers/... output:rbac:dir=deploy/rbac
 	@go run ./test/faults/list
 
-MODULES := . test/cluster test/cluster/programs test/cluster/provisioner test/csidriver test/images/pause test/tools test/tools/lint
+MODULES := . test/cluster test/cluster/programs test/cluster/provisioner test/csidriver test/images/pause test/images/tools test/tools test/tools/lint
 
 .PHONY: verify
 verify: generate ## Check generated files, formatting, tidiness and lint
@@ -127,7 +127,7 @@ verify: generate ## Check generated files, formatting, tidiness and lint
 .PHONY: lint
 lint: ## Lint, import directions among it
 	@$(LINT) run ./api/... ./hooks/... ./snapshot/... ./controllers/... ./cmd/... ./docs/... ./test/...
-	@for m in test/cluster test/csidriver; do (cd $$m && $(LINT) run --config $(CURDIR)/.golangci.yaml ./...); done
+	@for m in test/cluster test/csidriver test/images/tools; do (cd $$m && $(LINT) run --config $(CURDIR)/.golangci.yaml ./...); done
 
 .PHONY: image
 image: ## Build the operator's image, from the Containerfile, into bin/image.tar

@@ -96,7 +96,6 @@ func (b *bench) database(ctx context.Context, megabytes int) (database, error) {
 	db := database{Application: framework.MariaDB(b.namespace, name, name), megabytes: megabytes, backup: name}
 	db.Annotations = map[string]string{v1alpha1.AnnotationQuiesce: "mariadb"}
 	// How exactly downtimes are seen.
-	db.Ready.PeriodSeconds = 1
 	if err := errors.Join(b.Create(ctx, roomyClaim(b.namespace, name, megabytes)), b.Start(ctx, db.Application)); err != nil {
 		return db, err
 	}

@@ -94,7 +94,7 @@ func aMariaDBWithItsLogApart(ctx context.Context, name, data, redo string) frame
 		mountToo(d, redo, "/redo")
 		spec := &d.Spec.Template.Spec
 		owns := spec.Containers[0].DeepCopy()
-		owns.Name, owns.ReadinessProbe = "owns", nil
+		owns.Name, owns.StartupProbe = "owns", nil
 		owns.Command = []string{"/bin/sh", "-c", "rmdir /redo/lost+found 2>/dev/null; chown mysql /redo"}
 		spec.InitContainers = []corev1.Container{*owns}
 		spec.Volumes = append(spec.Volumes, corev1.Volume{Name: "config", VolumeSource: corev1.VolumeSource{

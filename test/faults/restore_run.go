@@ -250,6 +250,9 @@ func (r *restoreRun) checkApplication(ctx context.Context) {
 	var seen []*observation
 	asked := time.Now()
 	err := poll(ctx, time.Minute+r.blind, "the application runs", func(ctx context.Context) (string, error) {
+		if _, err := r.testbed.ReadyPods(ctx, r.app); err != nil {
+			return "", err
+		}
 		looked, err := r.testbed.observeAll(ctx, r.app)
 		if err != nil {
 			return "", err
@@ -263,8 +266,7 @@ func (r *restoreRun) checkApplication(ctx context.Context) {
 				return fmt.Sprintf("commands of ours run in it: %q", s.leftovers), nil
 			}
 		}
-		_, err = r.testbed.ReadyPods(ctx, r.app)
-		return "", err
+		return "", nil
 	})
 	if err != nil {
 		r.violates("the application is DOWN: %v", err)

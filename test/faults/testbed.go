@@ -57,43 +57,8 @@ const mutexScript = `lock() {
 unlock() { rm -f /tmp/pen; }
 `
 
-// booksScript writes the same record into two ledgers on two volumes, in turn,
-// unless it is quieted: by a session that lives, or by a mark on its volume
-// that hooks make and remove. It notes each time of more than half a second in
-// which it did not write. It is never ready when it is started with poison on
-// its volume.
-const booksScript = clockScript + mutexScript + `
-quieted() {
-  [ -e /first/quiet ] && return 0
-  for s in /tmp/held.*; do
-    [ -e "$s" ] || continue
-    kill -0 "${s#/tmp/held.}" 2>/dev/null && return 0
-    rm -f "$s"
-  done
-  return 1
-}
-rm -f /first/quiet /tmp/unready
-[ ! -e /first/poison ] || touch /tmp/unready
-n=$(tail -n 1 /first/ledger 2>/dev/null); n=${n%% *}; n=${n:-0}
-m=$(tail -n 1 /second/ledger 2>/dev/null); m=${m%% *}; m=${m:-0}
-[ "$m" -ge "$n" ] || echo "$n $(printf %s "$n" | md5sum)" >>/second/ledger
-now; last=$now
-while :; do
-  lock
-  if ! quieted; then
-    n=$((n+1))
-    record="$n $(printf %s $n | md5sum)"
-    for ledger in /first/ledger /second/ledger; do
-      echo "$record" | dd of=$ledger oflag=append conv=notrunc,fsync 2>/dev/null
-    done
-    now
-    [ $((now-last)) -lt 50 ] || echo "$last $now" >>/first/pauses
-    last=$now
-    echo "$n $now" >/tmp/last.new; mv /tmp/last.new /tmp/last
-  fi
-  unlock
-  usleep 40000
-done`
+// booksScript starts the books, see test/images/tools/books.
+const booksScript = "exec /books"
 
 // holdScript quiets the books until its input ends, or for seconds at most,
 // and keeps a journal of when it held.
@@ -127,10 +92,7 @@ func (s *suite) newTestbed(ctx context.Context) (*testbed, error) {
 		return nil, err
 	}
 	tb.books = framework.Tools(tb.namespace, "books", booksScript, "first", "second")
-	tb.books.Ready = &corev1.Probe{
-		ProbeHandler:  corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"/bin/sh", "-c", "[ -e /tmp/last ] && [ ! -e /tmp/unready ]"}}},
-		PeriodSeconds: 1, TimeoutSeconds: 5,
-	}
+	tb.books.Started = framework.UntilStarted("/bin/sh", "-c", "[ -e /tmp/last ] && [ ! -e /tmp/unready ]")
 	tb.shelf = tb.books
 	tb.shelf.Name, tb.shelf.Kind, tb.shelf.Replicas = "shelf", v1alpha1.KindStatefulSet, 2
 	tb.notes = framework.Tools(tb.namespace, "notes", "date >/third/note", "third")

@@ -154,7 +154,7 @@ func (r *restoreRun) checkKept(ctx context.Context, v *volume) string {
 	for i, record := range records {
 		number, _, _ := strings.Cut(record, " ")
 		n, err := strconv.Atoi(number)
-		if want := fmt.Sprintf("%s %x  -", number, md5.Sum([]byte(number))); err != nil || record != want || n < 1 || n > highest+1 || n <= highest && !r.noted(&r.podGone) {
+		if want := fmt.Sprintf("%s %x", number, md5.Sum([]byte(number))); err != nil || record != want || n < 1 || n > highest+1 || n <= highest && !r.noted(&r.podGone) {
 			return fmt.Sprintf("record %d, after %d, is %q", i+1, highest, record)
 		}
 		highest = max(highest, n)

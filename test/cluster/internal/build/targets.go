@@ -95,6 +95,12 @@ var Targets = []Target{
 		Packages: []string{"."},
 		Programs: []string{"pause"},
 	},
+	{
+		Name:     "books",
+		Dir:      "test/images/tools",
+		Packages: []string{"./books"},
+		Programs: []string{"books"},
+	},
 }
 
 // TargetOf returns the target that a program belongs to.

@@ -34,8 +34,10 @@ func Start(ctx context.Context, spec Spec) error {
 	defer log.Close()
 	cmd := exec.Command(spec.Supervisor, append([]string{path, spec.Version}, spec.Command...)...)
 	// Nothing else of the caller's environment: a proxy that is set there, say,
-	// would come between the components.
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/root", spec.Marker}
+	// would come between the components. They collect their garbage less often
+	// than Go's programs do by default: a quarter of the API server's work was
+	// that, and memory is the lesser need.
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/root", "GOGC=300", spec.Marker}
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
