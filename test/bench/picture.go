@@ -19,6 +19,7 @@ var pictureText string
 const (
 	pictureLeft, pictureWidth = 110, 860
 	laneHeight, bandHeight    = 16, 34
+	keyWidth, keyHeight       = 195, 30
 )
 
 // band is a stretch, and lane an actor's requests, as they are drawn.
@@ -47,6 +48,7 @@ type (
 	}
 )
 
+// colors are those of a timeline's stretches.
 var colors = []string{"#c9d7e8", "#f2c879", "#cfe3c4", "#e3d0e6", "#d9d9d9"}
 
 // writePicture writes timelines as an SVG file.
@@ -61,12 +63,20 @@ func writePicture(path string, all []*timeline) (err error) {
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	panels, height := panelsOf(all)
-	return drawing.Execute(file, map[string]any{"Panels": panels, "Height": height, "Width": pictureLeft + pictureWidth + 20, "Left": pictureLeft})
+	return drawing.Execute(file, map[string]any{"Keys": keysOf(all[0]), "Panels": panels, "Height": height, "Width": pictureLeft + pictureWidth + 20})
+}
+
+// keysOf are the colors' meanings, which all timelines share.
+func keysOf(t *timeline) (keys []band) {
+	for i, s := range t.stretches {
+		keys = append(keys, band{X: 10 + i*keyWidth, What: s.what, Color: colors[i]})
+	}
+	return keys
 }
 
 func panelsOf(all []*timeline) (panels []panel, height int) {
 	longest := slices.MaxFunc(all, func(a, b *timeline) int { return int(a.length() - b.length()) }).length()
-	y := 30
+	y := keyHeight + 30
 	for _, t := range all {
 		p := panelOf(t, y, longest)
 		panels, y = append(panels, p), p.Bottom+40
@@ -80,7 +90,7 @@ func panelOf(t *timeline, y int, longest time.Duration) panel {
 	for i, s := range t.stretches {
 		p.Bands = append(p.Bands, band{
 			X: pictureLeft + at(s.from.Sub(t.start())), Width: at(s.length()),
-			What: s.what, Length: fmt.Sprint(s.length().Milliseconds()), Color: colors[i%len(colors)],
+			What: s.what, Length: fmt.Sprint(s.length().Milliseconds()), Color: colors[i],
 		})
 	}
 	y += bandHeight
