@@ -41,12 +41,12 @@ func notReady(ctx context.Context) {
 var _ = Describe("an application that is restored", func() {
 	It("comes up though its replicas crash, which Kubernetes doesn't stop then", func(ctx SpecContext) {
 		set := tools("set", `[ -e /data/begun ] || { touch /data/begun /data/good; sync; }
-			while [ -e /data/good ]; do sleep 1 & wait; done; exit 1`, "data")
+			while [ -e /data/good ]; do sleep 1 & wait; done; sync; sleep 2; exit 1`, "data")
 		set.Kind, set.Replicas, set.Ready = v1alpha1.KindStatefulSet, 3, readyWhile("test", "-e", "/data/good")
 		set = running(ctx, set)
 		backup := theBackup(ctx, aBackup(ctx, set))
 		for _, pod := range podsOf(ctx, set) {
-			_, err := cluster.Sh(ctx, &pod, "rm /data/good && sync")
+			_, err := cluster.Sh(ctx, &pod, "rm /data/good")
 			Expect(err).NotTo(HaveOccurred())
 		}
 		notReady(ctx)

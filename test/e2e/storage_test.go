@@ -19,7 +19,7 @@ var _ = Describe("many volumes", Label("driver"), func() {
 		set.Kind, set.Replicas = v1alpha1.KindStatefulSet, 3
 		running(ctx, set)
 
-		const cutDelay = time.Second
+		const cutDelay = 2 * time.Second
 		backup := theBackup(ctx, aBackup(ctx, set, hold(holdStill), ofClass(aSnapshotClass(ctx, "cutDelay", cutDelay.String()))))
 		Expect(backup).To(be(v1alpha1.Proven, v1alpha1.MethodHold))
 		var claims []string
