@@ -149,7 +149,7 @@ func unheeded(annotation string, a map[string]string) []Warning {
 		return nil
 	}
 	return []Warning{{v1alpha1.ReasonInvalidHook, fmt.Sprintf(
-		"not used: the annotation %s is Continue. An application whose post-hook fails may still be frozen: the post-hook is run again, and where it never succeeds the backup fails", annotation)}}
+		"not used: the annotation %s is Continue. An application whose post-hook fails may still be frozen: the post-hook is run again, and where it never succeeds the backup fails, or says that it is a crash's where it may (onFailure: Continue)", annotation)}}
 }
 
 // pair reads the annotations of another system's two hooks, of which there may

@@ -1,12 +1,17 @@
 package integration
 
 import (
+	"context"
 	"strings"
 	"testing"
 
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -65,6 +70,50 @@ func TestCopiesOutliveTheirNamespace(t *testing.T) {
 	if copies := fc.storage.copies(); len(copies) != 1 || copies[0].Spec.DeletionPolicy != "Retain" {
 		t.Errorf("its copy should be as it was: %v", copies)
 	}
+}
+
+// Somebody may not let it be changed. Then it stays, and the way to be rid of it
+// is told.
+func TestACopyThatCannotBeLetGoIsTold(t *testing.T) {
+	fc := aFakeCluster(t)
+	fc.anApplication("data")
+	fc.storage.retains()
+	fc.aManager()
+	b := fc.awaitComplete(fc.aBackup(fc.held), v1alpha1.Proven)
+	content := fc.storage.copies()[0]
+	fc.keepsItsPolicy(&content, "copies stay here")
+	fc.delete(b)
+	fc.isWarned(b, "CopyStays", "kubectl patch volumesnapshotcontent "+content.Name)
+	fc.isWarned(b, "CopyStays", "copies stay here")
+	fc.awaitGone(b)
+	if copies := fc.storage.copies(); len(copies) != 1 || copies[0].Spec.DeletionPolicy != "Retain" {
+		t.Errorf("its copy should be as it was: %v", copies)
+	}
+}
+
+// keepsItsPolicy has a policy that lets nobody change what becomes of a copy.
+func (fc *fakeCluster) keepsItsPolicy(content *snapshotv1.VolumeSnapshotContent, message string) {
+	fc.Helper()
+	policy := &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: fc.namespace}}
+	policy.Spec.MatchConstraints = &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{
+		ResourceNames: []string{content.Name},
+		RuleWithOperations: admissionv1.RuleWithOperations{
+			Operations: []admissionv1.OperationType{admissionv1.Update},
+			Rule:       admissionv1.Rule{APIGroups: []string{snapshotv1.GroupName}, APIVersions: []string{"v1"}, Resources: []string{"volumesnapshotcontents"}},
+		},
+	}}}
+	policy.Spec.Validations = []admissionv1.Validation{{Expression: "object.spec.deletionPolicy == oldObject.spec.deletionPolicy", Message: message}}
+	binding := &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: fc.namespace}}
+	binding.Spec.PolicyName = policy.Name
+	binding.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Deny}
+	for _, obj := range []client.Object{policy, binding} {
+		fc.must(admin.Create(fc.ctx, obj))
+		fc.Cleanup(func() { fc.must(admin.Delete(context.WithoutCancel(fc.ctx), obj)) })
+	}
+	change := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"deletionPolicy":"Delete"}}`))
+	fc.eventually("the policy is in force", func() bool {
+		return apierrors.IsInvalid(admin.Patch(fc.ctx, content.DeepCopy(), change, client.DryRunAll))
+	})
 }
 
 // timesTold is how many events of that reason there are about the backup.
