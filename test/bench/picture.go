@@ -19,7 +19,7 @@ var pictureText string
 const (
 	pictureLeft, pictureWidth = 110, 860
 	laneHeight, bandHeight    = 16, 34
-	keyWidth, keyHeight       = 195, 30
+	keyWidth, keyHeight       = 185, 30
 )
 
 // band is a stretch, and lane an actor's requests, as they are drawn.

@@ -46,11 +46,14 @@ func newTimeline(title string, requests []request) (*timeline, error) {
 			gone = r.to
 		case asked == "create pods/binding" && !up.IsZero() && bound.IsZero():
 			bound = r.to
-		case asked == "get persistentvolumes" && r.who == "kubelet" && !bound.IsZero() && ready.IsZero():
+		case asked == "get persistentvolumes" && r.who == "kubelet" && !bound.IsZero() && known.IsZero():
 			known = r.to
 		case r.isReady && !bound.IsZero() && ready.IsZero():
 			ready = r.to
 		}
+	}
+	if up.Before(gone) {
+		gone = up // who watches sees what a request did before that is answered
 	}
 	t := &timeline{title: title, stretches: []stretch{
 		{"the application ends", stop, gone},
