@@ -61,10 +61,10 @@ var _ = Describe("hooks", func() {
 		Eventually(ctx, contentsOf).Should(BeEmpty())
 	})
 
-	It("undo a pre-hook that hangs by the deadline, and end it", func(ctx SpecContext) {
+	It("undo a pre-hook that hangs by the deadline, and end it", Serial, func(ctx SpecContext) {
 		app := running(ctx, tools("app", "", "data"))
 
-		backup := theBackup(ctx, aBackup(ctx, app, attempts(1), timeout(12*time.Second), hooks(
+		backup := theBackup(ctx, aBackup(ctx, app, attempts(1), timeout(5*time.Second), hooks(
 			"echo pre >>/data/hooks; sleep 4711 & wait",
 			"echo post >>/data/hooks")))
 		Expect(backup).To(haveFailed("QuiesceFailed", "pre-hook"))

@@ -14,12 +14,12 @@ import (
 const holdStill = "echo HELD; cat >/dev/null; echo STILL_HELD"
 
 var _ = Describe("many volumes", Label("driver"), func() {
-	It("are cut in one window: the storage works on all of them at once", func(ctx SpecContext) {
+	It("are cut in one window: the storage works on all of them at once", Serial, func(ctx SpecContext) {
 		set := tools("set", "", "data", "log")
 		set.Kind, set.Replicas = v1alpha1.KindStatefulSet, 3
 		running(ctx, set)
 
-		const cutDelay = 2 * time.Second
+		const cutDelay = time.Second
 		backup := theBackup(ctx, aBackup(ctx, set, hold(holdStill), ofClass(aSnapshotClass(ctx, "cutDelay", cutDelay.String()))))
 		Expect(backup).To(be(v1alpha1.Proven, v1alpha1.MethodHold))
 		var claims []string

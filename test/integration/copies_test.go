@@ -52,9 +52,7 @@ func TestARetainedBackupKeepsItsCopies(t *testing.T) {
 	}
 	fc.delete(b)
 	fc.awaitGone(b)
-	if copies := fc.storage.copies(); len(copies) != 1 || copies[0].Spec.DeletionPolicy != "Retain" {
-		t.Errorf("its copy should be as it was: %v", copies)
-	}
+	fc.keptItsCopy()
 }
 
 // A class has copies outlive their snapshots for the day when a namespace goes.
@@ -67,9 +65,7 @@ func TestCopiesOutliveTheirNamespace(t *testing.T) {
 	fc.delete(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: fc.namespace}})
 	fc.delete(b)
 	fc.awaitGone(b)
-	if copies := fc.storage.copies(); len(copies) != 1 || copies[0].Spec.DeletionPolicy != "Retain" {
-		t.Errorf("its copy should be as it was: %v", copies)
-	}
+	fc.keptItsCopy()
 }
 
 // Somebody may not let it be changed. Then it stays, and the way to be rid of it
@@ -86,9 +82,7 @@ func TestACopyThatCannotBeLetGoIsTold(t *testing.T) {
 	fc.isWarned(b, "CopyStays", "kubectl patch volumesnapshotcontent "+content.Name)
 	fc.isWarned(b, "CopyStays", "copies stay here")
 	fc.awaitGone(b)
-	if copies := fc.storage.copies(); len(copies) != 1 || copies[0].Spec.DeletionPolicy != "Retain" {
-		t.Errorf("its copy should be as it was: %v", copies)
-	}
+	fc.keptItsCopy()
 }
 
 // keepsItsPolicy has a policy that lets nobody change what becomes of a copy.
@@ -114,6 +108,14 @@ func (fc *fakeCluster) keepsItsPolicy(content *snapshotv1.VolumeSnapshotContent,
 	fc.eventually("the policy is in force", func() bool {
 		return apierrors.IsInvalid(admin.Patch(fc.ctx, content.DeepCopy(), change, client.DryRunAll))
 	})
+}
+
+// keptItsCopy: the only copy in the storage stays for ever.
+func (fc *fakeCluster) keptItsCopy() {
+	fc.Helper()
+	if copies := fc.storage.copies(); len(copies) != 1 || copies[0].Spec.DeletionPolicy != "Retain" {
+		fc.Errorf("its copy should be as it was: %v", copies)
+	}
 }
 
 // timesTold is how many events of that reason there are about the backup.
