@@ -116,7 +116,7 @@ func conclude(b *v1alpha1.VolumeBackup, p *plan, e *evidence, now time.Time) {
 		b.Status.Quiesce.GroupSnapshotUID = cmp.Or(b.Status.Quiesce.GroupSnapshotUID, o.Group)
 	}
 	consistency, good := v1alpha1.Consistency(""), false
-	doubt := cmp.Or(cut.Torn(p.quiesce.Writing, e.observed, p.copied), p.doubt, e.doubt)
+	doubt := cmp.Or(cut.Torn(p.quiesce.Writing, e.observed, p.cutBy), p.doubt, e.doubt)
 	if e.err == nil {
 		consistency, good = cut.Verdict(cut.Evidence{
 			Method: b.Status.Quiesce.Method, Testified: e.testified(), Unchanged: e.unchanged,

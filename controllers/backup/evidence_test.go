@@ -39,7 +39,7 @@ func good() *evidence {
 
 func TestConclude(t *testing.T) {
 	held := &plan{quiesce: hooks.ApplicationPlan{Method: v1alpha1.MethodHold, Targets: []hooks.Target{{UID: "p"}}}}
-	inDoubt := &plan{quiesce: hooks.ApplicationPlan{Method: v1alpha1.MethodHold, Targets: []hooks.Target{{UID: "p"}}, Writing: map[string][]string{"db-0": {"data"}}}, copied: map[string]string{"data": "a class"}}
+	inDoubt := &plan{quiesce: hooks.ApplicationPlan{Method: v1alpha1.MethodHold, Targets: []hooks.Target{{UID: "p"}}, Writing: map[string][]string{"db-0": {"data"}}}, cutBy: map[string]cut.By{"data": {Instant: cut.CopiesFiles}}}
 	doubted := &plan{quiesce: held.quiesce, doubt: "pod x left the API"}
 	uncovered := &plan{quiesce: hooks.ApplicationPlan{Method: v1alpha1.MethodHold, Uncovered: "pod x writes"}}
 	for name, c := range map[string]struct {

@@ -18,6 +18,8 @@ const (
 	kindGroup        = "VolumeGroupSnapshot"
 	kindGroupContent = "VolumeGroupSnapshotContent"
 	kindGroupClass   = "VolumeGroupSnapshotClass"
+
+	kindSnapshotClass = "VolumeSnapshotClass"
 )
 
 const noGroups = "this cluster doesn't serve " + kindGroup + " (" + cut.GroupAPI + "), or didn't when Lull was started"

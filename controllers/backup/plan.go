@@ -39,9 +39,8 @@ type plan struct {
 	warnings []hooks.Warning
 	// unread are annotations that don't count, by what carries them.
 	unread map[string]map[string]string
-	// copied are the classes that don't cut at one instant, by the claims that
-	// they are for.
-	copied map[string]string
+	// cutBy are the classes that the copies are cut by, by the claims.
+	cutBy map[string]cut.By
 	// onePod are the claims of volumes that a node gives to one pod alone, and
 	// exclusive the nodes of the held pods that have them, by the claims.
 	onePod    map[string]bool
@@ -112,7 +111,7 @@ func (w *run) plan(ctx context.Context) (*plan, error) {
 		return nil, err
 	}
 	p := &plan{
-		application: app.UID, handles: map[string]string{}, copied: map[string]string{}, onePod: map[string]bool{}, unread: app.Unread,
+		application: app.UID, handles: map[string]string{}, cutBy: map[string]cut.By{}, onePod: map[string]bool{}, unread: app.Unread,
 		mounters: workload.Mounters(app.All, claims), writers: workload.Writers(app.All, claims),
 	}
 	for _, message := range cut.Unmatched(app.Claims, app.NeverMounts(excluded), volumes) {
@@ -199,7 +198,7 @@ func (w *run) findVolumes(ctx context.Context, claims []string, p *plan) error {
 		if err != nil && w.Spec.VolumeGroupSnapshotClassName == nil {
 			return err
 		}
-		p.noteClass(claim, class, classes.Items)
+		p.noteClass(claim, class, pv.Spec.CSI.Driver, classes.Items)
 		p.handles[claim] = pv.Spec.CSI.VolumeHandle
 		p.onePod[claim] = slices.Equal(pv.Spec.AccessModes, []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOncePod})
 		if pv.Spec.ClaimRef != nil {
@@ -214,28 +213,31 @@ func (w *run) findVolumes(ctx context.Context, claims []string, p *plan) error {
 	return nil
 }
 
-// noteClass notes whether the class of a claim's snapshot cuts at one instant.
-func (p *plan) noteClass(claim, name string, classes []snapshotv1.VolumeSnapshotClass) {
+// noteClass notes by which class a claim's copy is cut where it is cut alone.
+func (p *plan) noteClass(claim, name, driver string, classes []snapshotv1.VolumeSnapshotClass) {
+	p.cutBy[claim] = cut.By{Driver: driver, Kind: kindSnapshotClass, Name: name}
 	for i := range classes {
-		if copies, _ := cut.CopiesFiles(&classes[i]); copies && classes[i].Name == name {
-			p.copied[claim] = "VolumeSnapshotClass " + name
+		if classes[i].Name == name {
+			p.cutBy[claim] = cut.By{Driver: driver, Kind: kindSnapshotClass, Name: name, Instant: cut.InstantOf(&classes[i], driver)}
 		}
 	}
 }
 
 // noteGroupClass notes the same of the class of a group. Where that says nothing
-// of it, what the class that each volume would be cut by alone says of the
-// driver stands.
+// of it, the volumes are cut at one instant, as CSI asks of a group, unless the
+// class that each would be cut by alone says that the driver copies.
 func (p *plan) noteGroupClass(name string, classes []cut.GroupClass) {
 	for i := range classes {
-		copies, marked := cut.CopiesFiles(&classes[i])
-		if classes[i].Name != name || !marked {
+		if classes[i].Name != name {
 			continue
 		}
-		for _, v := range p.volumes {
-			delete(p.copied, v.ClaimName)
-			if copies {
-				p.copied[v.ClaimName] = kindGroupClass + " " + name
+		for claim, by := range p.cutBy {
+			switch instant := cut.InstantOf(&classes[i], ""); {
+			case instant != cut.InstantUnknown:
+				p.cutBy[claim] = cut.By{Driver: by.Driver, Kind: kindGroupClass, Name: name, Instant: instant}
+			case by.Instant == cut.InstantUnknown:
+				by.Instant = cut.OneInstant
+				p.cutBy[claim] = by
 			}
 		}
 	}

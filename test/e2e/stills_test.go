@@ -62,7 +62,7 @@ var _ = Describe("a driver that copies file by file, by its class's own word", L
 		class := aMarkedSnapshotClass(ctx, "mode", "copying", "copyDelay", "5ms")
 		backup := theBackup(ctx, aBackup(ctx, db, ofClass(class)))
 		Expect(backup).To(be(v1alpha1.Declared, v1alpha1.MethodHold))
-		Expect(backup.Status.Message).To(And(ContainSubstring("VolumeSnapshotClass "+class+" is marked lull.dev/copies-files"), ContainSubstring("Use a class that cuts at one instant")))
+		Expect(backup.Status.Message).To(And(ContainSubstring("VolumeSnapshotClass "+class+" is marked lull.dev/copies-files"), ContainSubstring("use a class that cuts at one instant")))
 
 		app := running(ctx, tools("app", "", "files"))
 		Expect(theBackup(ctx, aBackup(ctx, app, hold(holdStill), ofClass(class)))).To(be(v1alpha1.Proven, v1alpha1.MethodHold))

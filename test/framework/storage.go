@@ -9,6 +9,8 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
 )
 
 // StorageClassName names the class of the suites' claims, empty for the
@@ -47,12 +49,17 @@ func (c *Cluster) SimilarStorageClass(ctx context.Context) (*storagev1.StorageCl
 }
 
 // SnapshotClass is a new class of snapshots of a driver, with that driver's
-// parameters.
+// parameters. It says that the driver cuts at one instant, unless a parameter
+// asks the test driver for something else.
 func SnapshotClass(driver string, parameters map[string]string) *snapshotv1.VolumeSnapshotClass {
-	return &snapshotv1.VolumeSnapshotClass{
+	class := &snapshotv1.VolumeSnapshotClass{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "lull-test-"}, Driver: driver,
 		DeletionPolicy: snapshotv1.VolumeSnapshotContentDelete, Parameters: parameters,
 	}
+	if parameters["mode"] == "" {
+		class.Annotations = map[string]string{v1alpha1.MarkCopiesFiles: "false"}
+	}
+	return class
 }
 
 // Parameters are those of a class, from pairs of a name and a value.

@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
 )
 
 // fakeCluster is a namespace of a real API server, with the parts of a cluster
@@ -88,10 +90,11 @@ func (fc *fakeCluster) delete(obj client.Object) {
 func (fc *fakeCluster) class(name, driver string, isDefault bool) {
 	fc.Helper()
 	class := &snapshotv1.VolumeSnapshotClass{
-		ObjectMeta: metav1.ObjectMeta{Name: name}, Driver: driver, DeletionPolicy: snapshotv1.VolumeSnapshotContentDelete,
+		ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{v1alpha1.MarkCopiesFiles: "false"}},
+		Driver:     driver, DeletionPolicy: snapshotv1.VolumeSnapshotContentDelete,
 	}
 	if isDefault {
-		class.Annotations = map[string]string{"snapshot.storage.kubernetes.io/is-default-class": "true"}
+		class.Annotations["snapshot.storage.kubernetes.io/is-default-class"] = "true"
 	}
 	fc.create(class)
 }

@@ -56,12 +56,17 @@ func TestAHoldOfCommitsIsJudgedByHowItWasCut(t *testing.T) {
 		}, v1alpha1.Proven, ""},
 		"commits on storage that copies files": {func(fc *fakeCluster) *v1alpha1.VolumeBackup {
 			fc.anApplication("data")
-			fc.marksClass()
+			fc.marksClass("true")
 			return fc.aBackup(fc.held, commits)
 		}, v1alpha1.Declared, "is marked lull.dev/copies-files"},
+		"commits on storage of which nobody has said how it cuts": {func(fc *fakeCluster) *v1alpha1.VolumeBackup {
+			fc.anApplication("data")
+			fc.marksClass("")
+			return fc.aBackup(fc.held, commits)
+		}, v1alpha1.Declared, "isn't known. Where it does, by its makers' word: kubectl annotate volumesnapshotclass"},
 		"files on storage that copies files": {func(fc *fakeCluster) *v1alpha1.VolumeBackup {
 			fc.anApplication("data")
-			fc.marksClass()
+			fc.marksClass("true")
 			return fc.aBackup(fc.held)
 		}, v1alpha1.Proven, ""},
 	} {
@@ -83,11 +88,15 @@ func TestAHoldOfCommitsIsJudgedByHowItWasCut(t *testing.T) {
 	}
 }
 
-// marksClass has the class of the fake cluster say that its driver copies files.
-func (fc *fakeCluster) marksClass() {
+// marksClass has the class of the fake cluster say how its driver cuts, or say
+// nothing.
+func (fc *fakeCluster) marksClass(copies string) {
 	fc.Helper()
 	class := &snapshotv1.VolumeSnapshotClass{}
 	fc.must(admin.Get(fc.ctx, client.ObjectKey{Name: fc.namespace + "-class"}, class))
-	class.Annotations = map[string]string{v1alpha1.MarkCopiesFiles: "true"}
+	class.Annotations = map[string]string{}
+	if copies != "" {
+		class.Annotations[v1alpha1.MarkCopiesFiles] = copies
+	}
 	fc.must(admin.Update(fc.ctx, class))
 }
