@@ -59,6 +59,10 @@ const (
 	AnnotationConsistency = "lull.dev/consistency"
 )
 
+// AnnotationResync is on a pod that was changed to have its kubelet look at it
+// again: how often that was done.
+const AnnotationResync = "lull.dev/resync"
+
 // Annotations that are read from a workload's pod template, or from the pod
 // itself where there is no template that we know.
 const (

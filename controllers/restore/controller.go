@@ -28,7 +28,7 @@ import (
 // +kubebuilder:rbac:groups=lull.dev,resources=volumerestores,verbs=get;list;watch;update;patch
 // +kubebuilder:rbac:groups=lull.dev,resources=volumerestores/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups=lull.dev,resources=volumerestores/finalizers,verbs=update
-// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;create;delete
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;create;delete;patch
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=persistentvolumes,verbs=get;patch
 // +kubebuilder:rbac:groups="",resources=events,verbs=list

@@ -46,7 +46,7 @@ func (w *run) observe(ctx context.Context) (*restore.State, error) {
 	if err := w.addBound(ctx, state); err != nil {
 		return nil, err
 	}
-	state.Complaint = w.complaint(ctx, state)
+	state.Complaint, state.FailedMounts = w.complaint(ctx, state), w.failedMounts(ctx, state)
 	if !state.LacksMountChecks() {
 		return state, nil
 	}
@@ -257,13 +257,37 @@ func (w *run) complaint(ctx context.Context, state *restore.State) string {
 		return ""
 	}
 	for _, name := range state.Unmounted() {
-		var told corev1.EventList
-		err := w.Live.List(ctx, &told, client.InNamespace(w.Object.Namespace), client.MatchingFields{"involvedObject.name": name, "type": corev1.EventTypeWarning})
-		if err != nil || len(told.Items) == 0 {
-			continue
+		if told := w.warnings(ctx, name); len(told) > 0 {
+			newest := slices.MaxFunc(told, func(a, b corev1.Event) int { return a.LastTimestamp.Compare(b.LastTimestamp.Time) })
+			return fmt.Sprintf("%s: %.512s", name, newest.Message)
 		}
-		newest := slices.MaxFunc(told.Items, func(a, b corev1.Event) int { return a.LastTimestamp.Compare(b.LastTimestamp.Time) })
-		return fmt.Sprintf("%s: %.512s", name, newest.Message)
 	}
 	return ""
+}
+
+// failedMounts counts what the kubelets have told of pods that start and can't
+// mount their volumes. The application is about to run without it as well.
+func (w *run) failedMounts(ctx context.Context, state *restore.State) map[string]int {
+	if w.Object.Status.Step != string(restore.StepAwaitReady) {
+		return nil
+	}
+	failed := map[string]int{}
+	for _, name := range state.AwaitingVolumes() {
+		for _, e := range w.warnings(ctx, name) {
+			if e.Reason == restore.MountFailed {
+				failed[name] += int(max(e.Count, 1))
+			}
+		}
+	}
+	return failed
+}
+
+// warnings are the events of trouble with an object of the restore's namespace,
+// none where they can't be read.
+func (w *run) warnings(ctx context.Context, name string) []corev1.Event {
+	var told corev1.EventList
+	if err := w.Live.List(ctx, &told, client.InNamespace(w.Object.Namespace), client.MatchingFields{"involvedObject.name": name, "type": corev1.EventTypeWarning}); err != nil {
+		return nil
+	}
+	return told.Items
 }

@@ -124,10 +124,11 @@ func (w *run) await(state *restore.State, step restore.Step, wait *restore.Wait)
 		w.Set(wait.Condition, false, wait.ConditionReason, "%s", wait.Message())
 	}
 	w.Working(cmp.Or(wait.Reason, string(step.Name)), "%s", wait.Message())
+	every := cmp.Or(wait.Every, lookEvery)
 	if wait.Until.IsZero() {
-		return reconcile.Wait(lookEvery)
+		return reconcile.Wait(every)
 	}
-	return reconcile.Wait(min(wait.Until.Sub(now), lookEvery))
+	return reconcile.Wait(min(wait.Until.Sub(now), every))
 }
 
 // intend writes the step into the status before it is taken, with all that

@@ -44,6 +44,9 @@ type Wait struct {
 	// message of the rollback.
 	GoesOn bool
 	Note   string
+	// Every is how often it is looked beside what the watches tell. Default: what
+	// is usual.
+	Every time.Duration
 	// Quiet is until when it isn't told that it is waited: moments are no
 	// matter.
 	Quiet time.Time

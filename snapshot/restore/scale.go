@@ -133,12 +133,16 @@ func (s *State) awaitReady() Need {
 		missing += "; " + trouble
 	}
 	limit, why := s.readyLimit()
-	return Need{Wait: &Wait{
+	every := time.Duration(0)
+	if len(s.awaitingVolumes()) > 0 {
+		every = resyncEvery
+	}
+	return Need{Changes: s.resynced(), Wait: &Wait{
 		Before: "waits until the application is ready: ", For: []string{missing}, After: why,
 		Condition: v1alpha1.ConditionApplicationReady, ConditionReason: v1alpha1.ReasonNotReady,
 		Until:  (*way.ScaledUpAt).Add(limit),
 		Late:   v1alpha1.Problem{Reason: v1alpha1.ReasonReadyTimeout, Message: fmt.Sprintf("the application was not ready within %s: %s%s", limit, missing, why)},
-		GoesOn: way.MayStayUnready,
+		GoesOn: way.MayStayUnready, Every: every,
 	}}
 }
 

@@ -59,3 +59,51 @@ func TestWhatReadyTakesAtLeastComesOnTop(t *testing.T) {
 		}
 	}
 }
+
+// A pod is changed once for each time that its kubelet has told that it can't
+// read a claim, later each time, and not for ever.
+func TestAKubeletThatCouldNotMountIsMadeToLookAgain(t *testing.T) {
+	pod := func(done string, failed int, age time.Duration) *State {
+		s := stopping(false)
+		s.Restore.Status.ScaledUpAt = ptr.To(metav1.NewMicroTime(now))
+		s.Workload.Unready = "none is available"
+		s.FailedMounts = map[string]int{"db-0": failed}
+		s.Pods = []corev1.Pod{{
+			ObjectMeta: metav1.ObjectMeta{Name: "db-0", CreationTimestamp: metav1.NewTime(now.Add(-age))},
+			Spec:       corev1.PodSpec{NodeName: "n"}, Status: corev1.PodStatus{Phase: corev1.PodPending},
+		}}
+		if done != "" {
+			s.Pods[0].Annotations = map[string]string{v1alpha1.AnnotationResync: done}
+		}
+		return s
+	}
+	unscheduled, mounted := pod("", 1, time.Minute), pod("", 1, time.Minute)
+	unscheduled.Pods[0].Spec.NodeName = ""
+	mounted.Pods[0].Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReadyToStartContainers, Status: corev1.ConditionTrue}}
+	for name, c := range map[string]struct {
+		s     *State
+		want  string
+		every time.Duration
+	}{
+		"not told":          {pod("", 0, time.Minute), "", resyncEvery},
+		"told":              {pod("", 1, time.Second), "1", resyncEvery},
+		"told, too early":   {pod("", 1, time.Second/2), "", resyncEvery},
+		"changed":           {pod("1", 1, time.Minute), "", resyncEvery},
+		"told again":        {pod("1", 2, 2*time.Second), "2", resyncEvery},
+		"again, too early":  {pod("1", 2, time.Second), "", resyncEvery},
+		"often enough":      {pod("4", 9, time.Hour), "", resyncEvery},
+		"not on a node yet": {unscheduled, "", 0},
+		"has its volumes":   {mounted, "", 0},
+	} {
+		need, got := c.s.awaitReady(), ""
+		for _, change := range need.Changes {
+			got = change.After.GetAnnotations()[v1alpha1.AnnotationResync]
+			if !change.IsOptional {
+				t.Errorf("%s: the restore can't do without %s", name, change)
+			}
+		}
+		if got != c.want || need.Wait.Every != c.every {
+			t.Errorf("%s: annotated %q, looked at every %s, want %q and %s", name, got, need.Wait.Every, c.want, c.every)
+		}
+	}
+}

@@ -37,6 +37,10 @@ type Observed struct {
 	// Complaint is the newest warning about what the mount check waits for,
 	// empty where there is none.
 	Complaint string
+	// FailedMounts says how often the kubelet has told of the application's pods
+	// that it can't mount their volumes, by the pod's name. It is read while the
+	// application starts.
+	FailedMounts map[string]int
 	// Refused is what the API server refuses of the changes ahead, by a dry run.
 	// It is nil where it refuses none, and before it was asked.
 	Refused *v1alpha1.Problem

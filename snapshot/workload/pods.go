@@ -19,6 +19,14 @@ func IsReady(p *corev1.Pod) bool {
 	})
 }
 
+// HasVolumes is true for a pod whose volumes are mounted: its containers start or
+// run. Kubernetes tells it from 1.29 on.
+func HasVolumes(p *corev1.Pod) bool {
+	return slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReadyToStartContainers && c.Status == corev1.ConditionTrue
+	})
+}
+
 // Unfinished are the pods that run or may run.
 func Unfinished(pods []corev1.Pod) []corev1.Pod {
 	return slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool { return IsFinished(&p) })

@@ -8,9 +8,11 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 func readyWithin(d time.Duration) func(*v1alpha1.VolumeRestore) {
@@ -74,6 +76,33 @@ var _ = Describe("an application that is restored", func() {
 		Expect(restore.Status.Message).To(And(ContainSubstring("pod vacuum, of another application, uses"), ContainSubstring("kubectl delete pod")))
 		Expect(read(ctx, set, "/data/mark")).To(Equal([]string{"after"}))
 		Expect(theClaim(ctx, "data-set-0").Spec.VolumeName).To(Equal(volume))
+	})
+
+	// The kubelet asks for a claim that isn't there, as it asks for one that the
+	// API server doesn't let it read yet, and would ask again after ten seconds.
+	It("starts as soon as its claims can be read, though its kubelet was too early", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data", "extra"))
+		first := podOf(ctx, app)
+		node := first.Spec.NodeName
+		change(ctx, app.Workload(), `{"spec":{"template":{"spec":{"nodeName":"`+node+`"}}}}`) // no scheduler waits for claims
+		Eventually(ctx, func() types.UID { return podOf(ctx, app).UID }).ShouldNot(Equal(first.UID))
+		backup := theBackup(ctx, aBackup(ctx, app, func(s *v1alpha1.VolumeBackupSpec) { s.Volumes.Exclude = []string{"extra"} }))
+		Expect(cluster.Delete(ctx, theClaim(ctx, "extra"))).To(Succeed()) // it goes once no pod has it
+
+		restore := aRestore(ctx, backup, v1alpha1.StrategyRepoint)
+		var pod *corev1.Pod
+		Eventually(ctx, func(g Gomega) {
+			pods, err := podsInNamespace(ctx)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(pods).To(ContainElement(HaveField("Annotations", HaveKey(v1alpha1.AnnotationResync))))
+			pod = &pods[0]
+		}).Should(Succeed())
+		extra := framework.Claim(namespace, "extra")
+		extra.Annotations = map[string]string{"volume.kubernetes.io/selected-node": node}
+		Expect(cluster.Create(ctx, extra)).To(Succeed())
+
+		Expect(theRestore(ctx, restore)).To(beRestoredBy(v1alpha1.StrategyRepoint))
+		Expect(podOf(ctx, app).UID).To(Equal(pod.UID))
 	})
 
 	It("goes back by itself to a claim that was deleted meanwhile", func(ctx SpecContext) {
