@@ -16,7 +16,7 @@ type Rules struct {
 	Last, Hourly, Daily, Weekly, Monthly, Yearly int
 	// Within keeps all that is not older than that before the newest; the others
 	// the newest of each hour, day and so on since then. 0 is none.
-	Within, WithinHourly, WithinDaily, WithinWeekly, WithinMonthly, WithinYearly time.Duration
+	Within, WithinHourly, WithinDaily, WithinWeekly, WithinMonthly, WithinYearly Span
 }
 
 // A Backup is what there is to know of a complete one.
@@ -63,7 +63,7 @@ type rule struct {
 // first.
 func (r Rules) keeps(sorted []Backup, zone *time.Location, now time.Time) []bool {
 	keeps := make([]bool, len(sorted))
-	for _, rule := range r.rules(newest(sorted, now)) {
+	for _, rule := range r.rules(newest(sorted, now).In(zone)) {
 		left, last := rule.count, -1
 		for i, b := range sorted {
 			isOldest := i == len(sorted)-1 && !rule.isSince
@@ -88,7 +88,7 @@ func (r Rules) keeps(sorted []Backup, zone *time.Location, now time.Time) []bool
 func (r Rules) rules(newest time.Time) (all []rule) {
 	for _, c := range []struct {
 		count  int
-		within time.Duration
+		within Span
 		bucket func(time.Time, int) int
 	}{
 		{r.Last, r.Within, each}, {r.Hourly, r.WithinHourly, hour}, {r.Daily, r.WithinDaily, day},
@@ -97,8 +97,8 @@ func (r Rules) rules(newest time.Time) (all []rule) {
 		if c.count > 0 || c.count == Forever {
 			all = append(all, rule{bucket: c.bucket, count: c.count})
 		}
-		if c.within > 0 {
-			all = append(all, rule{bucket: c.bucket, count: Forever, isSince: true, since: newest.Add(-c.within)})
+		if !c.within.IsZero() {
+			all = append(all, rule{bucket: c.bucket, count: Forever, isSince: true, since: c.within.Before(newest)})
 		}
 	}
 	return all

@@ -49,9 +49,9 @@ func TestWhatIsKept(t *testing.T) {
 		"rules side by side":           {Rules{Last: 1, Daily: 2}, hourly, []string{hourly[0], hourly[3]}},
 		"weeks of the ISO":             {Rules{Weekly: 2}, []string{"2025-01-02 02:00", "2024-12-31 02:00", "2024-12-29 02:00", "2024-12-28 02:00"}, []string{"2025-01-02 02:00", "2024-12-29 02:00"}},
 		"months and years":             {Rules{Monthly: 1, Yearly: 2}, []string{"2025-03-01 02:00", "2025-02-01 02:00", "2024-02-01 02:00", "2023-02-01 02:00"}, []string{"2025-03-01 02:00", "2024-02-01 02:00"}},
-		"within a time":                {Rules{Within: time.Hour}, hourly, hourly[:2]},
-		"within a time, by days":       {Rules{WithinDaily: 24 * time.Hour}, hourly, []string{hourly[0], hourly[3]}},
-		"from the future":              {Rules{Within: time.Hour}, append([]string{"2031-01-01 00:00"}, hourly...), append([]string{"2031-01-01 00:00"}, hourly[:2]...)},
+		"within a time":                {Rules{Within: Span{Hours: 1}}, hourly, hourly[:2]},
+		"within a time, by days":       {Rules{WithinDaily: Span{Days: 1}}, hourly, []string{hourly[0], hourly[3]}},
+		"from the future":              {Rules{Within: Span{Hours: 1}}, append([]string{"2031-01-01 00:00"}, hourly...), append([]string{"2031-01-01 00:00"}, hourly[:2]...)},
 		"the newest, whatever is said": {Rules{Last: -7}, hourly, hourly[:1]},
 		"the newest proven one":        {Rules{Last: 1}, []string{"2025-11-26 11:00", "2025-11-25 11:00!", "2025-11-24 11:00!"}, []string{"2025-11-26 11:00", "2025-11-25 11:00"}},
 		"what is held":                 {Rules{Last: 1}, []string{"2025-11-26 11:00", "2025-11-25 11:00", "2025-11-24 11:00+"}, []string{"2025-11-26 11:00", "2025-11-24 11:00"}},
@@ -84,7 +84,7 @@ func TestBucketsAreThoseOfTheZone(t *testing.T) {
 
 func TestRulesThatKeepNothing(t *testing.T) {
 	for rules, nothing := range map[Rules]bool{
-		{}: false, {Last: 1}: false, {Daily: Forever}: false, {WithinYearly: time.Hour}: false, {Last: -2}: true, {Last: -2, Weekly: 1}: false,
+		{}: false, {Last: 1}: false, {Daily: Forever}: false, {WithinYearly: Span{Hours: 1}}: false, {Last: -2}: true, {Last: -2, Weekly: 1}: false,
 	} {
 		if got := rules.KeepsNothing(); got != nothing {
 			t.Errorf("%+v: %t", rules, got)

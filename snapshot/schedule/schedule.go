@@ -116,6 +116,9 @@ func parseFields(fields []string) (clock, error) {
 	return c, nil
 }
 
+// Zone is that of its clock.
+func (s Schedule) Zone() *time.Location { return s.zone }
+
 // Next is the first due moment after another.
 func (s Schedule) Next(after time.Time) time.Time {
 	if s.every > 0 {
