@@ -15,6 +15,7 @@ import (
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/controllers/backup"
 	read "github.com/lull-dev/lull/controllers/live"
+	"github.com/lull-dev/lull/controllers/policy"
 	"github.com/lull-dev/lull/controllers/restore"
 	"github.com/lull-dev/lull/hooks"
 	decisions "github.com/lull-dev/lull/snapshot/restore"
@@ -34,6 +35,7 @@ func ParseResources(text string, base corev1.ResourceRequirements) (corev1.Resou
 type Options struct {
 	Backup  backup.Options
 	Restore restore.Options
+	Policy  policy.Options
 	// Executor runs the commands of hooks.
 	Executor hooks.Executor
 	// Live reads past the cache. Default: the manager's own reader.
@@ -42,7 +44,7 @@ type Options struct {
 
 // DefaultOptions are the limits where nobody says otherwise.
 func DefaultOptions() Options {
-	return Options{Backup: backup.DefaultOptions(), Restore: restore.DefaultOptions()}
+	return Options{Backup: backup.DefaultOptions(), Restore: restore.DefaultOptions(), Policy: policy.DefaultOptions()}
 }
 
 // SetUp registers all controllers with a manager, whose cache is made by
@@ -65,7 +67,14 @@ func SetUp(ctx context.Context, mgr ctrl.Manager, o Options) (drain func(context
 		Client: mgr.GetClient(), Live: live,
 		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}, Options: o.Restore,
 	}
-	return backups.Drain, restores.SetupWithManager(mgr)
+	if err := restores.SetupWithManager(mgr); err != nil {
+		return nil, err
+	}
+	policies := &policy.Reconciler{
+		Client: mgr.GetClient(), Live: live,
+		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}, Options: o.Policy,
+	}
+	return backups.Drain, policies.SetupWithManager(ctx, mgr)
 }
 
 // CacheOptions are what the controllers need of a manager's cache: of all
@@ -78,12 +87,10 @@ func CacheOptions() cache.Options {
 			&snapshotv1.VolumeSnapshot{}: {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})},
 		},
 	}
-	for _, kind := range restore.WakingKinds() {
-		options.ByObject[kind] = cache.ByObject{Transform: restore.OnlyIdentity}
-		if _, isPod := kind.(*corev1.Pod); isPod {
-			options.ByObject[kind] = cache.ByObject{Transform: onlyWhatPodsTell}
-		}
+	for _, kind := range policy.WatchedKinds() {
+		options.ByObject[kind] = cache.ByObject{Transform: policy.OnlySelection}
 	}
+	options.ByObject[&corev1.Pod{}] = cache.ByObject{Transform: onlyWhatPodsTell}
 	return options
 }
 

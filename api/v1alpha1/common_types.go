@@ -59,6 +59,30 @@ const (
 	AnnotationConsistency = "lull.dev/consistency"
 )
 
+// Annotations of policies.
+const (
+	// AnnotationPolicy on a workload or a claim has it join policies, by their
+	// names with commas between.
+	AnnotationPolicy = "lull.dev/policy"
+	// AnnotationBackup on a workload or a claim has no policy take it, where it is
+	// "false".
+	AnnotationBackup = "lull.dev/backup"
+	// AnnotationPolicies on a namespace has no policy of the cluster select in it,
+	// where it is PoliciesNone.
+	AnnotationPolicies = "lull.dev/policies"
+	PoliciesNone       = "none"
+	// AnnotationKeep on a backup has retention leave it alone, where it is "true".
+	AnnotationKeep = "lull.dev/keep"
+	// AnnotationRunNow on a policy has it make a backup of each of its applications
+	// at once: each value once.
+	AnnotationRunNow = "lull.dev/run-now"
+	// AnnotationReleaseRetention on a policy has it remove what it holds back,
+	// where it is the policy's generation.
+	AnnotationReleaseRetention = "lull.dev/release-retention"
+	// AnnotationScheduledAt on a backup is the due time that it was made for.
+	AnnotationScheduledAt = "lull.dev/scheduled-at"
+)
+
 // AnnotationResync is on a pod that was changed to have its kubelet look at it
 // again: how often that was done.
 const AnnotationResync = "lull.dev/resync"
@@ -96,6 +120,11 @@ const (
 	LabelGroup      = "lull.dev/group"
 	LabelRestore    = "lull.dev/restore"
 	LabelRestoreUID = "lull.dev/restore-uid"
+	// LabelPolicy on a backup is the policy that it counts in, and
+	// LabelPolicyScope is PolicyScopeCluster where that is one of the cluster.
+	LabelPolicy        = "lull.dev/policy"
+	LabelPolicyScope   = "lull.dev/policy-scope"
+	PolicyScopeCluster = "Cluster"
 	// LabelPrevious marks the claims and volumes that a restore replaced and
 	// keeps.
 	LabelPrevious = "lull.dev/previous"

@@ -8,6 +8,10 @@ const (
 	ConditionSnapshotsReady = "SnapshotsReady"
 	ConditionComplete       = "Complete"
 	ConditionFailed         = "Failed"
+	// ConditionReady of a policy: it will run. ConditionHealthy: the last due run
+	// of every application succeeded.
+	ConditionReady   = "Ready"
+	ConditionHealthy = "Healthy"
 	// ConditionReconciling and ConditionStalled are those of kstatus.
 	ConditionReconciling = "Reconciling"
 	ConditionStalled     = "Stalled"
@@ -116,4 +120,21 @@ const (
 	ReasonAlreadyRolledBack = "AlreadyRolledBack"
 	ReasonPreviousGone      = "PreviousVolumeGone"
 	ReasonSuperseded        = "Superseded"
+)
+
+// Reasons of the conditions of policies.
+const (
+	ReasonInvalidSchedule  = "InvalidSchedule"
+	ReasonInvalidSelector  = "InvalidSelector"
+	ReasonInvalidRetention = "InvalidRetention"
+	ReasonScheduled        = "Scheduled"
+	ReasonSuspended        = "Suspended"
+	ReasonNoApplications   = "NoApplications"
+	ReasonAllSucceeded     = "AllSucceeded"
+	ReasonRunsFailed       = "RunsFailed"
+	ReasonNoRunYet         = "NoRunYet"
+	ReasonRetentionHeld    = "RetentionHeld"
+
+	// ReasonAmbiguousApplication is of a restore from a policy.
+	ReasonAmbiguousApplication = "AmbiguousApplication"
 )

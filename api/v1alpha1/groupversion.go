@@ -14,6 +14,8 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(GroupVersion,
 		&VolumeBackup{}, &VolumeBackupList{},
 		&VolumeRestore{}, &VolumeRestoreList{},
+		&SnapshotPolicy{}, &SnapshotPolicyList{},
+		&ClusterSnapshotPolicy{}, &ClusterSnapshotPolicyList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

@@ -52,6 +52,11 @@ type VolumeBackupSpec struct {
 	// ApplicationRef names what to back up, in the backup's own namespace.
 	ApplicationRef ApplicationReference `json:"applicationRef"`
 
+	BackupSettings `json:",inline"`
+}
+
+// BackupSettings say how an application is backed up.
+type BackupSettings struct {
 	// Volumes narrows the claims. Default: every claim that the application's
 	// pods mount.
 	// +optional

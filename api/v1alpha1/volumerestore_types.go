@@ -14,7 +14,7 @@ import (
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=vr,categories=lull
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
-// +kubebuilder:printcolumn:name="Source",type=string,JSONPath=`.spec.source.volumeBackupRef.name`
+// +kubebuilder:printcolumn:name="Source",type=string,JSONPath=`.status.source`
 // +kubebuilder:printcolumn:name="Application",type=string,JSONPath=`.status.application.name`
 // +kubebuilder:printcolumn:name="Strategy",type=string,JSONPath=`.status.strategy`
 // +kubebuilder:printcolumn:name="Downtime",type=string,JSONPath=`.status.downtime`
@@ -98,11 +98,27 @@ type VolumeRestoreSpec struct {
 
 // RestoreSource names what to restore from.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.volumeBackupRef)",message="say what to restore from: volumeBackupRef: {name: ...}"
+// +kubebuilder:validation:XValidation:rule="[has(self.volumeBackupRef), has(self.policy)].filter(is, is).size() == 1",message="say what to restore from, by one of volumeBackupRef: {name: ...} and policy: {ref: {name: ...}}"
 type RestoreSource struct {
 	// VolumeBackupRef names a complete VolumeBackup of this namespace.
 	// +optional
 	VolumeBackupRef *LocalReference `json:"volumeBackupRef,omitempty"`
+
+	// Policy takes the newest complete backup of a policy. Where that has backups
+	// of several applications, target.applicationRef says which.
+	// +optional
+	Policy *PolicySource `json:"policy,omitempty"`
+}
+
+// PolicySource is a backup of a policy.
+type PolicySource struct {
+	// Ref names the policy, of this namespace or of the cluster. It needn't be
+	// there any more.
+	Ref LocalReference `json:"ref"`
+
+	// AsOf is the moment that the data is to be from at the latest. Default: now.
+	// +optional
+	AsOf *metav1.Time `json:"asOf,omitempty"`
 }
 
 // LocalReference names an object in the same namespace.

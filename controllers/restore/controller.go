@@ -103,15 +103,15 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		For(&v1alpha1.VolumeRestore{}).
 		Watches(&v1alpha1.VolumeRestore{}, wake).
 		WithOptions(reconcile.Options("VolumeRestore", r.Options.Workers))
-	for _, kind := range WakingKinds() {
+	for _, kind := range wakingKinds() {
 		b = b.Watches(kind, wake, builder.OnlyMetadata)
 	}
 	return b.Complete(r)
 }
 
-// WakingKinds are what a restore waits for. Of them only the metadata is
-// watched, and of that only what OnlyIdentity keeps.
-func WakingKinds() []client.Object {
+// wakingKinds are what a restore waits for. Of them only the metadata is
+// watched.
+func wakingKinds() []client.Object {
 	return []client.Object{&corev1.Pod{}, &corev1.PersistentVolumeClaim{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}, &appsv1.ReplicaSet{}}
 }
 

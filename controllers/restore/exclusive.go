@@ -70,8 +70,15 @@ func (w *run) applicationOf(ctx context.Context, v *v1alpha1.VolumeRestore) *v1a
 	if v.Spec.Target.ApplicationRef != nil {
 		return v.Spec.Target.ApplicationRef
 	}
+	name := v.Status.Source
+	if ref := v.Spec.Source.VolumeBackupRef; ref != nil {
+		name = ref.Name
+	}
+	if name == "" {
+		return nil // one from a policy that hasn't chosen yet, and comes here by itself
+	}
 	var b v1alpha1.VolumeBackup
-	if err := w.Live.Get(ctx, client.ObjectKey{Namespace: v.Namespace, Name: v.Spec.Source.VolumeBackupRef.Name}, &b); err != nil {
+	if err := w.Live.Get(ctx, client.ObjectKey{Namespace: v.Namespace, Name: name}, &b); err != nil {
 		return nil
 	}
 	return &b.Spec.ApplicationRef

@@ -8,10 +8,13 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/controllers/reconcile"
+	"github.com/lull-dev/lull/snapshot/policy"
 	"github.com/lull-dev/lull/snapshot/restore"
 	"github.com/lull-dev/lull/snapshot/workload"
 )
@@ -21,6 +24,9 @@ import (
 func (w *run) resolve(ctx context.Context) reconcile.Outcome {
 	if w.Object.Status.Strategy != "" {
 		return reconcile.Skip()
+	}
+	if err := w.chooseSource(ctx); err != nil {
+		return reconcile.Failed(err)
 	}
 	backup, err := w.backup(ctx)
 	if err != nil {
@@ -47,7 +53,7 @@ func (w *run) resolve(ctx context.Context) reconcile.Outcome {
 // fix writes down what the restore sets out to do.
 func (w *run) fix(in *restore.Input, target v1alpha1.ApplicationReference, res *restore.Resolution) {
 	status := &w.Object.Status
-	status.Source, status.Application = in.Backup.Name, &target
+	status.Application = &target
 	if in.Workload != nil && res.Strategy != v1alpha1.StrategyClaimsOnly {
 		status.ApplicationUID = in.Workload.Meta.UID
 	}
@@ -82,8 +88,32 @@ func (r *Reconciler) notResolved(s *scope, p *v1alpha1.Problem) reconcile.Outcom
 	return reconcile.Wait(min(left, time.Second))
 }
 
+// chooseSource writes down which backup is restored, before anything waits:
+// retention leaves it alone from then on.
+func (w *run) chooseSource(ctx context.Context) error {
+	source := w.Object.Spec.Source
+	if w.Object.Status.Source != "" {
+		return nil
+	}
+	if source.Policy == nil {
+		w.Object.Status.Source = source.VolumeBackupRef.Name
+		return nil
+	}
+	backups, err := w.live().Backups(ctx, w.Object.Namespace)
+	if err != nil {
+		return err
+	}
+	asOf := ptr.Deref(source.Policy.AsOf, metav1.Time{})
+	chosen, err := policy.Choose(source.Policy.Ref.Name, w.Object.Spec.Target.ApplicationRef, asOf.Time, backups)
+	if err != nil {
+		return err
+	}
+	w.Object.Status.Source = chosen.Name
+	return w.Save(ctx)
+}
+
 func (w *run) backup(ctx context.Context) (*v1alpha1.VolumeBackup, error) {
-	name := w.Object.Spec.Source.VolumeBackupRef.Name
+	name := w.Object.Status.Source
 	b := &v1alpha1.VolumeBackup{}
 	err := w.Live.Get(ctx, client.ObjectKey{Namespace: w.Object.Namespace, Name: name}, b)
 	if apierrors.IsNotFound(err) {

@@ -48,7 +48,7 @@ func TestNext(t *testing.T) {
 		"failed, whatever else the status has": {status: v1alpha1.VolumeBackupStatus{Conditions: condition("Failed"), Quiesce: attempt(1, "Hold", false)}, want: StepEnd},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := &v1alpha1.VolumeBackup{Spec: v1alpha1.VolumeBackupSpec{Attempts: 2}, Status: c.status}
+			b := &v1alpha1.VolumeBackup{Spec: v1alpha1.VolumeBackupSpec{BackupSettings: v1alpha1.BackupSettings{Attempts: 2}}, Status: c.status}
 			if got := Next(b, c.onFailure); got != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
 			}

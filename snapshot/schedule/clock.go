@@ -99,6 +99,44 @@ func (c clock) previous(before, limit time.Time) (time.Time, bool) {
 	return time.Time{}, false
 }
 
+// gapInDay is how close two matches of one day come to each other, 0 where a day
+// has only one, and when in the day the first and the last are.
+func (c clock) gapInDay() (gap, first, last time.Duration) {
+	first = -1
+	for minute := range 24 * 60 {
+		if c.hours>>(minute/60)&1 == 0 || c.minutes>>(minute%60)&1 == 0 {
+			continue
+		}
+		at := time.Duration(minute) * time.Minute
+		if first < 0 {
+			first, last = at, at
+			continue
+		}
+		if gap == 0 || at-last < gap {
+			gap = at - last
+		}
+		last = at
+	}
+	return gap, first, last
+}
+
+// daysBetween is how many days two days that match are apart at least. Weekdays
+// fall on the same dates again after 28 years, but for centuries.
+func (c clock) daysBetween() int {
+	day := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	least, since := 28*366, 28*366
+	for range 2 * 28 * 366 {
+		if since++; c.matchesDay(day) {
+			least, since = min(least, since), 0
+		}
+		if least == 1 {
+			break
+		}
+		day = day.AddDate(0, 0, 1)
+	}
+	return least
+}
+
 // count is how many matches there are from a moment on, before another. It costs
 // as much as there are days between them.
 func (c clock) count(from, before time.Time) (n int) {

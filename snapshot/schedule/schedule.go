@@ -161,19 +161,10 @@ func (s Schedule) ShortestGap() time.Duration {
 	if s.every > 0 {
 		return s.every
 	}
-	const enough, years = 2000, 30
-	at := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	end := at.AddDate(years, 0, 0)
-	shortest := end.Sub(at)
-	for range enough {
-		due, found := s.clock.next(at, end)
-		if !found {
-			break
-		}
-		if next, found := s.clock.next(due.Add(1), end); found {
-			shortest = min(shortest, next.Sub(due))
-		}
-		at = due.Add(1)
+	inDay, first, last := s.clock.gapInDay()
+	between := time.Duration(s.clock.daysBetween())*24*time.Hour - last + first
+	if inDay > 0 {
+		return min(inDay, between)
 	}
-	return shortest
+	return between
 }

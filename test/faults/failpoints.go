@@ -18,7 +18,18 @@ func at(when, what string, by ...string) spot {
 	return spot{Point: points.Point{What: what, By: by}, when: when}
 }
 
+// noPolicy: a policy's writes are tried in its own tests, where a manager dies at
+// each of them.
+const noPolicy = "no scenario has a policy; see TestAPolicysManagerMayDieAnywhere"
+
 // unreached are failpoints that no scenario comes to, and why that is so.
 var unreached = map[string]string{
 	"Exec hooks.process.run<hooks.podSession.runHook<hooks.podSession.endSession": "no recipe with a post-hook",
+
+	"Create policy.run.make<policy.run.makeDue":                          noPolicy,
+	"Create policy.run.make<policy.run.runNow":                           noPolicy,
+	"Delete policy.run.remove":                                           noPolicy,
+	"sub.Patch reconcile.Scope.Save<policy.run.retry<policy.run.makeDue": noPolicy,
+	"sub.Patch reconcile.Scope.Save<policy.run.retry<policy.run.remove":  noPolicy,
+	"sub.Patch reconcile.Scope.Save<policy.run.runNow":                   noPolicy,
 }

@@ -1,0 +1,414 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// SnapshotPolicy says when which applications of its namespace are backed up,
+// and which backups are kept.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=sp,categories=lull
+// +kubebuilder:printcolumn:name="Schedule",type=string,JSONPath=`.spec.schedule`
+// +kubebuilder:printcolumn:name="Suspended",type=boolean,JSONPath=`.spec.suspend`
+// +kubebuilder:printcolumn:name="Applications",type=integer,JSONPath=`.status.applicationCount`
+// +kubebuilder:printcolumn:name="Last-Success",type=date,JSONPath=`.status.lastSuccessTime`
+// +kubebuilder:printcolumn:name="Next",type=string,JSONPath=`.status.nextScheduleTime`
+// +kubebuilder:printcolumn:name="Healthy",type=string,JSONPath=`.status.conditions[?(@.type=="Healthy")].status`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.message`,priority=1
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="the name of a policy is a label's value: at most 63 characters"
+type SnapshotPolicy struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec says when, who and what is kept.
+	Spec SnapshotPolicySpec `json:"spec"`
+
+	// Status is what was observed.
+	// +optional
+	Status SnapshotPolicyStatus `json:"status,omitempty"`
+}
+
+// StatusConditions are the conditions in its status, to read and to set.
+func (p *SnapshotPolicy) StatusConditions() *[]metav1.Condition { return &p.Status.Conditions }
+
+// SnapshotPolicyList is a list of SnapshotPolicies.
+// +kubebuilder:object:root=true
+type SnapshotPolicyList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []SnapshotPolicy `json:"items"`
+}
+
+// ClusterSnapshotPolicy says the same for applications of many namespaces.
+// Backups are made in each application's own.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=csp,categories=lull
+// +kubebuilder:printcolumn:name="Schedule",type=string,JSONPath=`.spec.schedule`
+// +kubebuilder:printcolumn:name="Suspended",type=boolean,JSONPath=`.spec.suspend`
+// +kubebuilder:printcolumn:name="Applications",type=integer,JSONPath=`.status.applicationCount`
+// +kubebuilder:printcolumn:name="Last-Success",type=date,JSONPath=`.status.lastSuccessTime`
+// +kubebuilder:printcolumn:name="Next",type=string,JSONPath=`.status.nextScheduleTime`
+// +kubebuilder:printcolumn:name="Healthy",type=string,JSONPath=`.status.conditions[?(@.type=="Healthy")].status`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.message`,priority=1
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="the name of a policy is a label's value: at most 63 characters"
+type ClusterSnapshotPolicy struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec says when, who and what is kept.
+	Spec ClusterSnapshotPolicySpec `json:"spec"`
+
+	// Status is what was observed.
+	// +optional
+	Status SnapshotPolicyStatus `json:"status,omitempty"`
+}
+
+// StatusConditions are the conditions in its status, to read and to set.
+func (p *ClusterSnapshotPolicy) StatusConditions() *[]metav1.Condition { return &p.Status.Conditions }
+
+// ClusterSnapshotPolicyList is a list of ClusterSnapshotPolicies.
+// +kubebuilder:object:root=true
+type ClusterSnapshotPolicyList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []ClusterSnapshotPolicy `json:"items"`
+}
+
+// ClusterSnapshotPolicySpec is that of a SnapshotPolicy for many namespaces.
+type ClusterSnapshotPolicySpec struct {
+	// NamespaceSelector selects the namespaces by their labels; {} is all of them.
+	// A namespace with the annotation lull.dev/policies: none is left out.
+	// Default: none, but for what carries the annotation lull.dev/policy.
+	// +optional
+	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
+
+	SnapshotPolicySpec `json:",inline"`
+}
+
+// SnapshotPolicySpec says when, who and what is kept.
+type SnapshotPolicySpec struct {
+	// Schedule is a cron expression of five fields, or one of @hourly, @daily,
+	// @weekly, @monthly, @yearly, or @every with a duration of a minute at least.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^ *(?i)(cron_)?tz=')",message="a schedule has no time zone in it: write that as timeZone"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^ *@') || self.matches('(?i)tz=') || !self.matches('^ *([^ ]+ +){5}[^ ]+ *$')",message="a schedule has five fields, without seconds: leave out the first of the six"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^ *@') || self.matches('(?i)tz=') || self.matches('^ *([^ ]+ +){4,5}[^ ]+ *$')",message="a schedule has five fields: minute hour day-of-month month day-of-week, as in 0 2 * * *, or is one of @hourly, @daily, @weekly, @monthly, @yearly, @every 1h"
+	Schedule string `json:"schedule"`
+
+	// TimeZone of the schedule and of the days, weeks and so on of the retention,
+	// by its IANA name.
+	// +kubebuilder:default="Etc/UTC"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +optional
+	TimeZone string `json:"timeZone,omitempty"`
+
+	// Jitter spreads the applications over a window that begins when they are due,
+	// each at its own, always the same, moment. Whole seconds, shorter than the
+	// schedule's shortest gap.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(s|m|h))+$') && duration(self) <= duration('8760h')",message="write a duration, such as 90s or 15m"
+	// +optional
+	Jitter *metav1.Duration `json:"jitter,omitempty"`
+
+	// Suspend stops the making of backups, and their removal. What falls due
+	// meanwhile isn't made up for.
+	// +kubebuilder:default=false
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+
+	// StartingDeadline is how late a run that was missed may still start, 10s at
+	// least. Older ones are skipped and counted.
+	// +kubebuilder:default="1h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(s|m|h))+$') && duration(self) >= duration('10s') && duration(self) <= duration('8760h')",message="write a duration of 10s or more, such as 30m or 1h"
+	// +optional
+	StartingDeadline *metav1.Duration `json:"startingDeadline,omitempty"`
+
+	// Concurrency says what becomes of a run that is due while the application's
+	// last one goes on: Forbid has it wait, within the StartingDeadline, Allow
+	// runs them side by side.
+	// +kubebuilder:default=Forbid
+	// +optional
+	Concurrency Concurrency `json:"concurrency,omitempty"`
+
+	// Applications are who is backed up, together with whatever carries the
+	// annotation lull.dev/policy with the policy's name.
+	// +kubebuilder:default={}
+	// +optional
+	Applications PolicyApplications `json:"applications,omitempty"`
+
+	// Template is what the backups are made from.
+	// +kubebuilder:default={}
+	// +optional
+	Template BackupTemplate `json:"template,omitempty"`
+
+	// Retention says which complete backups are kept. Default: all.
+	// +kubebuilder:default={}
+	// +optional
+	Retention PolicyRetention `json:"retention,omitempty"`
+
+	// History says how many other backups are kept, for reading.
+	// +kubebuilder:default={}
+	// +optional
+	History PolicyHistory `json:"history,omitempty"`
+}
+
+// Concurrency says what becomes of a run while the last one goes on.
+// +kubebuilder:validation:Enum=Forbid;Allow
+type Concurrency string
+
+// The concurrencies.
+const (
+	ConcurrencyForbid Concurrency = "Forbid"
+	ConcurrencyAllow  Concurrency = "Allow"
+)
+
+// PolicyApplications selects applications. What any of its fields selects is
+// selected. Left out is what carries the annotation lull.dev/backup: "false", or
+// K8up's or APPUiO's of that meaning.
+type PolicyApplications struct {
+	// Refs names applications.
+	// +kubebuilder:validation:MaxItems=1000
+	// +listType=atomic
+	// +optional
+	Refs []ApplicationReference `json:"refs,omitempty"`
+
+	// Selector selects Deployments, StatefulSets, DaemonSets, and ReplicaSets and
+	// ReplicationControllers that nothing owns, by their labels; {} is all of
+	// them.
+	// +optional
+	Selector *metav1.LabelSelector `json:"selector,omitempty"`
+
+	// ClaimSelector selects claims that no workload of the policy mounts, each an
+	// application by itself.
+	// +optional
+	ClaimSelector *metav1.LabelSelector `json:"claimSelector,omitempty"`
+}
+
+// BackupTemplate is what a policy's backups are made from.
+type BackupTemplate struct {
+	// Spec is that of a VolumeBackup, but for its application.
+	// +kubebuilder:default={}
+	// +optional
+	Spec BackupTemplateSpec `json:"spec,omitempty"`
+}
+
+// BackupTemplateSpec is a VolumeBackup's but for its application.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.volumeSnapshotClassName) || !has(self.volumeGroupSnapshotClassName)",message="write one of volumeSnapshotClassName and volumeGroupSnapshotClassName: volumes are cut one by one, or as a group"
+// +kubebuilder:validation:XValidation:rule="!has(self.applicationRef)",message="a template has no applicationRef: the policy says in spec.applications which applications are backed up"
+type BackupTemplateSpec struct {
+	// ApplicationRef must not be written: spec.applications says who.
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +optional
+	ApplicationRef *NotWritten `json:"applicationRef,omitempty"`
+
+	BackupSettings `json:",inline"`
+}
+
+// NotWritten is a field that is refused wherever it is written.
+type NotWritten struct{}
+
+// PolicyRetention says which complete backups are kept.
+type PolicyRetention struct {
+	// Snapshots are the rules for backups in the cluster.
+	// +optional
+	Snapshots *RetentionRules `json:"snapshots,omitempty"`
+}
+
+// RetentionRules have restic's meaning: what any of them keeps is kept. Each
+// count keeps the newest backup of so many hours, days, ISO weeks, months or
+// years that have one, -1 of all of them. Each keepWithin is a time in restic's
+// words, such as 48h, 7d or 1y6m (m is months), and counts back from the newest
+// backup.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.keepLast) && self.keepLast != 0, has(self.keepHourly) && self.keepHourly != 0, has(self.keepDaily) && self.keepDaily != 0, has(self.keepWeekly) && self.keepWeekly != 0, has(self.keepMonthly) && self.keepMonthly != 0, has(self.keepYearly) && self.keepYearly != 0, has(self.keepWithin) && self.keepWithin.matches('[1-9]'), has(self.keepWithinHourly) && self.keepWithinHourly.matches('[1-9]'), has(self.keepWithinDaily) && self.keepWithinDaily.matches('[1-9]'), has(self.keepWithinWeekly) && self.keepWithinWeekly.matches('[1-9]'), has(self.keepWithinMonthly) && self.keepWithinMonthly.matches('[1-9]'), has(self.keepWithinYearly) && self.keepWithinYearly.matches('[1-9]')].exists(keeps, keeps)",message="these rules would keep nothing: write one that keeps something, as keepLast: 3, or leave retention out to keep all"
+type RetentionRules struct {
+	// +kubebuilder:validation:Minimum=-1
+	// +optional
+	KeepLast int32 `json:"keepLast,omitempty"`
+	// +kubebuilder:validation:Minimum=-1
+	// +optional
+	KeepHourly int32 `json:"keepHourly,omitempty"`
+	// +kubebuilder:validation:Minimum=-1
+	// +optional
+	KeepDaily int32 `json:"keepDaily,omitempty"`
+	// +kubebuilder:validation:Minimum=-1
+	// +optional
+	KeepWeekly int32 `json:"keepWeekly,omitempty"`
+	// +kubebuilder:validation:Minimum=-1
+	// +optional
+	KeepMonthly int32 `json:"keepMonthly,omitempty"`
+	// +kubebuilder:validation:Minimum=-1
+	// +optional
+	KeepYearly int32 `json:"keepYearly,omitempty"`
+	// +optional
+	KeepWithin Span `json:"keepWithin,omitempty"`
+	// +optional
+	KeepWithinHourly Span `json:"keepWithinHourly,omitempty"`
+	// +optional
+	KeepWithinDaily Span `json:"keepWithinDaily,omitempty"`
+	// +optional
+	KeepWithinWeekly Span `json:"keepWithinWeekly,omitempty"`
+	// +optional
+	KeepWithinMonthly Span `json:"keepWithinMonthly,omitempty"`
+	// +optional
+	KeepWithinYearly Span `json:"keepWithinYearly,omitempty"`
+}
+
+// Span is a time in restic's words: years, months, days and hours, such as 48h,
+// 30d or 1y6m.
+// +kubebuilder:validation:MaxLength=32
+// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,4}y)?([0-9]{1,5}m)?([0-9]{1,6}d)?([0-9]{1,7}h)?$')",message="write years, months, days and hours, in this order, as 48h, 30d or 1y6m"
+type Span string
+
+// PolicyHistory says how many other backups are kept, for reading.
+type PolicyHistory struct {
+	// Failed is how many failed backups of each application are kept.
+	// +kubebuilder:default=3
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	// +optional
+	Failed *int32 `json:"failed,omitempty"`
+}
+
+// SnapshotPolicyStatus is what was observed of a policy.
+type SnapshotPolicyStatus struct {
+	// ObservedGeneration is the generation that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Message is one line for people: what is wrong, or when it runs next.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// LastScheduleTime is the newest due time that was dealt with: backups were
+	// made for it, or it was missed.
+	// +optional
+	LastScheduleTime *metav1.Time `json:"lastScheduleTime,omitempty"`
+	// LastSuccessTime is when a backup of the policy was last complete.
+	// +optional
+	LastSuccessTime *metav1.Time `json:"lastSuccessTime,omitempty"`
+	// NextScheduleTime is when the policy is due next.
+	// +optional
+	NextScheduleTime *metav1.Time `json:"nextScheduleTime,omitempty"`
+	// MissedRuns counts the due times that no backup was made for.
+	// +optional
+	MissedRuns int64 `json:"missedRuns,omitempty"`
+	// ApplicationCount is how many applications the policy has.
+	// +optional
+	ApplicationCount int32 `json:"applicationCount"`
+	// Applications of the policy, with their newest backups. At most 500.
+	// +listType=atomic
+	// +optional
+	Applications []PolicyApplicationStatus `json:"applications,omitempty"`
+	// DoneUntil is the newest due time that was dealt with for every application.
+	// +optional
+	DoneUntil *metav1.Time `json:"doneUntil,omitempty"`
+	// Removal is what retention has removed since the newest due time.
+	// +optional
+	Removal *RemovalStatus `json:"removal,omitempty"`
+	// Seen is the schedule that due times are counted by, and since when.
+	// +optional
+	Seen *SeenSchedule `json:"seen,omitempty"`
+	// RunNow is the newest value of the annotation lull.dev/run-now that was
+	// carried out.
+	// +optional
+	RunNow *RunNowStatus `json:"runNow,omitempty"`
+	// Conditions are the truth.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// SeenSchedule is a schedule as it was seen. What fell due before isn't due by
+// it.
+type SeenSchedule struct {
+	Schedule string `json:"schedule"`
+	TimeZone string `json:"timeZone"`
+	// +optional
+	Suspended bool `json:"suspended,omitempty"`
+	// Since is when it was first seen so.
+	Since metav1.MicroTime `json:"since"`
+}
+
+// RemovalStatus counts the complete backups that retention has removed.
+type RemovalStatus struct {
+	// Run is the due time since which Removed counts.
+	Run metav1.Time `json:"run"`
+	// Removed since then, and Before since the due time before that.
+	// +optional
+	Removed int32 `json:"removed"`
+	// +optional
+	Before int32 `json:"before"`
+}
+
+// RunNowStatus is a run that a person asked for.
+type RunNowStatus struct {
+	// Value of the annotation.
+	Value string `json:"value"`
+	// At is when it was seen.
+	At metav1.MicroTime `json:"at"`
+	// Done is true once all of them are made.
+	// +optional
+	Done bool `json:"done"`
+	// Backups that were made, as namespace/name for a policy of the cluster. At
+	// most 500.
+	// +listType=atomic
+	// +optional
+	Backups []string `json:"backups,omitempty"`
+}
+
+// PolicyApplicationStatus is an application of a policy.
+type PolicyApplicationStatus struct {
+	// Namespace, of a policy of the cluster.
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+	// Kind and Name of the application.
+	Kind ApplicationKind `json:"kind"`
+	Name string          `json:"name"`
+	// Since is since when due times count for it.
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+	// LastBackup is its newest backup.
+	// +optional
+	LastBackup string `json:"lastBackup,omitempty"`
+	// LastConsistency is the verdict on its newest complete backup.
+	// +optional
+	LastConsistency Consistency `json:"lastConsistency,omitempty"`
+	// LastScheduleTime is its newest due time that was dealt with.
+	// +optional
+	LastScheduleTime *metav1.Time `json:"lastScheduleTime,omitempty"`
+	// LastSuccessTime is when it last had a complete backup.
+	// +optional
+	LastSuccessTime *metav1.Time `json:"lastSuccessTime,omitempty"`
+	// NextScheduleTime is when it is due next, with its own part of the jitter.
+	// +optional
+	NextScheduleTime *metav1.Time `json:"nextScheduleTime,omitempty"`
+	// Message is why its newest run gave no backup, empty where it did.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// PolicySpec is what both kinds of policy say.
+func (p *SnapshotPolicy) PolicySpec() *SnapshotPolicySpec { return &p.Spec }
+
+// PolicyStatus is what is observed of both kinds of policy.
+func (p *SnapshotPolicy) PolicyStatus() *SnapshotPolicyStatus { return &p.Status }
+
+// PolicySpec is what both kinds of policy say.
+func (p *ClusterSnapshotPolicy) PolicySpec() *SnapshotPolicySpec { return &p.Spec.SnapshotPolicySpec }
+
+// PolicyStatus is what is observed of both kinds of policy.
+func (p *ClusterSnapshotPolicy) PolicyStatus() *SnapshotPolicyStatus { return &p.Status }

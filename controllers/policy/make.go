@@ -1,0 +1,101 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/reconcile"
+	"github.com/lull-dev/lull/snapshot/policy"
+)
+
+// makeDue makes the backups that are due. Their names follow from what they are
+// for: whoever comes here again, after a crash or beside another manager, makes
+// none twice. That they are made is written at the end of the reconcile.
+func (w *run[T]) makeDue(ctx context.Context) reconcile.Outcome {
+	w.due = w.state.Due()
+	made := map[policy.Application]string{}
+	var failed error
+	for _, run := range w.due.Runs {
+		name := policy.BackupName(w.state.Name, run.Application, run.Due)
+		err := w.make(ctx, policy.NewBackup(w.state.Policy, run.Application, name, &run.Due))
+		switch {
+		case err == nil:
+			made[run.Application] = name
+			skew := w.Now().Sub(run.Due.Add(w.state.Offset(run.Application))).Seconds()
+			w.OnceSaved(func() { skewSeconds.Observe(skew) })
+		case isRefusal(err):
+			w.due.Refused(run, err)
+		default:
+			failed = errors.Join(failed, err)
+			w.due.Postpone(run)
+		}
+	}
+	w.tellMissed(w.state.Dealt(w.due, made))
+	if failed != nil {
+		return w.retry(ctx, failed)
+	}
+	return reconcile.Skip()
+}
+
+// isRefusal is true where the API server won't take a backup, however often it is
+// asked: an admission policy or a quota is against it.
+func isRefusal(err error) bool { return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) }
+
+func (w *run[T]) tellMissed(newest []string) {
+	if w.due.Count == 0 {
+		return
+	}
+	if len(newest) == 0 {
+		newest = []string{fmt.Sprintf("%d due time(s) were missed; the newest is made up for", w.due.Count)}
+	}
+	count := float64(w.due.Count)
+	w.OnceSaved(func() { missedRuns.Add(count) })
+	w.RecordOnceSaved(eventMissedRun(newest))
+}
+
+// retry writes what was done before the error is told, so that it isn't lost.
+func (w *run[T]) retry(ctx context.Context, failed error) reconcile.Outcome {
+	w.state.Report()
+	if err := w.Save(ctx); err != nil {
+		return reconcile.Retry(err)
+	}
+	return reconcile.Retry(failed)
+}
+
+func (w *run[T]) make(ctx context.Context, b *v1alpha1.VolumeBackup) error {
+	return client.IgnoreAlreadyExists(w.Create(ctx, b))
+}
+
+// runNow makes a backup of each application where a person asks for it, once for
+// each value. When that was is written first: the names follow from it.
+func (w *run[T]) runNow(ctx context.Context) reconcile.Outcome {
+	value, status := w.Object.GetAnnotations()[v1alpha1.AnnotationRunNow], w.state.Status
+	if value == "" || status.RunNow != nil && status.RunNow.Value == value && status.RunNow.Done {
+		return reconcile.Skip()
+	}
+	if status.RunNow == nil || status.RunNow.Value != value {
+		status.RunNow = &v1alpha1.RunNowStatus{Value: value, At: metav1.NewMicroTime(w.Now())}
+		if err := w.Save(ctx); err != nil {
+			return reconcile.Retry(err)
+		}
+	}
+	now := status.RunNow
+	now.Backups = nil
+	for _, app := range w.state.Applications {
+		name := policy.RunNowName(w.state.Name, app, now.At.Time, value)
+		if err := w.make(ctx, policy.NewBackup(w.state.Policy, app, name, nil)); err != nil {
+			return reconcile.Retry(err)
+		}
+		if len(now.Backups) < policy.MaxRows {
+			now.Backups = append(now.Backups, w.state.Qualified(app.Namespace, name))
+		}
+	}
+	now.Done = true
+	return reconcile.Skip()
+}

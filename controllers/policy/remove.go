@@ -1,0 +1,75 @@
+package policy
+
+import (
+	"context"
+	"strconv"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/reconcile"
+	"github.com/lull-dev/lull/snapshot/policy"
+)
+
+// remove deletes the backups that aren't kept, unless the brake holds them. What
+// they have made goes by their finalizers.
+func (w *run[T]) remove(ctx context.Context) reconcile.Outcome {
+	inUse, err := w.inUse(ctx)
+	if err != nil {
+		return reconcile.Retry(err)
+	}
+	removal := w.state.Removal(inUse)
+	gone := removal.Failed
+	if removal.Held == "" || w.isReleased() {
+		w.Scope.Remove(v1alpha1.ConditionStalled)
+		gone = append(gone, removal.Complete...)
+		w.state.Removed(len(removal.Complete))
+	} else {
+		w.markHeld(removal.Held)
+	}
+	for _, b := range gone {
+		uid := b.UID
+		err := w.Delete(ctx, b, client.Preconditions{UID: &uid})
+		if client.IgnoreNotFound(err) != nil {
+			return w.retry(ctx, err)
+		}
+	}
+	return reconcile.Skip()
+}
+
+// isReleased is true where a person has said that what is held back may go.
+func (w *run[T]) isReleased() bool {
+	return w.Object.GetAnnotations()[v1alpha1.AnnotationReleaseRetention] == strconv.FormatInt(w.Object.GetGeneration(), 10)
+}
+
+// inUse are the backups that a restore works from.
+func (w *run[T]) inUse(ctx context.Context) (map[string]bool, error) {
+	var all v1alpha1.VolumeRestoreList
+	if err := w.List(ctx, &all, client.InNamespace(w.state.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return nil, err
+	}
+	used := map[string]bool{}
+	for i := range all.Items {
+		v := &all.Items[i]
+		if !isUnderWay(v) {
+			continue
+		}
+		used[policy.Key(v.Namespace, v.Status.Source)] = true
+		if v.Spec.Source.VolumeBackupRef != nil {
+			used[policy.Key(v.Namespace, v.Spec.Source.VolumeBackupRef.Name)] = true
+		}
+	}
+	return used, nil
+}
+
+// isUnderWay is true for a restore that hasn't ended: the backup that it works
+// from stays.
+func isUnderWay(v *v1alpha1.VolumeRestore) bool {
+	for _, c := range v.Status.Conditions {
+		if c.Status == metav1.ConditionTrue && (c.Type == v1alpha1.ConditionComplete || c.Type == v1alpha1.ConditionFailed) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,88 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/reconcile"
+	"github.com/lull-dev/lull/snapshot/names"
+)
+
+// report tells what is known of the applications, and looks again when the next
+// of them is due.
+func (w *run[T]) report(context.Context) reconcile.Outcome {
+	w.markHealth(w.state.Report())
+	w.markReady()
+	w.AtRest(v1alpha1.ReasonScheduled)
+	if w.due.Next.IsZero() {
+		return reconcile.Done()
+	}
+	return reconcile.Wait(w.due.Next.Sub(w.Now()))
+}
+
+func (w *run[T]) markHealth(failing []string) {
+	switch {
+	case len(failing) > 0:
+		w.Set(v1alpha1.ConditionHealthy, false, v1alpha1.ReasonRunsFailed, "the last run gave no backup of %s: status.applications says why", names.List(failing))
+	case w.state.Status.LastScheduleTime == nil:
+		w.Set(v1alpha1.ConditionHealthy, true, v1alpha1.ReasonNoRunYet, "nothing was due yet")
+	default:
+		w.Set(v1alpha1.ConditionHealthy, true, v1alpha1.ReasonAllSucceeded, "the last run of every application that has ended gave a backup")
+	}
+}
+
+func (w *run[T]) markReady() {
+	switch n := len(w.state.Applications); {
+	case w.state.Spec.Suspend:
+		w.Set(v1alpha1.ConditionReady, false, v1alpha1.ReasonSuspended, "it is suspended: spec.suspend: false lets it run")
+	case n == 0:
+		w.Set(v1alpha1.ConditionReady, true, v1alpha1.ReasonNoApplications,
+			"it has no applications: nothing carries the annotation %s: %s, and spec.applications selects nobody", v1alpha1.AnnotationPolicy, w.state.Name)
+	default:
+		w.Set(v1alpha1.ConditionReady, true, v1alpha1.ReasonScheduled, "it runs for %d application(s)", n)
+	}
+}
+
+// markHeld says what the brake holds back, and how a person lets it go.
+func (w *run[T]) markHeld(what string) {
+	kind, where := "snapshotpolicy", " -n "+w.Object.GetNamespace()
+	if w.state.IsOfCluster() {
+		kind, where = "clustersnapshotpolicy", ""
+	}
+	message := fmt.Sprintf("%s. Nothing is removed, and backups go on. If that is meant: kubectl annotate %s%s %s %s=%d --overwrite",
+		what, kind, where, w.Object.GetName(), v1alpha1.AnnotationReleaseRetention, w.Object.GetGeneration())
+	if c := w.Find(v1alpha1.ConditionStalled); c == nil || c.Reason != v1alpha1.ReasonRetentionHeld || c.Status != metav1.ConditionTrue {
+		w.RecordOnceSaved(eventRetentionHeld(message))
+	}
+	w.Set(v1alpha1.ConditionStalled, true, v1alpha1.ReasonRetentionHeld, "%s", message)
+}
+
+// stalled says that a policy can't run as it is written.
+func stalled[T object](s *reconcile.Scope[T], p *v1alpha1.Problem) reconcile.Outcome {
+	s.Set(v1alpha1.ConditionReady, false, p.Reason, "%s", p.Message)
+	s.Set(v1alpha1.ConditionStalled, true, p.Reason, "%s", p.Message)
+	s.AtRest(p.Reason)
+	s.Object.PolicyStatus().NextScheduleTime = nil
+	return reconcile.Done()
+}
+
+// summarize derives from the conditions what is for people.
+func summarize[T object](s *reconcile.Scope[T]) {
+	status := s.Object.PolicyStatus()
+	status.ObservedGeneration = s.Object.GetGeneration()
+	var told []string
+	for _, kind := range []string{v1alpha1.ConditionStalled, v1alpha1.ConditionReady, v1alpha1.ConditionHealthy} {
+		c := s.Find(kind)
+		isBad := c != nil && (c.Status == metav1.ConditionTrue) == (kind == v1alpha1.ConditionStalled)
+		isTold := isBad || c != nil && c.Reason == v1alpha1.ReasonNoApplications
+		if isTold && !slices.Contains(told, c.Message) {
+			told = append(told, c.Message)
+		}
+	}
+	status.Message = reconcile.Shorten(strings.Join(told, "; "))
+}

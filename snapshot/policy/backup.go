@@ -1,0 +1,85 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"math/big"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/names"
+)
+
+const (
+	// maxName is that of a label's value, so that whatever carries the name of a
+	// backup carries all of it.
+	maxName = 63
+	// hashLength tells kinds, and names that were cut, apart.
+	hashLength = 4
+	// stamp is the due time in a name, in UTC.
+	stamp = "20060102-1504"
+)
+
+// BackupName is what the backup of an application for a due time is called:
+// nightly-mysql-20261125-0200-x7k2. One policy makes one of that name.
+func BackupName(policy string, app Application, due time.Time) string {
+	return backupName(policy, app, due, due.UTC().Format(time.RFC3339))
+}
+
+// RunNowName is what the backup is called that a person asked for at once, by a
+// value that runs once.
+func RunNowName(policy string, app Application, at time.Time, value string) string {
+	return backupName(policy, app, at, "run-now", value)
+}
+
+func backupName(policy string, app Application, at time.Time, why ...string) string {
+	suffix := "-" + at.UTC().Format(stamp) + "-" + shortHash(append([]string{policy, app.Namespace, string(app.Ref.Kind), app.Ref.Name}, why...)...)
+	begin := strings.ReplaceAll(policy+"-"+app.Ref.Name, ".", "-")
+	if longest := maxName - len(suffix); len(begin) > longest {
+		begin = begin[:longest]
+	}
+	return strings.TrimRight(begin, "-") + suffix
+}
+
+// shortHash is a few letters and digits.
+func shortHash(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	text := new(big.Int).SetBytes(sum[:]).Text(36)
+	return text[len(text)-hashLength:]
+}
+
+// NewBackup is a backup by a policy's template. due is nil for one that a person
+// asked for.
+func NewBackup(p *Policy, app Application, name string, due *time.Time) *v1alpha1.VolumeBackup {
+	b := &v1alpha1.VolumeBackup{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: app.Namespace, Name: name,
+			Labels: map[string]string{
+				v1alpha1.LabelPolicy: p.Name, v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
+				v1alpha1.LabelApplication: names.LabelValue(app.Ref.Name),
+			},
+		},
+		Spec: v1alpha1.VolumeBackupSpec{ApplicationRef: app.Ref, BackupSettings: *p.Spec.Template.Spec.BackupSettings.DeepCopy()},
+	}
+	if p.IsOfCluster() {
+		b.Labels[v1alpha1.LabelPolicyScope] = v1alpha1.PolicyScopeCluster
+	}
+	if due != nil {
+		b.Annotations = map[string]string{v1alpha1.AnnotationScheduledAt: due.UTC().Format(time.RFC3339)}
+	}
+	return b
+}
+
+// DueTime is the due time that a backup was made for; where it was made by hand
+// the moment of its cut, or of its making before it is cut.
+func DueTime(b *v1alpha1.VolumeBackup) time.Time {
+	if due, err := time.Parse(time.RFC3339, b.Annotations[v1alpha1.AnnotationScheduledAt]); err == nil {
+		return due
+	}
+	if q := b.Status.Quiesce; q != nil && q.CutAt != nil {
+		return q.CutAt.Time
+	}
+	return b.CreationTimestamp.Time
+}

@@ -1,0 +1,229 @@
+package policy
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/workload"
+)
+
+var now = time.Date(2025, 11, 26, 12, 0, 0, 0, time.UTC)
+
+// nightly is a policy of namespace shop, changed.
+func nightly(t *testing.T, change func(*v1alpha1.SnapshotPolicySpec)) *Policy {
+	t.Helper()
+	spec := &v1alpha1.SnapshotPolicySpec{Schedule: "0 2 * * *"}
+	if change != nil {
+		change(spec)
+	}
+	p, err := Read("shop", "nightly", now.AddDate(-1, 0, 0), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func app(kind v1alpha1.ApplicationKind, name string) Application {
+	return Application{Namespace: "shop", Ref: v1alpha1.ApplicationReference{Kind: kind, Name: name}}
+}
+
+func TestBadPolicies(t *testing.T) {
+	minutes := func(n int) *metav1.Duration { return &metav1.Duration{Duration: time.Duration(n) * time.Minute} }
+	for name, c := range map[string]struct {
+		change       func(*v1alpha1.SnapshotPolicySpec)
+		reason, says string
+	}{
+		"six fields":    {func(s *v1alpha1.SnapshotPolicySpec) { s.Schedule = "0 0 2 * * *" }, v1alpha1.ReasonInvalidSchedule, "write 0 2 * * *"},
+		"a zone in it":  {func(s *v1alpha1.SnapshotPolicySpec) { s.Schedule = "TZ=Europe/Zurich 0 2 * * *" }, v1alpha1.ReasonInvalidSchedule, "timeZone"},
+		"no such zone":  {func(s *v1alpha1.SnapshotPolicySpec) { s.TimeZone = "Europe/Zuerich" }, v1alpha1.ReasonInvalidSchedule, "Europe/Zurich"},
+		"never":         {func(s *v1alpha1.SnapshotPolicySpec) { s.Schedule = "59 23 31 2 *" }, v1alpha1.ReasonInvalidSchedule, "never due"},
+		"a long jitter": {func(s *v1alpha1.SnapshotPolicySpec) { s.Schedule, s.Jitter = "@hourly", minutes(60) }, v1alpha1.ReasonInvalidSchedule, "shortest gap, 1h0m0s"},
+		"keeps nothing": {func(s *v1alpha1.SnapshotPolicySpec) {
+			s.Retention.Snapshots = &v1alpha1.RetentionRules{KeepLast: -2}
+		}, v1alpha1.ReasonInvalidRetention, "keepLast: 3"},
+		"no time": {func(s *v1alpha1.SnapshotPolicySpec) {
+			s.Retention.Snapshots = &v1alpha1.RetentionRules{KeepWithin: "90s"}
+		}, v1alpha1.ReasonInvalidRetention, "48h"},
+	} {
+		spec := &v1alpha1.SnapshotPolicySpec{Schedule: "0 2 * * *"}
+		c.change(spec)
+		_, err := Read("shop", "nightly", now, spec)
+		var p *v1alpha1.Problem
+		if !errors.As(err, &p) || p.Reason != c.reason || !strings.Contains(p.Message, c.says) {
+			t.Errorf("%s: %v, should be %s and say %q", name, err, c.reason, c.says)
+		}
+	}
+}
+
+// candidates of namespace shop: a database, a cache that says no, a shop that
+// asks for nightly, the set of the database, and claims.
+func candidates() []Candidate {
+	mounting := func(claims ...string) *workload.Workload {
+		w := &workload.Workload{}
+		for _, claim := range claims {
+			w.Template.Spec.Volumes = append(w.Template.Spec.Volumes, volumeOf(claim))
+		}
+		return w
+	}
+	return []Candidate{
+		{Application: app(v1alpha1.KindDeployment, "db"), Labels: map[string]string{"tier": "db"}, Workload: mounting("db-data")},
+		{Application: app(v1alpha1.KindReplicaSet, "db-5f"), IsOwned: true, Labels: map[string]string{"tier": "db"}, Annotations: map[string]string{v1alpha1.AnnotationPolicy: "nightly"}, Workload: mounting("db-data")},
+		{Application: app(v1alpha1.KindStatefulSet, "cache"), Labels: map[string]string{"tier": "db"}, Annotations: map[string]string{"k8up.io/backup": "false"}},
+		{Application: app(v1alpha1.KindDeployment, "shop"), Annotations: map[string]string{v1alpha1.AnnotationPolicy: "hourly, nightly"}},
+		{Application: app(v1alpha1.KindPersistentVolumeClaim, "db-data"), Labels: map[string]string{"backup": "yes"}},
+		{Application: app(v1alpha1.KindPersistentVolumeClaim, "files"), Labels: map[string]string{"backup": "yes"}},
+		{Application: app(v1alpha1.KindPersistentVolumeClaim, "scratch"), Labels: map[string]string{"backup": "yes"}, Annotations: map[string]string{v1alpha1.AnnotationBackup: "false"}},
+	}
+}
+
+func TestWhoIsSelected(t *testing.T) {
+	tier := &metav1.LabelSelector{MatchLabels: map[string]string{"tier": "db"}}
+	all := &metav1.LabelSelector{}
+	backup := &metav1.LabelSelector{MatchLabels: map[string]string{"backup": "yes"}}
+	ref := func(kind v1alpha1.ApplicationKind, name string) v1alpha1.ApplicationReference {
+		return v1alpha1.ApplicationReference{Kind: kind, Name: name}
+	}
+	for name, c := range map[string]struct {
+		who         v1alpha1.PolicyApplications
+		ofCluster   bool
+		notSelected bool
+		want        string
+	}{
+		"what asks for it":                           {want: "Deployment/shop"},
+		"what is named, there or not":                {who: v1alpha1.PolicyApplications{Refs: []v1alpha1.ApplicationReference{ref("", "db"), ref(v1alpha1.KindPod, "lone")}}, want: "Deployment/db Deployment/shop Pod/lone"},
+		"named, and says no":                         {who: v1alpha1.PolicyApplications{Refs: []v1alpha1.ApplicationReference{ref(v1alpha1.KindStatefulSet, "cache")}}, want: "Deployment/shop"},
+		"by label, without what others manage":       {who: v1alpha1.PolicyApplications{Selector: tier}, want: "Deployment/db Deployment/shop"},
+		"all workloads":                              {who: v1alpha1.PolicyApplications{Selector: all}, want: "Deployment/db Deployment/shop"},
+		"claims":                                     {who: v1alpha1.PolicyApplications{ClaimSelector: backup}, want: "Deployment/shop PersistentVolumeClaim/db-data PersistentVolumeClaim/files"},
+		"claims that no workload of it mounts":       {who: v1alpha1.PolicyApplications{ClaimSelector: backup, Selector: tier}, want: "Deployment/db Deployment/shop PersistentVolumeClaim/files"},
+		"of the cluster, in a namespace that it has": {who: v1alpha1.PolicyApplications{Selector: tier}, ofCluster: true, want: "Deployment/db Deployment/shop"},
+		"of the cluster, elsewhere":                  {who: v1alpha1.PolicyApplications{Selector: tier}, ofCluster: true, notSelected: true, want: "Deployment/shop"},
+		"of the cluster, a name that isn't there":    {who: v1alpha1.PolicyApplications{Refs: []v1alpha1.ApplicationReference{ref("", "none"), ref("", "db")}}, ofCluster: true, want: "Deployment/db Deployment/shop"},
+	} {
+		p := nightly(t, func(s *v1alpha1.SnapshotPolicySpec) { s.Applications = c.who })
+		if c.ofCluster {
+			p.Namespace = ""
+		}
+		chosen, err := p.Select("shop", !c.notSelected, candidates())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, a := range chosen {
+			got = append(got, string(a.Ref.Kind)+"/"+a.Ref.Name)
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s: %v, want %s", name, got, c.want)
+		}
+	}
+}
+
+func TestASelectorThatCannotBeReadIsToldBySayingWhich(t *testing.T) {
+	p := nightly(t, func(s *v1alpha1.SnapshotPolicySpec) {
+		s.Applications.Selector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "tier", Operator: "Is"}}}
+	})
+	_, err := p.Select("shop", true, nil)
+	if err == nil || !strings.Contains(err.Error(), "spec.applications.selector can't be read") {
+		t.Error(err)
+	}
+}
+
+func TestNamesOfBackups(t *testing.T) {
+	due := time.Date(2026, 11, 25, 3, 0, 0, 0, time.FixedZone("", 3600))
+	mysql := app(v1alpha1.KindDeployment, "mysql")
+	name := BackupName("nightly", mysql, due)
+	if !strings.HasPrefix(name, "nightly-mysql-20261125-0200-") {
+		t.Error(name)
+	}
+	long := app(v1alpha1.KindDeployment, strings.Repeat("very-long-", 20)+"x")
+	longer := app(v1alpha1.KindDeployment, strings.Repeat("very-long-", 20)+"y")
+	all := []string{
+		name, BackupName("nightly", mysql, due.Add(time.Minute)), BackupName("nightly", app(v1alpha1.KindStatefulSet, "mysql"), due),
+		BackupName("nightly", Application{"other", mysql.Ref}, due), BackupName("daily", mysql, due),
+		BackupName("nightly", long, due), BackupName("nightly", longer, due), RunNowName("nightly", mysql, due, "1"), RunNowName("nightly", mysql, due, "2"),
+		BackupName("with.dots", app(v1alpha1.KindDeployment, "a.b"), due),
+	}
+	for _, n := range all {
+		if bad := validation.IsDNS1123Label(n); len(bad) > 0 {
+			t.Errorf("%s: %v", n, bad)
+		}
+	}
+	slices.Sort(all)
+	if unique := slices.Compact(slices.Clone(all)); len(unique) != len(all) {
+		t.Errorf("two have one name: %v", all)
+	}
+	if name != BackupName("nightly", mysql, due.UTC()) {
+		t.Error("the same moment in another zone has another name")
+	}
+}
+
+func TestWhatIsDue(t *testing.T) {
+	two := time.Date(2025, 11, 26, 2, 0, 0, 0, time.UTC)
+	db := app(v1alpha1.KindDeployment, "db")
+	allow := func(s *v1alpha1.SnapshotPolicySpec) { s.Concurrency = v1alpha1.ConcurrencyAllow }
+	for name, c := range map[string]struct {
+		change    func(*v1alpha1.SnapshotPolicySpec)
+		dealtWith time.Time
+		running   string
+		at        time.Time
+		runs      int
+		missed    string
+		count     int
+		isDone    bool
+		next      time.Time
+	}{
+		"nothing yet":               {dealtWith: two.Add(-time.Hour), at: two.Add(-time.Second), next: two},
+		"due":                       {dealtWith: two.Add(-time.Hour), at: two, runs: 1, isDone: true, next: two.AddDate(0, 0, 1)},
+		"dealt with":                {dealtWith: two, at: two.Add(time.Minute), next: two.AddDate(0, 0, 1)},
+		"a little late":             {dealtWith: two.Add(-time.Hour), at: two.Add(time.Hour), runs: 1, isDone: true, next: two.AddDate(0, 0, 1)},
+		"too late":                  {dealtWith: two.Add(-time.Hour), at: two.Add(2 * time.Hour), missed: "nobody made it", count: 1, isDone: true, next: two.AddDate(0, 0, 1)},
+		"a month of them":           {dealtWith: two.AddDate(0, -1, 0), at: two, runs: 1, count: 30, isDone: true, next: two.AddDate(0, 0, 1)},
+		"the last goes on":          {dealtWith: two.Add(-time.Hour), running: "before", at: two, next: two.Add(time.Hour + time.Millisecond)},
+		"goes on, and may":          {change: allow, dealtWith: two.Add(-time.Hour), running: "before", at: two, runs: 1, isDone: true, next: two.AddDate(0, 0, 1)},
+		"the last went on too long": {dealtWith: two.Add(-time.Hour), running: "before", at: two.Add(time.Hour + time.Second), missed: "backup before went on", count: 1, isDone: true, next: two.AddDate(0, 0, 1)},
+	} {
+		p := nightly(t, c.change)
+		due := p.Since([]History{{Application: db, DealtWith: c.dealtWith, Running: c.running}}, c.at)
+		if len(due.Runs) != c.runs || c.runs == 1 && !due.Runs[0].Due.Equal(two) {
+			t.Errorf("%s: runs %v, want %d", name, due.Runs, c.runs)
+		}
+		if (c.missed == "") != (len(due.Missed) == 0) || len(due.Missed) == 1 && !strings.Contains(due.Missed[0].Why, c.missed) || due.Count != c.count {
+			t.Errorf("%s: missed %d: %v, want %d: %q", name, due.Count, due.Missed, c.count, c.missed)
+		}
+		if done, is := due.DealtWith[db]; is != c.isDone || is && !done.Equal(two) {
+			t.Errorf("%s: dealt with %v", name, due.DealtWith)
+		}
+		if !due.Next.Equal(c.next) {
+			t.Errorf("%s: looks again at %s, want %s", name, due.Next, c.next)
+		}
+	}
+}
+
+// Each application has its own moment in the window, and always the same one.
+func TestJitterSpreadsTheApplications(t *testing.T) {
+	p := nightly(t, func(s *v1alpha1.SnapshotPolicySpec) { s.Jitter = &metav1.Duration{Duration: 15 * time.Minute} })
+	two := time.Date(2025, 11, 26, 2, 0, 0, 0, time.UTC)
+	moments := map[time.Duration]bool{}
+	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+		one := app(v1alpha1.KindDeployment, name)
+		offset := p.Offset(one)
+		moments[offset] = true
+		early := p.Since([]History{{Application: one, DealtWith: two.Add(-time.Hour)}}, two.Add(offset-time.Second))
+		if len(early.Runs) != 0 || !early.Next.Equal(two.Add(offset)) {
+			t.Errorf("%s: %v before its moment, looks again at %s", name, early.Runs, early.Next)
+		}
+		if due := p.Since([]History{{Application: one, DealtWith: two.Add(-time.Hour)}}, two.Add(offset)); len(due.Runs) != 1 || !due.Runs[0].Due.Equal(two) {
+			t.Errorf("%s: %v at its moment", name, due.Runs)
+		}
+	}
+	if len(moments) < 5 {
+		t.Errorf("six applications have only %d moments", len(moments))
+	}
+}
