@@ -4,7 +4,8 @@
 // The rules are restic's, so that they mean the same for snapshots in the cluster
 // and in a repository (https://restic.readthedocs.io/en/stable/060_forget.html).
 // What they leave over is removed, but for what no rule may take: the newest
-// complete backup, the newest proven one, and what somebody holds.
+// complete backup, the newest proven one, and what somebody holds. make test-real
+// holds the rules against restic itself.
 //
 // What is removed, and how many at once, doesn't belong here.
 //

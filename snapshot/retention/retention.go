@@ -14,8 +14,8 @@ type Rules struct {
 	// Last, and the newest of each of so many hours, days, ISO weeks, months and
 	// years that have one. 0 is none, Forever all.
 	Last, Hourly, Daily, Weekly, Monthly, Yearly int
-	// Within keeps all that is not older than that before the newest; the others
-	// the newest of each hour, day and so on since then. 0 is none.
+	// Within keeps all that is younger than that before the newest; the others the
+	// newest of each hour, day and so on since then. The zero span is none.
 	Within, WithinHourly, WithinDaily, WithinWeekly, WithinMonthly, WithinYearly Span
 }
 
@@ -49,9 +49,9 @@ func (r Rules) Split(backups []Backup, zone *time.Location, now time.Time) (kept
 	return kept, surplus
 }
 
-// rule keeps the newest backup of each bucket, of so many, not older than since.
-// The oldest backup of all counts as a bucket's newest while there is a count
-// left, so that the history is as long as it may be; where since rules, it isn't.
+// rule keeps the newest backup of each bucket, of so many, and younger than since.
+// The oldest backup of all counts as a bucket's newest where there is a count
+// left, and where it is young enough, so that the history is as long as it may be.
 type rule struct {
 	bucket  func(at time.Time, nth int) int
 	count   int
@@ -66,7 +66,7 @@ func (r Rules) keeps(sorted []Backup, zone *time.Location, now time.Time) []bool
 	for _, rule := range r.rules(newest(sorted, now).In(zone)) {
 		left, last := rule.count, -1
 		for i, b := range sorted {
-			isOldest := i == len(sorted)-1 && !rule.isSince
+			isOldest := i == len(sorted)-1
 			bucket := rule.bucket(b.At.In(zone), i)
 			if left == 0 || rule.isSince && !b.At.After(rule.since) || bucket == last && !isOldest {
 				continue

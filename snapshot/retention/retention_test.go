@@ -2,6 +2,7 @@ package retention
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -51,6 +52,8 @@ func TestWhatIsKept(t *testing.T) {
 		"months and years":             {Rules{Monthly: 1, Yearly: 2}, []string{"2025-03-01 02:00", "2025-02-01 02:00", "2024-02-01 02:00", "2023-02-01 02:00"}, []string{"2025-03-01 02:00", "2024-02-01 02:00"}},
 		"within a time":                {Rules{Within: Span{Hours: 1}}, hourly, hourly[:2]},
 		"within a time, by days":       {Rules{WithinDaily: Span{Days: 1}}, hourly, []string{hourly[0], hourly[3]}},
+		"within a time, the oldest":    {Rules{WithinDaily: Span{Days: 1}}, hourly[:5], []string{hourly[0], hourly[3], hourly[4]}},
+		"a month before 31 March":      {Rules{Within: Span{Months: 1}}, []string{"2025-03-31 02:00", "2025-03-03 02:01", "2025-03-03 02:00"}, []string{"2025-03-31 02:00", "2025-03-03 02:01"}},
 		"from the future":              {Rules{Within: Span{Hours: 1}}, append([]string{"2031-01-01 00:00"}, hourly...), append([]string{"2031-01-01 00:00"}, hourly[:2]...)},
 		"the newest, whatever is said": {Rules{Last: -7}, hourly, hourly[:1]},
 		"the newest proven one":        {Rules{Last: 1}, []string{"2025-11-26 11:00", "2025-11-25 11:00!", "2025-11-24 11:00!"}, []string{"2025-11-26 11:00", "2025-11-25 11:00"}},
@@ -82,6 +85,20 @@ func TestBucketsAreThoseOfTheZone(t *testing.T) {
 	}
 }
 
+// A day that a clock is put forward in has 23 hours.
+func TestDaysAreCountedBackInTheZone(t *testing.T) {
+	zone, err := time.LoadLocation("Europe/Zurich")
+	if err != nil {
+		t.Fatal(err)
+	}
+	backups := at(t, "2025-03-30 10:00", "2025-03-29 11:30", "2025-03-29 10:30")
+	for span, want := range map[Span]int{{Days: 1}: 2, {Hours: 24}: 3} {
+		if kept, _ := (Rules{Within: span}).Split(backups, zone, now); len(kept) != want {
+			t.Errorf("%+v keeps %v", span, names(kept))
+		}
+	}
+}
+
 func TestRulesThatKeepNothing(t *testing.T) {
 	for rules, nothing := range map[Rules]bool{
 		{}: false, {Last: 1}: false, {Daily: Forever}: false, {WithinYearly: Span{Hours: 1}}: false, {Last: -2}: true, {Last: -2, Weekly: 1}: false,
@@ -92,14 +109,14 @@ func TestRulesThatKeepNothing(t *testing.T) {
 	}
 }
 
-// A slow way to say the same of one count: which buckets there are, and which
-// backup is the newest of each.
-func slowlyKept(sorted []Backup, count int, bucket func(time.Time) string) map[string]bool {
+// A slow way to say the same of one rule: which buckets there are since then, and
+// which backup is the newest of each.
+func slowlyKept(sorted []Backup, count int, since time.Time, bucket func(time.Time) string) map[string]bool {
 	var buckets []string
 	newestOf, kept := map[string]string{}, map[string]bool{}
 	for _, b := range sorted {
 		k := bucket(b.At)
-		if _, known := newestOf[k]; !known {
+		if _, known := newestOf[k]; !known && b.At.After(since) {
 			buckets = append(buckets, k)
 			newestOf[k] = b.Name
 		}
@@ -110,38 +127,65 @@ func slowlyKept(sorted []Backup, count int, bucket func(time.Time) string) map[s
 		}
 	}
 	if len(sorted) > 0 && (len(kept) < count || count == Forever) {
-		kept[sorted[len(sorted)-1].Name] = true
+		if oldest := sorted[len(sorted)-1]; oldest.At.After(since) {
+			kept[oldest.Name] = true
+		}
 	}
 	return kept
 }
 
-func FuzzCounts(f *testing.F) {
-	f.Add(uint64(1), 3, 0, 2, 1, -1, 1)
-	f.Add(uint64(9), -1, 5, 7, 4, 12, 3)
-	f.Fuzz(func(t *testing.T, seed uint64, last, hourly, daily, weekly, monthly, yearly int) {
+// slowlySince counts back hour by hour and day by day, from the newest that isn't
+// in the future.
+func slowlySince(sorted []Backup, span Span) time.Time {
+	i := slices.IndexFunc(sorted, func(b Backup) bool { return b.At.Before(now) })
+	if i < 0 {
+		return time.Time{}
+	}
+	at := sorted[i].At
+	at = time.Date(at.Year()-span.Years, at.Month()-time.Month(span.Months), at.Day(), at.Hour(), at.Minute(), at.Second(), at.Nanosecond(), at.Location())
+	for range span.Days {
+		at = at.Add(-24 * time.Hour) // in UTC
+	}
+	for range span.Hours {
+		at = at.Add(-time.Hour)
+	}
+	return at
+}
+
+func FuzzRules(f *testing.F) {
+	f.Add(uint64(1), 3, 0, 2, 1, -1, 1, uint16(0), uint16(0))
+	f.Add(uint64(9), -1, 5, 7, 4, 12, 3, uint16(0), uint16(0))
+	f.Add(uint64(5), 0, 0, 0, 0, 0, 0, uint16(0x1234), uint16(0x4321))
+	f.Add(uint64(6), 0, 0, 1, 0, 0, 0, uint16(0x0200), uint16(0x9003))
+	f.Fuzz(func(t *testing.T, seed uint64, last, hourly, daily, weekly, monthly, yearly int, one, other uint16) {
 		rules := Rules{Last: last, Hourly: hourly, Daily: daily, Weekly: weekly, Monthly: monthly, Yearly: yearly}
+		// Each of the spans is one of two, of small numbers.
+		rules.Within, rules.WithinDaily, rules.WithinMonthly = spanOf(one), spanOf(one), spanOf(one)
+		rules.WithinHourly, rules.WithinWeekly, rules.WithinYearly = spanOf(other), spanOf(other), spanOf(other)
 		r := rand.New(rand.NewPCG(seed, 0))
 		var backups []Backup
 		for n := range r.IntN(60) {
-			backups = append(backups, Backup{Name: fmt.Sprint(n), At: now.Add(-time.Duration(r.Int64N(int64(1+r.IntN(900)) * int64(24*time.Hour))))})
+			backups = append(backups, Backup{Name: fmt.Sprint(n), At: now.Add(48*time.Hour - time.Duration(r.Int64N(int64(1+r.IntN(900))*int64(24*time.Hour))))})
 		}
 		slices.SortStableFunc(backups, func(a, b Backup) int { return b.At.Compare(a.At) })
 		want := map[string]bool{}
 		for _, c := range []struct {
 			count  int
+			within Span
 			bucket func(time.Time) string
 		}{
-			{last, func(at time.Time) string { return fmt.Sprint(at.UnixNano()) }},
-			{hourly, func(at time.Time) string { return at.Format("2006-01-02 15") }},
-			{daily, func(at time.Time) string { return at.Format(time.DateOnly) }},
-			{weekly, func(at time.Time) string { year, week := at.ISOWeek(); return fmt.Sprint(year, "W", week) }},
-			{monthly, func(at time.Time) string { return at.Format("2006-01") }},
-			{yearly, func(at time.Time) string { return at.Format("2006") }},
+			{last, rules.Within, func(at time.Time) string { return fmt.Sprint(at.UnixNano()) }},
+			{hourly, rules.WithinHourly, func(at time.Time) string { return at.Format("2006-01-02 15") }},
+			{daily, rules.WithinDaily, func(at time.Time) string { return at.Format(time.DateOnly) }},
+			{weekly, rules.WithinWeekly, func(at time.Time) string { year, week := at.ISOWeek(); return fmt.Sprint(year, "W", week) }},
+			{monthly, rules.WithinMonthly, func(at time.Time) string { return at.Format("2006-01") }},
+			{yearly, rules.WithinYearly, func(at time.Time) string { return at.Format("2006") }},
 		} {
 			if c.count >= Forever {
-				for name := range slowlyKept(backups, c.count, c.bucket) {
-					want[name] = true
-				}
+				maps.Copy(want, slowlyKept(backups, c.count, time.Time{}, c.bucket))
+			}
+			if !c.within.IsZero() {
+				maps.Copy(want, slowlyKept(backups, Forever, slowlySince(backups, c.within), c.bucket))
 			}
 		}
 		kept, _ := rules.Split(backups, time.UTC, now)
@@ -155,4 +199,9 @@ func FuzzCounts(f *testing.F) {
 			t.Errorf("%+v doesn't keep %v", rules, want)
 		}
 	})
+}
+
+// spanOf makes one of the four digits of a number.
+func spanOf(digits uint16) Span {
+	return Span{Years: int(digits >> 12), Months: int(digits >> 8 & 15), Days: int(digits >> 4 & 15), Hours: int(digits & 15)}
 }

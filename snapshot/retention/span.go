@@ -7,30 +7,35 @@ import (
 	"time"
 )
 
-// Span is a time back from a backup, as restic has it: a year, a month and a day
-// are those of the calendar.
-type Span struct{ Years, Months, Days, Hours int }
+// A Span is a time by the calendar, as restic's durations: how long a month or a
+// day of it is depends on where it is counted from.
+type Span struct {
+	Years, Months, Days, Hours int
+}
 
-var spans = regexp.MustCompile(`^(?:(\d{1,4})y)?(?:(\d{1,5})m)?(?:(\d{1,6})d)?(?:(\d{1,7})h)?$`)
+// Six digits of hours, a hundred years, are far from what a time.Duration holds.
+var spans = regexp.MustCompile(`^(?:(\d{1,6})y)?(?:(\d{1,6})m)?(?:(\d{1,6})d)?(?:(\d{1,6})h)?$`)
 
-// ParseSpan reads 48h, 30d or 1y6m. No text is no time. Errors say what to write
-// instead.
+// ParseSpan reads years, months, days and hours, in this order, each of which may
+// be left out: 1y6m7d48h. An empty text is no time at all. The error says what to
+// write instead.
 func ParseSpan(text string) (Span, error) {
-	parts := spans.FindStringSubmatch(text)
-	if parts == nil {
-		return Span{}, fmt.Errorf("%q is no time: write years, months, days and hours, in this order, as 48h, 30d or 1y6m", text)
+	said := spans.FindStringSubmatch(text)
+	if said == nil {
+		return Span{}, fmt.Errorf("%q can't be read: write years, months, days and hours, in this order and each of at most six digits, as 48h, 30d or 1y6m", text)
 	}
-	number := func(digits string) int {
-		n, _ := strconv.Atoi(digits) // they are few digits, or none
-		return n
+	var numbers [4]int
+	for i, digits := range said[1:] {
+		numbers[i], _ = strconv.Atoi(digits) // what is left out is 0
 	}
-	return Span{number(parts[1]), number(parts[2]), number(parts[3]), number(parts[4])}, nil
+	return Span{Years: numbers[0], Months: numbers[1], Days: numbers[2], Hours: numbers[3]}, nil
 }
 
 // IsZero is true for no time at all.
 func (s Span) IsZero() bool { return s == Span{} }
 
-// Before is the moment that is so long before another.
+// Before is so long before a moment, by the calendar of that moment's zone: the
+// date first, then the hours.
 func (s Span) Before(at time.Time) time.Time {
 	return at.AddDate(-s.Years, -s.Months, -s.Days).Add(-time.Duration(s.Hours) * time.Hour)
 }
