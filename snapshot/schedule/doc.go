@@ -13,7 +13,11 @@
 //	30 2 * * *      due right after the jump         due the first time
 //	*/15 * * * *    follows the clock that people see, with no hole and no double
 //
-// A schedule follows the clock if its minute or its hour begins with a star. A
-// clock that is changed by three hours or more, as over a date line, is taken as
-// it is: what it skips isn't due.
+// A schedule follows the clock if its minute or its hour begins with a star; what
+// is skipped more than once is due once. A clock that is put ahead by three hours
+// or more, as over a date line, or back by more than three, is taken as it is: what
+// it skips isn't due, and what it repeats is due again.
+//
+// make test-real holds that against Debian's cron itself, under a clock that the
+// test moves.
 package schedule

@@ -57,6 +57,25 @@ func aReference(r *rand.Rand) reference {
 	return reference{aField(r, 0, 59), aField(r, 0, 23), aField(r, 1, 31), aField(r, 1, 12), aField(r, 0, 6)}
 }
 
+// anOftenDueReference is due on most days.
+func anOftenDueReference(r *rand.Rand) reference {
+	e, every := aReference(r), reference{day: all(1, 31), month: all(1, 12), weekday: all(0, 6)}
+	for _, f := range []struct{ of, all *field }{{&e.day, &every.day}, {&e.month, &every.month}, {&e.weekday, &every.weekday}} {
+		if r.IntN(4) > 0 {
+			*f.of = *f.all
+		}
+	}
+	return e
+}
+
+func all(lowest, highest int) field {
+	f := field{text: "*", is: map[int]bool{}}
+	for v := lowest; v <= highest; v++ {
+		f.is[v] = true
+	}
+	return f
+}
+
 func (e reference) String() string {
 	return strings.Join([]string{e.minute.text, e.hour.text, e.day.text, e.month.text, e.weekday.text}, " ")
 }
@@ -80,7 +99,7 @@ func (e reference) due(zone *time.Location, after, until time.Time) (due []time.
 		wall, isDue := onWall(at, zone), false
 		ahead := wall.Sub(virtual)
 		switch {
-		case ahead.Abs() >= 3*time.Hour: // the clock was set
+		case ahead > 3*time.Hour || ahead <= -3*time.Hour: // the clock was set
 			isDue, virtual = e.matches(wall), wall
 		case e.follows():
 			isDue, virtual = e.matches(wall), wall

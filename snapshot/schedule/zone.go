@@ -4,9 +4,13 @@ import (
 	"time"
 )
 
-// greatest is how far a clock may be put for what it skips or repeats to be of
-// interest: Debian's cron takes a greater change for a correction.
-const greatest = 3 * time.Hour
+// isSet is true for a clock that is put so far that Debian's cron takes it for
+// set anew, and what it skips or repeats for nothing. cron looks at it a minute
+// after the last time, so that three hours ahead are too far and three back aren't.
+func isSet(put time.Duration) bool {
+	const far = 3 * time.Hour
+	return put >= far || put < -far
+}
 
 // stretch is a time in which a zone has one offset, and what a clock's matches
 // mean in it.
@@ -42,7 +46,7 @@ func (c clock) stretchAt(at time.Time, zone *time.Location) stretch {
 	_, before := start.Add(-1).In(zone).Zone()
 	left := start.UTC().Add(time.Duration(before) * time.Second) // what the clock read then
 	switch put := s.from.Sub(left); {
-	case c.follows || put.Abs() >= greatest || put == 0:
+	case c.follows || isSet(put) || put == 0:
 	case put > 0:
 		_, skipped := c.next(left, s.from)
 		s.isDueAtOnce = skipped && !c.matches(s.from)
