@@ -42,7 +42,7 @@ demo: deploy ## Show the whole story on a real database, in a cluster on this ma
 
 .PHONY: test
 test: ## Run every tier of tests, setting up what they need
-	@go run ./test/tiers unit,integration,e2e,faults
+	@go run ./test/tiers unit,real,integration,e2e,faults
 
 .PHONY: help
 help: ## List the targets
@@ -84,6 +84,22 @@ test-unit: ## Test the decisions; takes seconds
 	@$(TEST)/unit-failpoints.xml -- -tags=failpoints ./cmd/...
 	@cd test/cluster && $(TEST)/unit-cluster.xml -- ./...
 
+# Debian's cron is unpacked here, not installed: a machine may have another, and
+# nothing of this one is to run but under the test. What it links to is in every
+# Debian.
+CRON := $(CURDIR)/bin/cron/usr/sbin/cron
+
+$(CRON):
+	@mkdir -p bin/cron
+	@cd bin/cron && { apt-get -qq download cron 2>/dev/null || { apt-get -qq update && apt-get -qq download cron; }; }
+	@dpkg-deb --extract bin/cron/cron_*.deb bin/cron
+
+.PHONY: test-real
+test-real: $(CRON) ## Test due times against Debian's cron, and what is kept against restic (ROUNDS=10 for more of both, SEED to repeat them)
+	@mkdir -p $(RESULTS)
+	@restic=$$(go tool -modfile=$(CURDIR)/test/tools/restic/go.mod -n restic); \
+	CRON=$(CRON) RESTIC="$$restic" $(TEST)/real.xml -- -tags=real -count=1 -timeout=0 -run '^TestDueAsDebiansCronHasIt$$|^TestWhatIsKeptIsWhatResticKeeps$$' ./snapshot/schedule/... ./snapshot/retention/...
+
 .PHONY: test-integration
 test-integration: ## Test the controllers on a real API server, a restore that dies or is got in the way of at every write, ten years of policies, and the driver by the CSI sanity suite
 	@mkdir -p $(RESULTS)
@@ -116,7 +132,7 @@ generate: ## Write the generated files: deep copies, CRDs, RBAC, the list of fai
 	@$(TOOL) controller-gen rbac:roleName=lull-manager paths=./controllers/... output:rbac:dir=deploy/rbac
 	@go run ./test/faults/list
 
-MODULES := . test/cluster test/cluster/programs test/cluster/provisioner test/csidriver test/images/pause test/images/tools test/tools test/tools/lint
+MODULES := . test/cluster test/cluster/programs test/cluster/provisioner test/csidriver test/images/pause test/images/tools test/tools test/tools/lint test/tools/restic
 
 .PHONY: verify
 verify: generate ## Check generated files, formatting, tidiness and lint
