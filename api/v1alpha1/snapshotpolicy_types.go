@@ -271,7 +271,7 @@ type RetentionRules struct {
 // Span is a time in restic's words: years, months, days and hours, such as 48h,
 // 30d or 1y6m.
 // +kubebuilder:validation:MaxLength=32
-// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,4}y)?([0-9]{1,5}m)?([0-9]{1,6}d)?([0-9]{1,7}h)?$')",message="write years, months, days and hours, in this order, as 48h, 30d or 1y6m"
+// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,4}y)?([0-9]{1,5}m)?([0-9]{1,6}d)?([0-9]{1,6}h)?$')",message="write years, months, days and hours, in this order, as 48h, 30d or 1y6m"
 type Span string
 
 // PolicyHistory says how many other backups are kept, for reading.
