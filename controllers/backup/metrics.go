@@ -53,7 +53,7 @@ func init() {
 func noteMetrics(key types.NamespacedName, b *v1alpha1.VolumeBackup) {
 	frozenNow.note(key, mayBeFrozen(b))
 	if meta.IsStatusConditionTrue(b.Status.Conditions, v1alpha1.ConditionComplete) {
-		successes.note(key.Namespace, b.Status.CompletionTime)
+		successes.note(series{key.Namespace, b.Labels[v1alpha1.LabelPolicy]}, b.Status.CompletionTime)
 	}
 }
 
@@ -80,21 +80,25 @@ func (o *openAttempts) note(backup types.NamespacedName, q *v1alpha1.QuiesceStat
 	o.gauge.Set(float64(len(o.open)))
 }
 
-// successes keeps lastSuccess at the newest success of each namespace, in
-// whatever order the objects come: after a start they all come again.
-var successes = newestSuccess{newest: map[string]time.Time{}}
+// successes keeps lastSuccess at the newest success of each policy of a
+// namespace, in whatever order the objects come: after a start they all come
+// again.
+var successes = newestSuccess{newest: map[series]time.Time{}}
+
+// series is what lastSuccess is told of.
+type series struct{ namespace, policy string }
 
 type newestSuccess struct {
 	mu     sync.Mutex
-	newest map[string]time.Time
+	newest map[series]time.Time
 }
 
-func (n *newestSuccess) note(namespace string, at *metav1.Time) {
+func (n *newestSuccess) note(of series, at *metav1.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if at == nil || !at.After(n.newest[namespace]) {
+	if at == nil || !at.After(n.newest[of]) {
 		return
 	}
-	n.newest[namespace] = at.Time
-	lastSuccess.WithLabelValues(namespace, "").Set(float64(at.Unix()))
+	n.newest[of] = at.Time
+	lastSuccess.WithLabelValues(of.namespace, of.policy).Set(float64(at.Unix()))
 }

@@ -70,7 +70,7 @@ func (n *narrator) epilogue(d *demo) {
 	if _, err := exec.LookPath("kubectl"); err != nil && kubeconfig == ownCluster {
 		fmt.Fprintln(n.out, `  export PATH="$PATH:$(go run -C test/cluster . binaries kubectl)"`)
 	}
-	fmt.Fprintf(n.out, `  kubectl -n %[1]s get vb,vr -o wide
+	fmt.Fprintf(n.out, `  kubectl -n %[1]s get vb,vr,sp -o wide
   kubectl -n %[1]s describe vb %[2]s
   kubectl -n %[1]s describe vr first-back
   kubectl -n %[1]s get volumesnapshots,pvc,pods

@@ -41,6 +41,8 @@ func (d *demo) scenario() []step {
 		{"an accident", d.breakIt},
 		{"a restore", d.restore},
 		{"the way back", d.undo},
+		{"a policy", d.schedule},
+		{"what is kept", d.keep},
 	}
 }
 

@@ -30,6 +30,11 @@ var _ = Describe("the samples", func() {
 		theSample(ctx, "own-commands-backup.yaml")
 		Expect(theBackup(ctx, named("mariadb-own-commands"))).To(be(v1alpha1.Proven, v1alpha1.MethodHold))
 
+		By("and by a policy, at once")
+		theSample(ctx, "nightly-policy.yaml")
+		nightly := &v1alpha1.SnapshotPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "nightly"}}
+		Expect(theBackup(ctx, named(asksForOne(ctx, nightly, "1")))).To(be(v1alpha1.Proven, v1alpha1.MethodHold))
+
 		By("and bring the first backup back")
 		theSample(ctx, "mariadb-restore.yaml")
 		restore := theRestore(ctx, &v1alpha1.VolumeRestore{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "mariadb-1"}})

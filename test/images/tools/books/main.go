@@ -46,7 +46,21 @@ func main() {
 		<-stop
 		os.Exit(0)
 	}()
+	go reap()
 	log.Fatal(keep())
+}
+
+// reap buries the processes that this one, the first of its container, inherits:
+// those of a command that was killed. One that isn't buried passes for alive, and
+// would hold the pen for ever.
+func reap() {
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGCHLD)
+	for range ended {
+		for pid, err := 1, error(nil); pid > 0 && err == nil; {
+			pid, err = syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
+		}
+	}
 }
 
 // keep writes records until one can't be written.
