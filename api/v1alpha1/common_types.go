@@ -79,6 +79,10 @@ const (
 	// AnnotationReleaseRetention on a policy has it remove what it holds back,
 	// where it is the policy's generation.
 	AnnotationReleaseRetention = "lull.dev/release-retention"
+	// AnnotationDiscard on a backup has its snapshots and their copies go with it,
+	// whatever its deletionPolicy says, where it is "true": its policy's retention
+	// removes it.
+	AnnotationDiscard = "lull.dev/discard"
 	// AnnotationScheduledAt on a backup is the due time that it was made for.
 	AnnotationScheduledAt = "lull.dev/scheduled-at"
 )
@@ -114,6 +118,8 @@ const (
 	LabelBackupUID   = "lull.dev/backup-uid"
 	LabelApplication = "lull.dev/application"
 	LabelClaim       = "lull.dev/claim"
+	// LabelNamespace is on what has none of its own: where it is from.
+	LabelNamespace = "lull.dev/namespace"
 	LabelManagedBy   = "app.kubernetes.io/managed-by"
 	// LabelGroup is on claims that are, or were, cut as a group: the name of
 	// its newest VolumeGroupSnapshot.

@@ -94,19 +94,22 @@ type BackupSettings struct {
 
 	// DeletionPolicy says what becomes of the snapshots when this object is
 	// deleted: Delete takes them along, Retain leaves them, unbound from it.
+	// Orphan does that too, and has their copies in the storage outlive the
+	// namespace.
 	// +kubebuilder:default=Delete
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
 
 // DeletionPolicy says what becomes of snapshots when their backup is deleted.
-// +kubebuilder:validation:Enum=Delete;Retain
+// +kubebuilder:validation:Enum=Delete;Retain;Orphan
 type DeletionPolicy string
 
 // The deletion policies.
 const (
 	DeletionDelete DeletionPolicy = "Delete"
 	DeletionRetain DeletionPolicy = "Retain"
+	DeletionOrphan DeletionPolicy = "Orphan"
 )
 
 // Phase is one word for people. It is derived from the conditions.
@@ -311,6 +314,10 @@ type VolumeStatus struct {
 	// ContentName is the VolumeSnapshotContent.
 	// +optional
 	ContentName string `json:"contentName,omitempty"`
+	// SnapshotHandle is what the driver calls the copy, where it is to outlive its
+	// namespace.
+	// +optional
+	SnapshotHandle string `json:"snapshotHandle,omitempty"`
 	// CreationTime is the driver's own word of when it cut. Its clock isn't
 	// ours, and its resolution may be a second.
 	// +optional

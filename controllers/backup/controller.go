@@ -109,6 +109,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 	if err := r.noteDepartures(ctx, mgr); err != nil {
 		return err
 	}
+	if err := indexDeletions(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
 	r.groups = groupAPI{live: r.Live, cache: r.Cache}
 	if err := r.groups.discover(ctx, mgr.GetRESTMapper()); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/controllers/reconcile"
 	"github.com/lull-dev/lull/snapshot/cut"
+	"github.com/lull-dev/lull/snapshot/names"
 )
 
 // stuckAfter is how long snapshots may take to go before a person is asked.
@@ -28,6 +29,12 @@ func (w *run) delete(ctx context.Context) reconcile.Outcome {
 		return reconcile.Done()
 	}
 	w.thawGivenUp(ctx)
+	if before, err := w.deletedBefore(ctx); err != nil {
+		return reconcile.Retry(err)
+	} else if len(before) > 0 {
+		w.Working(v1alpha1.ReasonDeleting, "waits for its turn: of a driver's backups %d are deleted at once, and before it %s", maxDeletions, names.List(before))
+		return reconcile.Wait(settleDelay)
+	}
 	snapshots, areSettled, err := w.letSnapshotsGo(ctx)
 	if err != nil {
 		return reconcile.Retry(err)
@@ -100,7 +107,7 @@ func (w *run) letGroupsGo(ctx context.Context) (waiting []string, settled bool, 
 	settled = true
 	for i := range groups {
 		u := &groups[i]
-		if w.Spec.DeletionPolicy == v1alpha1.DeletionRetain && u.GetName() == cut.KeptGroup(w.VolumeBackup) {
+		if staysWith(w.VolumeBackup) && u.GetName() == cut.KeptGroup(w.VolumeBackup) {
 			if err := w.retain(ctx, u); err != nil {
 				return nil, false, err
 			}
@@ -120,7 +127,7 @@ func (w *run) letGroupsGo(ctx context.Context) (waiting []string, settled bool, 
 // it: the rest was never proven. Of a group it may not name the snapshots yet.
 func (w *run) retains(snap *snapshotv1.VolumeSnapshot) bool {
 	group := groupOf(snap)
-	return w.Spec.DeletionPolicy == v1alpha1.DeletionRetain &&
+	return staysWith(w.VolumeBackup) &&
 		(cut.Names(w.VolumeBackup, snap.Name) || group != nil && group.Name == cut.KeptGroup(w.VolumeBackup))
 }
 

@@ -46,6 +46,9 @@ func (w *run) awaitReady(ctx context.Context) reconcile.Outcome {
 	}
 	progress := cut.Compare(cut.ClaimNames(w.Status.Volumes), observed)
 	if progress.AllReady() {
+		if err := w.outlive(ctx); err != nil {
+			return reconcile.Retry(err)
+		}
 		w.Set(v1alpha1.ConditionSnapshotsReady, true, v1alpha1.ReasonAllReady, "%s can be restored", progress.ReadyOfAll())
 		return w.complete()
 	}

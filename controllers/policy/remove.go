@@ -29,13 +29,25 @@ func (w *run[T]) remove(ctx context.Context) reconcile.Outcome {
 		w.markHeld(removal.Held)
 	}
 	for _, b := range gone {
-		uid := b.UID
-		err := w.Delete(ctx, b, client.Preconditions{UID: &uid})
-		if client.IgnoreNotFound(err) != nil {
+		if err := w.discard(ctx, b); client.IgnoreNotFound(err) != nil {
 			return w.retry(ctx, err)
 		}
 	}
 	return reconcile.Skip()
+}
+
+// discard deletes a backup with its copies in the storage: what its deletionPolicy
+// keeps is kept from people's slips, and from the end of the namespace.
+func (w *run[T]) discard(ctx context.Context, b *v1alpha1.VolumeBackup) error {
+	if b.Spec.DeletionPolicy != v1alpha1.DeletionDelete && b.Spec.DeletionPolicy != "" {
+		marked := b.DeepCopy()
+		metav1.SetMetaDataAnnotation(&marked.ObjectMeta, v1alpha1.AnnotationDiscard, "true")
+		if err := w.Patch(ctx, marked, client.MergeFrom(b)); err != nil {
+			return err
+		}
+	}
+	uid := b.UID
+	return w.Client.Delete(ctx, b, client.Preconditions{UID: &uid})
 }
 
 // isReleased is true where a person has said that what is held back may go.

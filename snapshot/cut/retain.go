@@ -40,8 +40,8 @@ func RetainingMessage(retaining []string, policy v1alpha1.DeletionPolicy) string
 		return ""
 	}
 	backup := "and so are those of this backup once it is deleted (its own deletionPolicy is Delete)"
-	if policy == v1alpha1.DeletionRetain {
-		backup = "and those of this backup stay when it is deleted, with their snapshots (its own deletionPolicy is Retain)"
+	if policy != v1alpha1.DeletionDelete {
+		backup = "and those of this backup stay when it is deleted, with their snapshots (its own deletionPolicy is " + string(policy) + ")"
 	}
 	return fmt.Sprintf("%s: the deletionPolicy is Retain. Copies of attempts that fail are deleted all the same, %s; a snapshot that others delete, or that goes with its namespace, leaves its copy in the storage",
 		names.List(retaining), backup)

@@ -22,13 +22,20 @@ func at(when, what string, by ...string) spot {
 // each of them.
 const noPolicy = "no scenario has a policy; see TestAPolicysManagerMayDieAnywhere"
 
+// noOrphan: a patch that is made again as it was.
+const noOrphan = "no scenario has copies outlive their namespace; see TestOrphanedCopiesOutliveTheirNamespace"
+
 // unreached are failpoints that no scenario comes to, and why that is so.
 var unreached = map[string]string{
 	"Exec hooks.process.run<hooks.podSession.runHook<hooks.podSession.endSession": "no recipe with a post-hook",
 
-	"Create policy.run.make<policy.run.makeDue":                          noPolicy,
-	"Create policy.run.make<policy.run.runNow":                           noPolicy,
-	"Delete policy.run.remove":                                           noPolicy,
+	"Create policy.run.make<policy.run.makeDue": noPolicy,
+	"Create policy.run.make<policy.run.runNow":  noPolicy,
+	"Patch backup.run.outlive":                  noOrphan,
+	"Patch backup.run.outliveGroup":             noOrphan,
+
+	"Delete policy.run.discard": noPolicy,
+	"Patch policy.run.discard":  noPolicy,
 	"sub.Patch reconcile.Scope.Save<policy.run.retry<policy.run.makeDue": noPolicy,
 	"sub.Patch reconcile.Scope.Save<policy.run.retry<policy.run.remove":  noPolicy,
 	"sub.Patch reconcile.Scope.Save<policy.run.runNow":                   noPolicy,

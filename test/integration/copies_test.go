@@ -68,6 +68,41 @@ func TestCopiesOutliveTheirNamespace(t *testing.T) {
 	fc.keptItsCopy()
 }
 
+// A backup may ask for it by itself, whatever its class says. What is then left
+// in the storage is found by its labels.
+func TestOrphanedCopiesOutliveTheirNamespace(t *testing.T) {
+	fc := aFakeCluster(t)
+	fc.anApplication("data")
+	fc.aManager()
+	b := fc.awaitComplete(fc.aBackup(fc.held, func(s *v1alpha1.VolumeBackupSpec) { s.DeletionPolicy = v1alpha1.DeletionOrphan }), v1alpha1.Proven)
+	fc.keptItsCopy()
+	if want := "handle-" + b.Status.Volumes[0].SnapshotName; b.Status.Volumes[0].SnapshotHandle != want {
+		t.Errorf("the status calls the copy %q, not %q", b.Status.Volumes[0].SnapshotHandle, want)
+	}
+	fc.delete(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: fc.namespace}})
+	fc.delete(b)
+	fc.awaitGone(b)
+	fc.keptItsCopy()
+	var found snapshotv1.VolumeSnapshotContentList
+	fc.must(admin.List(fc.ctx, &found, client.MatchingLabels{v1alpha1.LabelNamespace: fc.namespace, v1alpha1.LabelClaim: "data", v1alpha1.LabelBackup: b.Name}))
+	if len(found.Items) != 1 {
+		t.Errorf("%d copies are found by their labels", len(found.Items))
+	}
+}
+
+// What its policy's retention removes goes with its copy all the same.
+func TestADiscardedBackupTakesItsOrphanedCopyAlong(t *testing.T) {
+	fc := aFakeCluster(t)
+	fc.anApplication("data")
+	fc.aManager()
+	b := fc.awaitComplete(fc.aBackup(fc.held, func(s *v1alpha1.VolumeBackupSpec) { s.DeletionPolicy = v1alpha1.DeletionOrphan }), v1alpha1.Proven)
+	metav1.SetMetaDataAnnotation(&b.ObjectMeta, v1alpha1.AnnotationDiscard, "true")
+	fc.must(admin.Update(fc.ctx, b))
+	fc.delete(b)
+	fc.awaitGone(b)
+	fc.eventually("its copy goes", func() bool { return len(fc.storage.copies()) == 0 })
+}
+
 // Somebody may not let it be changed. Then it stays, and the way to be rid of it
 // is told.
 func TestACopyThatCannotBeLetGoIsTold(t *testing.T) {

@@ -1,8 +1,11 @@
 package integration
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 )
@@ -33,6 +36,45 @@ func TestADeletedBackupWaitsUntilItsSnapshotsAreGoneAndSaysSo(t *testing.T) {
 	}
 	fc.storage.goOn()
 	fc.awaitGone(b)
+}
+
+// Where many snapshots go at once the snapshot controller loses contents.
+func TestOfOneDriverFourBackupsAreDeletedAtOnce(t *testing.T) {
+	fc := aFakeCluster(t)
+	fc.anApplication("data")
+	fc.aManager()
+	var all []*v1alpha1.VolumeBackup
+	for range 6 {
+		all = append(all, fc.awaitComplete(fc.aBackup(), v1alpha1.Crash))
+	}
+	fc.storage.holdBack()
+	for _, b := range all {
+		fc.delete(b)
+	}
+	going := func() (n int) {
+		for _, snap := range fc.snapshots() {
+			if !snap.DeletionTimestamp.IsZero() {
+				n++
+			}
+		}
+		return n
+	}
+	waiting := func() (n int) {
+		var there v1alpha1.VolumeBackupList
+		fc.must(admin.List(fc.ctx, &there, client.InNamespace(fc.namespace)))
+		for _, b := range there.Items {
+			if strings.Contains(b.Status.Message, "waits for its turn") {
+				n++
+			}
+		}
+		return n
+	}
+	fc.eventually("two of six wait for their turn", func() bool { return going() == 4 && waiting() == 2 })
+	fc.storage.goOn()
+	for _, b := range all {
+		fc.awaitGone(b)
+	}
+	fc.noSnapshotIsLeft()
 }
 
 func TestRetainLeavesTheSnapshotsUnboundFromTheBackup(t *testing.T) {
