@@ -120,7 +120,7 @@ const (
 	LabelClaim       = "lull.dev/claim"
 	// LabelNamespace is on what has none of its own: where it is from.
 	LabelNamespace = "lull.dev/namespace"
-	LabelManagedBy   = "app.kubernetes.io/managed-by"
+	LabelManagedBy = "app.kubernetes.io/managed-by"
 	// LabelGroup is on claims that are, or were, cut as a group: the name of
 	// its newest VolumeGroupSnapshot.
 	LabelGroup      = "lull.dev/group"

@@ -22,7 +22,7 @@ func (w *run[T]) remove(ctx context.Context) reconcile.Outcome {
 	removal := w.state.Removal(inUse)
 	gone := removal.Failed
 	if removal.Held == "" || w.isReleased() {
-		w.Scope.Remove(v1alpha1.ConditionStalled)
+		w.Remove(v1alpha1.ConditionStalled)
 		gone = append(gone, removal.Complete...)
 		w.state.Removed(len(removal.Complete))
 	} else {
@@ -47,7 +47,7 @@ func (w *run[T]) discard(ctx context.Context, b *v1alpha1.VolumeBackup) error {
 		}
 	}
 	uid := b.UID
-	return w.Client.Delete(ctx, b, client.Preconditions{UID: &uid})
+	return w.Delete(ctx, b, client.Preconditions{UID: &uid})
 }
 
 // isReleased is true where a person has said that what is held back may go.

@@ -18,8 +18,7 @@ import (
 
 var _ = Describe("a policy", func() {
 	It("makes a backup for each due time, once, and is told by kubectl", func(ctx SpecContext) {
-		app := joined(tools("app", "", "data"), "often")
-		app = running(ctx, app)
+		running(ctx, joined(tools("app", "", "data"), "often"))
 		p := aPolicy(ctx, "often", "@every 1m")
 		Eventually(ctx, backupsOf(p)).WithTimeout(90 * time.Second).Should(HaveLen(1))
 		made, err := backupsOf(p)(ctx)
