@@ -135,8 +135,15 @@ func TestTheManagerMayNoMoreThanItNeeds(t *testing.T) {
 		"delete a workload": func() error {
 			return manager.Delete(fc.ctx, &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "any", Namespace: fc.namespace}})
 		},
-		"read secrets":    func() error { return manager.List(fc.ctx, &corev1.SecretList{}, client.InNamespace(fc.namespace)) },
-		"create a backup": func() error { return fc.apply(t, manager, `{applicationRef: {name: mysql}}`) },
+		"read secrets": func() error { return manager.List(fc.ctx, &corev1.SecretList{}, client.InNamespace(fc.namespace)) },
+		"write a policy": func() error {
+			_, err := fc.policyAs(manager, "SnapshotPolicy", `{schedule: "@daily"}`)
+			return err
+		},
+		"ask for a restore": func() error {
+			_, err := fc.restoreAs(manager, `{source: {volumeBackupRef: {name: b}}}`)
+			return err
+		},
 	} {
 		if err := try(); err == nil || !strings.Contains(err.Error(), "forbidden") {
 			t.Errorf("%s: %v", what, err)
