@@ -6,6 +6,7 @@ import (
 	"time"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -98,6 +99,7 @@ type Reconciler struct {
 	limiter    *limiter
 	waiters    *waiters
 	departures *departures
+	deletions  deletions
 	groups     groupAPI
 	attempts   sync.WaitGroup
 }
@@ -107,9 +109,6 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 	r.limiter = newLimiter(int64(r.Options.MaxSnapshotsInFlight), r.Options.Workers)
 	r.waiters = newWaiters()
 	if err := r.noteDepartures(ctx, mgr); err != nil {
-		return err
-	}
-	if err := indexDeletions(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
 	r.groups = groupAPI{live: r.Live, cache: r.Cache}
@@ -123,7 +122,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		Steps:     r.steps,
 		Stalled:   r.stalled,
 		Summarize: summarize,
-		Seen:      noteMetrics,
+		Seen:      r.seen,
 	}
 	building := ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.VolumeBackup{}).
@@ -202,5 +201,13 @@ func (r *Reconciler) Drain(ctx context.Context) {
 	select {
 	case <-done:
 	case <-ctx.Done():
+	}
+}
+
+// seen is told of each backup as it is, and of each that is gone.
+func (r *Reconciler) seen(key types.NamespacedName, b *v1alpha1.VolumeBackup) {
+	noteMetrics(key, b)
+	if b.Name == "" {
+		r.deletions.end(key)
 	}
 }

@@ -29,9 +29,7 @@ func (w *run) delete(ctx context.Context) reconcile.Outcome {
 		return reconcile.Done()
 	}
 	w.thawGivenUp(ctx)
-	if before, err := w.deletedBefore(ctx); err != nil {
-		return reconcile.Retry(err)
-	} else if len(before) > 0 {
+	if before := w.deletions.begin(client.ObjectKeyFromObject(w.VolumeBackup), driversOf(w.Status.Volumes), w.Now()); len(before) > 0 {
 		w.Working(v1alpha1.ReasonDeleting, "waits for its turn: of a driver's backups %d are deleted at once, and before it %s", maxDeletions, names.List(before))
 		return reconcile.Wait(settleDelay)
 	}

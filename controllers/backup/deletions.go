@@ -1,13 +1,12 @@
 package backup
 
 import (
-	"cmp"
-	"context"
 	"slices"
+	"sync"
+	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/snapshot/names"
 )
 
@@ -16,43 +15,59 @@ import (
 // (https://github.com/kubernetes-csi/external-snapshotter/issues/1446).
 const maxDeletions = 4
 
-// byDeletion is the index of backups that are being deleted, by the drivers of
-// their volumes.
-const byDeletion = "deletion"
-
-func indexDeletions(ctx context.Context, indexer client.FieldIndexer) error {
-	return indexer.IndexField(ctx, &v1alpha1.VolumeBackup{}, byDeletion, func(obj client.Object) []string {
-		b, is := obj.(*v1alpha1.VolumeBackup)
-		if !is || b.DeletionTimestamp.IsZero() {
-			return nil
-		}
-		return names.Set(driversOf(b.Status.Volumes))
-	})
+// deletions are the backups that are being deleted, as far as this manager has
+// begun: one that comes after it begins anew.
+type deletions struct {
+	mu sync.Mutex
+	// began is when, by driver.
+	began map[string]map[types.NamespacedName]time.Time
 }
 
-// deletedBefore are backups that are deleted before this one, where it has to wait
-// for its turn at one of its drivers. Those that don't go hold nobody up.
-func (w *run) deletedBefore(ctx context.Context) ([]string, error) {
-	for _, driver := range names.Set(driversOf(w.Status.Volumes)) {
-		var all v1alpha1.VolumeBackupList
-		if err := w.List(ctx, &all, client.MatchingFields{byDeletion: driver}, client.UnsafeDisableDeepCopy); err != nil {
-			return nil, err
-		}
-		var before []string
-		for i := range all.Items {
-			b := &all.Items[i]
-			isStuck := w.Now().Sub(b.DeletionTimestamp.Time) > stuckAfter
-			if !isStuck && isDeletedBefore(b, w.VolumeBackup) {
-				before = append(before, b.Namespace+"/"+b.Name)
-			}
-		}
-		if len(before) >= maxDeletions {
-			return before, nil
+// begin has a deletion begin, or go on. Where it can't yet, since as many of a
+// driver as may be are under way, it comes back with their names. Those that hang
+// hold nobody up.
+func (d *deletions) begin(backup types.NamespacedName, drivers []string, now time.Time) (before []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	drivers = names.Set(drivers)
+	for _, driver := range drivers {
+		if before := d.before(backup, driver, now); len(before) >= maxDeletions {
+			return before
 		}
 	}
-	return nil, nil
+	for _, driver := range drivers {
+		if d.began == nil {
+			d.began = map[string]map[types.NamespacedName]time.Time{}
+		}
+		if d.began[driver] == nil {
+			d.began[driver] = map[types.NamespacedName]time.Time{}
+		}
+		if _, goesOn := d.began[driver][backup]; !goesOn {
+			d.began[driver][backup] = now
+		}
+	}
+	return nil
 }
 
-func isDeletedBefore(a, b *v1alpha1.VolumeBackup) bool {
-	return cmp.Or(a.DeletionTimestamp.Compare(b.DeletionTimestamp.Time), slices.Compare([]string{a.Namespace, a.Name}, []string{b.Namespace, b.Name})) < 0
+// before are those that keep a deletion from beginning, none where it has begun.
+func (d *deletions) before(backup types.NamespacedName, driver string, now time.Time) (before []string) {
+	if _, goesOn := d.began[driver][backup]; goesOn {
+		return nil
+	}
+	for other, began := range d.began[driver] {
+		if now.Sub(began) < stuckAfter {
+			before = append(before, other.String())
+		}
+	}
+	slices.Sort(before)
+	return before
+}
+
+// end notes that a backup is gone.
+func (d *deletions) end(backup types.NamespacedName) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, began := range d.began {
+		delete(began, backup)
+	}
 }
