@@ -10,6 +10,7 @@ import (
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/controllers/reconcile"
 	"github.com/lull-dev/lull/snapshot/policy"
+	"github.com/lull-dev/lull/snapshot/restore"
 )
 
 // remove deletes the backups that aren't kept, unless the brake holds them. What
@@ -64,7 +65,7 @@ func (w *run[T]) inUse(ctx context.Context) (map[string]bool, error) {
 	used := map[string]bool{}
 	for i := range all.Items {
 		v := &all.Items[i]
-		if !isUnderWay(v) {
+		if restore.Ended(v) {
 			continue
 		}
 		used[policy.Key(v.Namespace, v.Status.Source)] = true
@@ -73,15 +74,4 @@ func (w *run[T]) inUse(ctx context.Context) (map[string]bool, error) {
 		}
 	}
 	return used, nil
-}
-
-// isUnderWay is true for a restore that hasn't ended: the backup that it works
-// from stays.
-func isUnderWay(v *v1alpha1.VolumeRestore) bool {
-	for _, c := range v.Status.Conditions {
-		if c.Status == metav1.ConditionTrue && (c.Type == v1alpha1.ConditionComplete || c.Type == v1alpha1.ConditionFailed) {
-			return false
-		}
-	}
-	return true
 }
