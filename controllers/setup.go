@@ -38,6 +38,8 @@ type Options struct {
 	Policy  policy.Options
 	// Executor runs the commands of hooks.
 	Executor hooks.Executor
+	// PolicyClient is the client of the policies. Default: the manager's own.
+	PolicyClient client.Client
 	// Live reads past the cache. Default: the manager's own reader.
 	Live client.Reader
 }
@@ -71,7 +73,7 @@ func SetUp(ctx context.Context, mgr ctrl.Manager, o Options) (drain func(context
 		return nil, err
 	}
 	policies := &policy.Reconciler{
-		Client: mgr.GetClient(), Live: live,
+		Client: cmp.Or(o.PolicyClient, mgr.GetClient()), Live: live,
 		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}, Options: o.Policy,
 	}
 	return backups.Drain, policies.SetupWithManager(ctx, mgr)
@@ -84,7 +86,12 @@ func CacheOptions() cache.Options {
 	options := cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			&snapshotv1.VolumeSnapshot{}: {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})},
+			&snapshotv1.VolumeSnapshot{}: {
+				Label:     labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
+				Transform: backup.OnlyCut,
+			},
+			&snapshotv1.VolumeSnapshotContent{}: {Transform: backup.OnlyCut},
+			&v1alpha1.VolumeBackup{}:            {Transform: backup.OnlyOutcome},
 		},
 	}
 	for _, kind := range policy.WatchedKinds() {

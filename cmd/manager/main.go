@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
@@ -99,6 +100,9 @@ func run(ctx context.Context, f flags) error {
 	if f.options.Restore.Image, err = imageOf(ctx, mgr.GetAPIReader(), f.options.Restore.Image); err != nil {
 		return err
 	}
+	if f.options.PolicyClient, err = policyClient(mgr, options.NewClient); err != nil {
+		return err
+	}
 	drain, err := controllers.SetUp(ctx, mgr, f.options)
 	if err != nil {
 		return err
@@ -113,6 +117,19 @@ func run(ctx context.Context, f flags) error {
 	defer cancel()
 	drain(limit)
 	return err
+}
+
+// policyClient is the policies' own. It has the limits of any client, for itself:
+// where thousands of policies are due at once their backups wait to be made, and
+// no freeze waits behind them.
+func policyClient(mgr ctrl.Manager, newClient client.NewClientFunc) (client.Client, error) {
+	if newClient == nil {
+		newClient = client.New
+	}
+	return newClient(mgr.GetConfig(), client.Options{
+		Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient(),
+		Cache: &client.CacheOptions{Reader: mgr.GetCache()},
+	})
 }
 
 func managerOptions(config *rest.Config, f flags) (ctrl.Options, error) {

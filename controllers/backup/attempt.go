@@ -29,7 +29,7 @@ func (w *run) attempt(ctx context.Context) reconcile.Outcome {
 	if next != cut.StepAttempt && next != cut.StepAttemptUnquieted {
 		return reconcile.Skip()
 	}
-	if early := w.mayBegin().Sub(w.Now()); early > 0 {
+	if early := mayBegin(w.VolumeBackup).Sub(w.Now()); early > 0 {
 		return reconcile.Wait(early)
 	}
 	var held held
@@ -56,11 +56,14 @@ func (w *run) attempt(ctx context.Context) reconcile.Outcome {
 }
 
 // mayBegin is from when on an attempt can be made.
-func (w *run) mayBegin() time.Time {
-	if w.Status.Quiesce != nil {
-		return cut.NextAttemptAt(w.Status.Quiesce)
+func mayBegin(b *v1alpha1.VolumeBackup) time.Time {
+	if b.Status.Quiesce != nil {
+		return cut.NextAttemptAt(b.Status.Quiesce)
 	}
-	return w.Status.StartTime.Time
+	if b.Status.StartTime == nil {
+		return b.CreationTimestamp.Time // the cache is late
+	}
+	return b.Status.StartTime.Time
 }
 
 // intend writes into the status what is about to be done, so that whoever comes

@@ -12,6 +12,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/controllers/live"
@@ -97,6 +98,7 @@ type Reconciler struct {
 	Options Options
 
 	limiter    *limiter
+	turns      *turns
 	waiters    *waiters
 	departures *departures
 	deletions  deletions
@@ -106,7 +108,10 @@ type Reconciler struct {
 
 // SetupWithManager registers the reconciler.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
-	r.limiter = newLimiter(int64(r.Options.MaxSnapshotsInFlight), r.Options.Workers)
+	r.limiter = newLimiter(int64(r.Options.MaxSnapshotsInFlight))
+	// Those that may be under way, or wait for a driver, hold a worker each, and
+	// must not hold all: what is frozen needs one to be thawed.
+	r.turns = &turns{free: max(1, r.Options.Workers*3/4)}
 	r.waiters = newWaiters()
 	if err := r.noteDepartures(ctx, mgr); err != nil {
 		return err
@@ -124,8 +129,15 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		Summarize: summarize,
 		Seen:      r.seen,
 	}
+	err := mgr.GetFieldIndexer().IndexField(ctx, &snapshotv1.VolumeSnapshot{}, byBackup, func(snap client.Object) []string {
+		return []string{snap.GetLabels()[v1alpha1.LabelBackupUID]}
+	})
+	if err != nil {
+		return err
+	}
 	building := ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.VolumeBackup{}).
+		WatchesRawSource(source.Func(r.wakes)).
 		Watches(&v1alpha1.VolumeBackup{}, r.waiters.onDeletion()).
 		Watches(&snapshotv1.VolumeSnapshot{}, r.waiters.onChange(handler.EnqueueRequestsFromMapFunc(backupOf))).
 		Watches(&snapshotv1.VolumeSnapshotContent{}, r.waiters.onChange(handler.Funcs{}))
@@ -152,11 +164,20 @@ func (r *Reconciler) steps(on *reconcile.Scope[*v1alpha1.VolumeBackup]) []reconc
 	}
 }
 
+// wakes has whose turn it is come to the controller's queue.
+func (r *Reconciler) wakes(_ context.Context, q queue) error {
+	r.turns.wake = func(backup types.NamespacedName) { q.Add(ctrl.Request{NamespacedName: backup}) }
+	return nil
+}
+
 // isAtRest is true for a backup that has ended, with nothing left of attempts
-// that failed.
+// that failed, and for one that is woken when its turn has come.
 func (r *Reconciler) isAtRest(ctx context.Context, b *v1alpha1.VolumeBackup) bool {
-	if !cut.Ended(b) || !b.DeletionTimestamp.IsZero() {
+	if !b.DeletionTimestamp.IsZero() {
 		return false
+	}
+	if !cut.Ended(b) {
+		return r.turns.waits(b) && r.exclusivityLeft(b) > 0
 	}
 	orphans, err := r.orphansOf(ctx, b)
 	return err == nil && len(orphans) == 0
@@ -210,4 +231,8 @@ func (r *Reconciler) seen(key types.NamespacedName, b *v1alpha1.VolumeBackup) {
 	if b.Name == "" {
 		r.deletions.end(key)
 	}
+	if b.Name == "" || !b.DeletionTimestamp.IsZero() || cut.Ended(b) {
+		r.turns.forget(key)
+	}
+	r.turns.next()
 }

@@ -33,15 +33,15 @@ func (h *held) release() {
 // of the drivers, and the pods against other backups. The plan is nil where it
 // isn't its turn yet.
 func (w *run) acquire(ctx context.Context, held *held) (*plan, reconcile.Outcome) {
-	release, ok := w.limiter.acquireAttempt()
+	release, ok := w.turns.take(w.VolumeBackup)
 	if !ok {
-		return nil, w.awaitExclusivity(v1alpha1.ReasonWaitingForRoom, "waits until other backups have been cut; nothing is frozen")
+		return nil, w.awaitExclusivity(v1alpha1.ReasonWaitingForRoom, "waits until other backups have been cut; nothing is frozen", w.exclusivityLeft(w.VolumeBackup))
 	}
 	held.keep(release)
 	if restoring, err := w.restoring(ctx); err != nil {
 		return nil, reconcile.Retry(err)
 	} else if restoring != "" {
-		return nil, w.awaitExclusivity(v1alpha1.ReasonApplicationBusy, fmt.Sprintf("waits until VolumeRestore %s has started the application again", restoring))
+		return nil, w.awaitExclusivity(v1alpha1.ReasonApplicationBusy, fmt.Sprintf("waits until VolumeRestore %s has started the application again", restoring), exclusivityDelay)
 	}
 	p, err := w.plan(ctx)
 	if err != nil {
@@ -52,7 +52,7 @@ func (w *run) acquire(ctx context.Context, held *held) (*plan, reconcile.Outcome
 	case errors.Is(err, errDeleted):
 		return nil, reconcile.Done() // the deletion brings it here again
 	case errors.Is(err, errNotExclusive):
-		return nil, w.awaitExclusivity(v1alpha1.ReasonWaitingForRoom, waitsForDrivers(p))
+		return nil, w.awaitExclusivity(v1alpha1.ReasonWaitingForRoom, waitsForDrivers(p), exclusivityDelay)
 	case err != nil:
 		return nil, reconcile.Retry(err)
 	}
@@ -67,7 +67,7 @@ func (w *run) acquire(ctx context.Context, held *held) (*plan, reconcile.Outcome
 		return nil, reconcile.Retry(err)
 	}
 	if !free {
-		return nil, w.awaitExclusivity(v1alpha1.ReasonApplicationBusy, "waits for another backup that quiets the same pods, or cuts the same volumes")
+		return nil, w.awaitExclusivity(v1alpha1.ReasonApplicationBusy, "waits for another backup that quiets the same pods, or cuts the same volumes", exclusivityDelay)
 	}
 	held.keep(release)
 	return p, reconcile.Continue()
@@ -84,7 +84,7 @@ func (w *run) notPlanned(err error) reconcile.Outcome {
 	if p.Reason == v1alpha1.ReasonClaimNotBound || p.Reason == v1alpha1.ReasonPodNotRunning {
 		limit = w.Options.PrepareTimeout
 	}
-	giveUp := w.mayBegin().Add(limit)
+	giveUp := mayBegin(w.VolumeBackup).Add(limit)
 	left := giveUp.Sub(w.Now())
 	if left <= 0 {
 		return reconcile.Stall(p)
@@ -103,21 +103,24 @@ func (w *run) restoring(ctx context.Context) (string, error) {
 	return restore.StoppedBy(w.Spec.ApplicationRef, all), err
 }
 
-// exclusivityDelay is how often a backup looks whether its turn has come.
+// exclusivityDelay is how often a backup looks whether its application is free.
 const exclusivityDelay = time.Second
 
 // awaitExclusivity says what a backup waits for, nothing of which is a problem, until
-// it has waited for too long. Nothing is frozen.
-func (w *run) awaitExclusivity(reason, waits string) reconcile.Outcome {
-	left := w.exclusivityEnds().Sub(w.Now())
+// it has waited for too long. It looks again after delay. Nothing is frozen.
+func (w *run) awaitExclusivity(reason, waits string, delay time.Duration) reconcile.Outcome {
+	left := w.exclusivityLeft(w.VolumeBackup)
 	if left <= 0 {
 		return reconcile.Stall(v1alpha1.Problemf(reason, "gave up after %s: it %s", w.Options.ExclusivityTimeout, waits))
 	}
 	w.Working(reason, "%s", waits)
-	return reconcile.Wait(min(left, exclusivityDelay))
+	return reconcile.Wait(min(left, delay))
 }
 
-func (w *run) exclusivityEnds() time.Time { return w.mayBegin().Add(w.Options.ExclusivityTimeout) }
+// exclusivityLeft is how long a backup may still wait.
+func (r *Reconciler) exclusivityLeft(b *v1alpha1.VolumeBackup) time.Duration {
+	return mayBegin(b).Add(r.Options.ExclusivityTimeout).Sub(r.Clock.Now())
+}
 
 // errNotExclusive: it has waited for as long as it may.
 var errNotExclusive = errors.New("its turn did not come")
@@ -136,7 +139,7 @@ func (w *run) acquireDrivers(ctx context.Context, p *plan) (release func(), wait
 	if err := w.Save(ctx); err != nil {
 		return nil, true, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, w.exclusivityEnds().Sub(w.Now()), errNotExclusive)
+	ctx, cancel := context.WithTimeoutCause(ctx, w.exclusivityLeft(w.VolumeBackup), errNotExclusive)
 	defer cancel()
 	ctx, forget := w.untilDeleted(ctx)
 	defer forget()

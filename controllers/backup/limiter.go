@@ -19,31 +19,17 @@ import (
 // under way, ends with this process too.
 type limiter struct {
 	perDriver int64
-	// attempts that may be under way, or wait for a driver. They hold a worker
-	// each, and must not hold all: what is frozen needs one to be thawed.
-	attempts chan struct{}
 
 	mu      sync.Mutex
 	drivers map[string]*semaphore.Weighted
 	locked  map[types.UID]bool
 }
 
-func newLimiter(perDriver int64, workers int) *limiter {
+func newLimiter(perDriver int64) *limiter {
 	return &limiter{
 		perDriver: perDriver,
-		attempts:  make(chan struct{}, max(1, workers*3/4)),
 		drivers:   map[string]*semaphore.Weighted{},
 		locked:    map[types.UID]bool{},
-	}
-}
-
-// acquireAttempt takes one of the attempts, where there is one left.
-func (l *limiter) acquireAttempt() (release func(), ok bool) {
-	select {
-	case l.attempts <- struct{}{}:
-		return func() { <-l.attempts }, true
-	default:
-		return nil, false
 	}
 }
 

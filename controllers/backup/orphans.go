@@ -38,6 +38,9 @@ func (w *run) discardOrphans(ctx context.Context) reconcile.Outcome {
 	return reconcile.Skip()
 }
 
+// byBackup is the index of snapshots in the cache by the UID of their backup.
+const byBackup = "backup"
+
 // orphansOf are, by the cache, the backup's snapshots that its status doesn't
 // name and its groups. One that isn't in the cache yet brings the backup here
 // again when it comes. A group's snapshots go with it.
@@ -46,7 +49,7 @@ func (r *Reconciler) orphansOf(ctx context.Context, b *v1alpha1.VolumeBackup) ([
 		return nil, nil // its end isn't written yet: nobody knows what it is worth
 	}
 	var made snapshotv1.VolumeSnapshotList
-	if err := r.List(ctx, &made, client.InNamespace(b.Namespace), client.MatchingLabels{v1alpha1.LabelBackupUID: string(b.UID)}); err != nil {
+	if err := r.List(ctx, &made, client.InNamespace(b.Namespace), client.MatchingFields{byBackup: string(b.UID)}); err != nil {
 		return nil, err
 	}
 	var orphans []client.Object

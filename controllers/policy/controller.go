@@ -43,6 +43,8 @@ type Reconciler struct {
 	Events  events.EventRecorder
 	Clock   clock.PassiveClock
 	Options Options
+
+	unwritten unwritten
 }
 
 // object is a policy of either kind.
@@ -86,6 +88,7 @@ func loopOf[T object](r *Reconciler, empty func() T) *reconcile.Loop[T] {
 		Client: r.Client, Live: r.Live, Events: r.Events, Clock: r.Clock,
 		New:       empty,
 		AtRest:    func(_ context.Context, p T) bool { return !p.GetDeletionTimestamp().IsZero() },
+		FromCache: true, // names have no backup made twice, and no status is written over a newer one
 		Steps:     func(s *reconcile.Scope[T]) []reconcile.Step { return stepsOf(r, s) },
 		Stalled:   stalled[T],
 		Summarize: summarize[T],

@@ -37,6 +37,8 @@ type cluster struct {
 	writes, dieAt int
 	// created counts how often each backup was made.
 	created map[string]int
+	// manager that lives, nil where the next one has to begin.
+	manager *Reconciler
 }
 
 var two = time.Date(2025, 11, 26, 2, 0, 0, 0, time.UTC)
@@ -93,9 +95,14 @@ func (c *cluster) look() (time.Duration, error) {
 			return c.write(func() error { return w.SubResource(sub).Patch(ctx, obj, p, opts...) })
 		},
 	})
-	r := &Reconciler{Client: dying, Live: dying, Events: c.told, Clock: c.clock}
-	loop := loopOf(r, func() *v1alpha1.SnapshotPolicy { return &v1alpha1.SnapshotPolicy{} })
+	if c.manager == nil {
+		c.manager = &Reconciler{Client: dying, Live: dying, Events: c.told, Clock: c.clock}
+	}
+	loop := loopOf(c.manager, func() *v1alpha1.SnapshotPolicy { return &v1alpha1.SnapshotPolicy{} })
 	result, err := loop.Reconcile(context.Background(), ctrl.Request{NamespacedName: types.NamespacedName{Namespace: "shop", Name: "nightly"}})
+	if errors.Is(err, errDead) {
+		c.manager = nil
+	}
 	return result.RequeueAfter, err
 }
 
@@ -225,5 +232,57 @@ func TestAPolicysManagerMayDieAnywhere(t *testing.T) {
 		if now := c.policy().Status.RunNow; now == nil || !now.Done || len(now.Backups) != 1 {
 			t.Errorf("dead after write %d: what was asked for at once is told as %+v", n, now)
 		}
+	}
+}
+
+// A run costs two writes: its backup, and the status once that has ended.
+func TestAStatusIsWrittenOnceARun(t *testing.T) {
+	c := aCluster(t, aPolicy(nil)...)
+	c.lookOn()
+	c.writes = 0
+	c.clock.SetTime(two)
+	if after := c.lookOn(); after == 0 || after > time.Hour {
+		t.Errorf("it looks again after %s, by when what is only known here is written", after)
+	}
+	if c.lookOn(); c.writes != 1 || c.policy().Status.LastScheduleTime != nil {
+		t.Fatalf("%d writes while the backup goes on", c.writes)
+	}
+	c.complete()
+	c.lookOn()
+	if c.lookOn(); c.writes != 2 || !c.policy().Status.LastScheduleTime.Time.Equal(two) {
+		t.Errorf("%d writes once it has ended, and the last run is told as %v", c.writes, c.policy().Status.LastScheduleTime)
+	}
+}
+
+// What a person deletes isn't made again, though no status tells of it.
+func TestWhatIsDeletedByHandIsNotMadeAgain(t *testing.T) {
+	c := aCluster(t, aPolicy(nil)...)
+	c.lookOn()
+	c.clock.SetTime(two)
+	c.lookOn()
+	c.must(c.DeleteAllOf(context.Background(), &v1alpha1.VolumeBackup{}, client.InNamespace("shop")))
+	for range 3 {
+		c.lookOn()
+	}
+	if got := c.backups(); len(got) > 0 || c.policy().Status.LastScheduleTime == nil {
+		t.Errorf("%v is there again, the last run is told as %v", got, c.policy().Status.LastScheduleTime)
+	}
+}
+
+// A run that was made before a crash and isn't told of is no missed one, however
+// long nobody looked.
+func TestARunThatWasMadeIsNotMissed(t *testing.T) {
+	c := aCluster(t, aPolicy(func(p *v1alpha1.SnapshotPolicy) {
+		p.Spec.StartingDeadline = &metav1.Duration{Duration: time.Minute}
+	})...)
+	c.lookOn()
+	c.clock.SetTime(two)
+	c.lookOn()
+	c.complete()
+	c.manager = nil
+	c.clock.SetTime(two.Add(time.Hour))
+	c.lookOn()
+	if status := c.policy().Status; status.MissedRuns != 0 || !status.LastScheduleTime.Time.Equal(two) || len(c.backups()) != 1 {
+		t.Errorf("%d missed, the last run is told as %v, there are %v", status.MissedRuns, status.LastScheduleTime, c.backups())
 	}
 }

@@ -16,19 +16,20 @@ import (
 
 // makeDue makes the backups that are due. Their names follow from what they are
 // for: whoever comes here again, after a crash or beside another manager, makes
-// none twice. That they are made is written at the end of the reconcile.
+// none twice. That they are made is written once they have ended.
 func (w *run[T]) makeDue(ctx context.Context) reconcile.Outcome {
 	w.due = w.state.Due()
 	made := map[policy.Application]string{}
 	var failed error
 	for _, run := range w.due.Runs {
 		name := policy.BackupName(w.state.Name, run.Application, run.Due)
-		err := w.make(ctx, policy.NewBackup(w.state.Policy, run.Application, name, &run.Due))
+		err := w.Create(ctx, policy.NewBackup(w.state.Policy, run.Application, name, &run.Due))
 		switch {
 		case err == nil:
 			made[run.Application] = name
-			skew := w.Now().Sub(run.Due.Add(w.state.Offset(run.Application))).Seconds()
-			w.OnceSaved(func() { skewSeconds.Observe(skew) })
+			skewSeconds.Observe(w.Now().Sub(run.Due.Add(w.state.Offset(run.Application))).Seconds())
+		case apierrors.IsAlreadyExists(err):
+			made[run.Application] = name
 		case isRefusal(err):
 			w.due.Refused(run, err)
 		default:
@@ -37,6 +38,7 @@ func (w *run[T]) makeDue(ctx context.Context) reconcile.Outcome {
 		}
 	}
 	w.tellMissed(w.state.Dealt(w.due, made))
+	w.unwritten.keep(w.Object.GetUID(), w.state.Unwritten)
 	if failed != nil {
 		return w.retry(ctx, failed)
 	}
@@ -68,10 +70,6 @@ func (w *run[T]) retry(ctx context.Context, failed error) reconcile.Outcome {
 	return reconcile.Retry(failed)
 }
 
-func (w *run[T]) make(ctx context.Context, b *v1alpha1.VolumeBackup) error {
-	return client.IgnoreAlreadyExists(w.Create(ctx, b))
-}
-
 // runNow makes a backup of each application where a person asks for it, once for
 // each value. When that was is written first: the names follow from it.
 func (w *run[T]) runNow(ctx context.Context) reconcile.Outcome {
@@ -89,7 +87,7 @@ func (w *run[T]) runNow(ctx context.Context) reconcile.Outcome {
 	now.Backups = nil
 	for _, app := range w.state.Applications {
 		name := policy.RunNowName(w.state.Name, app, now.At.Time, value)
-		if err := w.make(ctx, policy.NewBackup(w.state.Policy, app, name, nil)); err != nil {
+		if err := w.Create(ctx, policy.NewBackup(w.state.Policy, app, name, nil)); client.IgnoreAlreadyExists(err) != nil {
 			return reconcile.Retry(err)
 		}
 		if len(now.Backups) < policy.MaxRows {

@@ -25,7 +25,7 @@ func (w *run[T]) observe(ctx context.Context) reconcile.Outcome {
 	if err != nil {
 		return reconcile.Failed(err)
 	}
-	state := &policy.State{Policy: p, Status: w.Object.PolicyStatus(), Now: w.Now()}
+	state := &policy.State{Policy: p, Status: w.Object.PolicyStatus(), Unwritten: w.unwritten.take(w.Object.GetUID()), Now: w.Now()}
 	if state.Applications, err = w.selected(ctx, p); err != nil {
 		return reconcile.Failed(err)
 	}

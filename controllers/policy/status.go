@@ -14,23 +14,31 @@ import (
 )
 
 // report tells what is known of the applications, and looks again when the next
-// of them is due.
+// of them is due. Of runs that go on it is written once they have ended.
 func (w *run[T]) report(context.Context) reconcile.Outcome {
 	w.markHealth(w.state.Report())
 	w.markReady()
 	w.AtRest(v1alpha1.ReasonScheduled)
-	if w.due.Next.IsZero() {
-		return reconcile.Done()
+	out := reconcile.Done()
+	if !w.due.Next.IsZero() {
+		out = reconcile.Wait(w.due.Next.Sub(w.Now()))
 	}
-	return reconcile.Wait(w.due.Next.Sub(w.Now()))
+	written := w.Written()
+	if written.PolicyStatus().ObservedGeneration != written.GetGeneration() {
+		return out
+	}
+	if left := w.state.MayWait(written.PolicyStatus()); left > 0 {
+		return out.Within(left).Unsaved()
+	}
+	return out
 }
 
 func (w *run[T]) markHealth(failing []string) {
 	switch {
 	case len(failing) > 0:
 		w.Set(v1alpha1.ConditionHealthy, false, v1alpha1.ReasonRunsFailed, "the last run gave no backup of %s: status.applications says why", names.List(failing))
-	case w.state.Status.LastScheduleTime == nil:
-		w.Set(v1alpha1.ConditionHealthy, true, v1alpha1.ReasonNoRunYet, "nothing was due yet")
+	case w.state.Status.LastSuccessTime == nil:
+		w.Set(v1alpha1.ConditionHealthy, true, v1alpha1.ReasonNoRunYet, "no run has ended yet")
 	default:
 		w.Set(v1alpha1.ConditionHealthy, true, v1alpha1.ReasonAllSucceeded, "the last run of every application that has ended gave a backup")
 	}

@@ -127,9 +127,12 @@ var ifSelectionChanges = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) b
 	return !maps.Equal(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()) || !maps.Equal(e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations())
 }}
 
-// ifBackupCounts leaves out what of a backup doesn't matter to its policy: how it
-// comes to its end.
-var ifBackupCounts = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+// ifBackupCounts leaves out what of a backup doesn't matter to its policy: that it
+// begins, and how it comes to its end.
+var ifBackupCounts = predicate.Funcs{CreateFunc: func(e event.CreateEvent) bool {
+	b, is := e.Object.(*v1alpha1.VolumeBackup)
+	return is && (policy.IsComplete(b) || policy.HasFailed(b))
+}, UpdateFunc: func(e event.UpdateEvent) bool {
 	before, _ := e.ObjectOld.(*v1alpha1.VolumeBackup)
 	after, _ := e.ObjectNew.(*v1alpha1.VolumeBackup)
 	return before == nil || after == nil ||

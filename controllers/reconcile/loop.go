@@ -41,6 +41,9 @@ type Loop[T Object] struct {
 	// that may be old. Any other is read past the cache before a step is taken:
 	// an old copy could show a step as not begun that is.
 	AtRest func(context.Context, T) bool
+	// FromCache is true for a kind whose steps do no harm when they are taken
+	// twice: its objects aren't read past the cache.
+	FromCache bool
 	// Steps of an object, in order.
 	Steps func(*Scope[T]) []Step
 	// Stalled says what becomes of an object that only a person can help.
@@ -104,6 +107,9 @@ func (l *Loop[T]) read(ctx context.Context, key types.NamespacedName) (obj T, at
 	if err := l.Get(ctx, key, obj); err != nil || l.AtRest(ctx, obj) {
 		return obj, true, err
 	}
+	if l.FromCache {
+		return obj, false, nil
+	}
 	obj = l.New()
 	return obj, false, l.Live.Get(ctx, key, obj)
 }
@@ -164,9 +170,9 @@ func (l *Loop[T]) take(ctx context.Context, s *Scope[T], steps []Step) Outcome {
 		case again:
 			s.log.Info("step taken", took...)
 		}
-		return out.within(latest)
+		return out.Within(latest)
 	}
-	return Done().within(latest)
+	return Done().Within(latest)
 }
 
 // sooner is the shorter of two times to look again, where 0 is never.
@@ -181,7 +187,7 @@ func sooner(a, b time.Duration) time.Duration {
 // conflict it is looked again: what somebody wrote may change what is to be done.
 func (l *Loop[T]) finish(ctx context.Context, s *Scope[T], out Outcome) (ctrl.Result, error) {
 	err := out.err
-	if err == nil {
+	if err == nil && !out.unsaved {
 		err = client.IgnoreNotFound(s.Save(ctx))
 	}
 	if apierrors.IsConflict(err) {

@@ -152,6 +152,33 @@ func TestEventsComeOnceWhatTheySpeakOfIsWritten(t *testing.T) {
 	}
 }
 
+func TestWhatMayWaitIsNotWritten(t *testing.T) {
+	out := Wait(time.Minute).Unsaved()
+	b := aBench(t, func(_ context.Context, s *Scope[*backup]) Outcome {
+		s.Object.Status.Message = "x"
+		return out
+	})
+	if result, err := b.reconcile(); err != nil || b.writes != 0 || result.RequeueAfter != time.Minute {
+		t.Errorf("%d writes, %v, %v", b.writes, result, err)
+	}
+	out = Done()
+	if _, err := b.reconcile(); err != nil || b.stored().Status.Message != "x" {
+		t.Errorf("written is %+v, %v", b.stored().Status, err)
+	}
+}
+
+func TestAKindFromTheCacheIsNotReadPastIt(t *testing.T) {
+	taken := 0
+	b := aBench(t, func(context.Context, *Scope[*backup]) Outcome {
+		taken++
+		return Done()
+	})
+	b.Live, b.FromCache = nil, true
+	if _, err := b.reconcile(); err != nil || taken != 1 {
+		t.Errorf("taken %d times, %v", taken, err)
+	}
+}
+
 func TestAnErrorIsToldOnceAndTriedAgain(t *testing.T) {
 	b := aBench(t, func(_ context.Context, s *Scope[*backup]) Outcome {
 		s.Object.Status.Consistency = v1alpha1.Proven // what the step had in mind

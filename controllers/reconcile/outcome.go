@@ -14,6 +14,7 @@ type Outcome struct {
 	err     error
 	problem *v1alpha1.Problem
 	step    string
+	unsaved bool
 }
 
 type verb int
@@ -63,6 +64,13 @@ func Failed(err error) Outcome {
 	return Continue()
 }
 
+// Unsaved is the outcome without a write of the status: what would be in it is
+// known again at the next look, and written then.
+func (o Outcome) Unsaved() Outcome {
+	o.unsaved = true
+	return o
+}
+
 // Skipped is true for a step that had nothing to do.
 func (o Outcome) Skipped() bool { return o.verb == skip }
 
@@ -76,9 +84,9 @@ func (o Outcome) In(step string) Outcome {
 	return o
 }
 
-// within is the outcome, but looked at again after d at the latest. A d of 0
+// Within is the outcome, but looked at again after d at the latest. A d of 0
 // changes nothing.
-func (o Outcome) within(d time.Duration) Outcome {
+func (o Outcome) Within(d time.Duration) Outcome {
 	if d > 0 && (o.verb == done || o.verb == wait && o.after > d) {
 		o.verb, o.after = wait, d
 	}

@@ -49,7 +49,10 @@ type Due struct {
 // Since is what is due by now. An application whose last backup goes on waits,
 // where the policy forbids two, until that has ended or the run is too late.
 func (p *Policy) Since(histories []History, now time.Time) Due {
-	d := Due{DealtWith: map[Application]time.Time{}, Next: p.Schedule.Next(now)}
+	d := Due{DealtWith: map[Application]time.Time{}}
+	if len(histories) == 0 {
+		d.Next = p.Schedule.Next(now)
+	}
 	for _, h := range histories {
 		offset := p.Offset(h.Application)
 		due := p.Schedule.Since(h.DealtWith, now.Add(-offset), p.Deadline())
@@ -74,7 +77,7 @@ func (p *Policy) Since(histories []History, now time.Time) Due {
 }
 
 func (d *Due) lookAgain(at time.Time) {
-	if at.Before(d.Next) {
+	if d.Next.IsZero() || at.Before(d.Next) {
 		d.Next = at
 	}
 }

@@ -35,6 +35,8 @@ type Results struct {
 	Running, Ended *v1alpha1.VolumeBackup
 	// Complete is the newest that is complete.
 	Complete *v1alpha1.VolumeBackup
+	// Scheduled is the newest that was due by a schedule.
+	Scheduled *v1alpha1.VolumeBackup
 }
 
 // ResultsOf are those of each application that has backups.
@@ -44,6 +46,9 @@ func ResultsOf(backups []*v1alpha1.VolumeBackup) map[Application]Results {
 		app := ApplicationOf(b)
 		r := all[app]
 		r.Last = b
+		if b.Annotations[v1alpha1.AnnotationScheduledAt] != "" {
+			r.Scheduled = b
+		}
 		switch {
 		case IsComplete(b):
 			r.Complete, r.Ended = b, b

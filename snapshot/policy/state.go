@@ -24,8 +24,13 @@ type State struct {
 	Applications []Application
 	// Backups that count in the policy and aren't being deleted.
 	Backups []*v1alpha1.VolumeBackup
-	Now     time.Time
+	// Unwritten are runs that the status doesn't tell of yet. Those that are made
+	// now are added.
+	Unwritten *Unwritten
+	Now       time.Time
 
+	// made are the names of the backups that were made now.
+	made map[Application]string
 	// rows are what the status tells of each application, all of them.
 	rows    map[Application]*v1alpha1.PolicyApplicationStatus
 	results map[Application]Results
@@ -37,6 +42,7 @@ func (s *State) Observe() {
 	s.results = ResultsOf(s.Backups)
 	s.noteSchedule()
 	s.noteApplications()
+	s.noteMade()
 }
 
 func (s *State) noteSchedule() {
@@ -107,12 +113,14 @@ func (s *State) doneUntil(app Application) time.Time {
 // Dealt notes what became of what was due: made, by names, and missed. It comes
 // back with a sentence for each application that missed its newest run.
 func (s *State) Dealt(due Due, made map[Application]string) (missed []string) {
+	s.made = made
 	for app, at := range due.DealtWith {
 		row := s.rows[app]
 		row.LastScheduleTime = newTime(at)
 		s.Status.LastScheduleTime = newTime(latest(at, timeOf(s.Status.LastScheduleTime)))
 		if name := made[app]; name != "" {
 			row.LastBackup = name
+			s.Unwritten.note(app, MadeRun{Due: at, Name: name}, s.Now)
 		}
 	}
 	for _, m := range due.Missed {

@@ -63,6 +63,9 @@ type year struct {
 	// seen is the latest moment that the clock has shown: it may be put back.
 	seen time.Time
 
+	// unwritten is what the manager knows and hasn't written.
+	unwritten *Unwritten
+
 	backups []*v1alpha1.VolumeBackup
 	made    map[string]int
 	removed map[string]bool
@@ -82,7 +85,7 @@ func aYear(t *testing.T, r *rand.Rand) *year {
 	start := time.Date(2011+r.IntN(20), time.Month(1+r.IntN(12)), 1+r.IntN(28), r.IntN(24), r.IntN(60), r.IntN(60), 0, time.UTC)
 	y := &year{
 		T: t, Rand: r, created: start, now: start, since: start, seen: start,
-		joined: map[Application]time.Time{}, known: map[Application]known{}, made: map[string]int{}, removed: map[string]bool{},
+		joined: map[Application]time.Time{}, known: map[Application]known{}, made: map[string]int{}, removed: map[string]bool{}, unwritten: &Unwritten{},
 		spec: &v1alpha1.SnapshotPolicySpec{
 			Schedule: pick(r, yearsSchedules), TimeZone: pick(r, yearsZones), Concurrency: v1alpha1.ConcurrencyForbid,
 			StartingDeadline: &metav1.Duration{Duration: time.Duration(1+r.IntN(300)) * time.Minute},
@@ -123,15 +126,21 @@ func (y *year) live() {
 	y.look(false)
 	for end := y.created.AddDate(1, 0, 0); y.now.Before(end) && !y.Failed(); {
 		next := y.look(false)
-		y.finish()
+		if y.finish(); y.IntN(2) == 0 { // their end wakes it
+			next = y.look(false)
+		}
 		switch what := y.IntN(60); {
 		case what < 45 && next.After(y.now): // all is well
 			y.now = next
 		case what < 50: // the manager dies between making and writing
 			y.now = next
 			y.look(true)
+			y.unwritten = &Unwritten{}
 			y.now = y.now.Add(time.Duration(y.IntN(120)) * time.Second)
-		case what < 54: // it is away
+		case what < 54: // it is away, mostly another one after that
+			if y.IntN(4) > 0 {
+				y.unwritten = &Unwritten{}
+			}
 			y.now = y.now.Add(time.Duration(y.IntN(5000)) * time.Minute)
 		case what < 55: // the clock is put back a little
 			y.now = y.now.Add(-time.Duration(y.IntN(50)) * time.Second)
@@ -161,7 +170,7 @@ func (y *year) edit() {
 
 // look is one reconcile. One that dies has made backups, and writes nothing.
 func (y *year) look(dies bool) (next time.Time) {
-	s := &State{Policy: y.policy(), Status: y.status.DeepCopy(), Applications: y.apps, Backups: y.backups, Now: y.now}
+	s := &State{Policy: y.policy(), Status: y.status.DeepCopy(), Applications: y.apps, Backups: y.backups, Unwritten: y.unwritten, Now: y.now}
 	s.Observe()
 	due := s.Due()
 	y.seen = latest(y.seen, y.now)
@@ -178,7 +187,9 @@ func (y *year) look(dies bool) (next time.Time) {
 	s.Dealt(due, made)
 	y.remove(s)
 	s.Report()
-	y.status = *s.Status
+	if s.MayWait(&y.status) == 0 {
+		y.status = *s.Status
+	}
 	if due.Next.IsZero() || !due.Next.After(y.now) {
 		return y.now.Add(time.Hour)
 	}

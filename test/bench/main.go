@@ -32,7 +32,7 @@ type options struct {
 func main() {
 	var o options
 	flag.IntVar(&o.rounds, "rounds", 15, "How often each figure of a freeze is taken.")
-	flag.IntVar(&o.restoreRounds, "restore-rounds", 5, "How often each figure of a restore is taken.")
+	flag.IntVar(&o.restoreRounds, "restore-rounds", 10, "How often each figure of a restore is taken.")
 	flag.DurationVar(&o.cutDelay, "cut-delay", time.Second, "How long the slow storage takes to cut; 0 leaves it out. The test driver's own cut takes less than a millisecond.")
 	flag.IntVar(&o.crowd, "crowd", 20000, "How many contents of others are in the API server for the freeze in a crowd; 0 leaves it out.")
 	flag.StringVar(&o.only, "only", "", "Measure only this: freeze, freeze-crowded, idle or restore-downtime.")

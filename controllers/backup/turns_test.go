@@ -1,0 +1,75 @@
+package backup
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+)
+
+func aTurn(name string, second int, isPolicy bool) *v1alpha1.VolumeBackup {
+	b := &v1alpha1.VolumeBackup{ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: metav1.NewTime(time.Unix(int64(second), 0))}}
+	if isPolicy {
+		b.Annotations = map[string]string{v1alpha1.AnnotationScheduledAt: "2025-11-26T02:00:00Z"}
+	}
+	return b
+}
+
+// Whoever waits is woken by itself, one for each attempt that ends, and doesn't
+// have to look.
+func TestTurnsComeInOrder(t *testing.T) {
+	var woken []string
+	turns := &turns{free: 1, wake: func(b types.NamespacedName) { woken = append(woken, b.Name) }}
+	release, ok := turns.take(aTurn("first", 1, true))
+	if !ok {
+		t.Fatal("there is one left")
+	}
+	all := map[string]*v1alpha1.VolumeBackup{}
+	for _, b := range []*v1alpha1.VolumeBackup{aTurn("newer", 3, true), aTurn("older", 2, true), aTurn("gone", 1, true), aTurn("by-hand", 4, false)} {
+		all[b.Name] = b
+		for range 2 { // however often it looks, it waits once
+			if _, ok := turns.take(b); ok || !turns.waits(b) {
+				t.Fatalf("%s does not wait", b.Name)
+			}
+		}
+	}
+	turns.forget(types.NamespacedName{Name: "gone"})
+	for len(woken) < 3 {
+		had := len(woken)
+		if release(); len(woken) != had+1 {
+			t.Fatalf("%v are woken, by one that ended", woken)
+		}
+		b := all[woken[had]]
+		if turns.waits(b) {
+			t.Errorf("%s was woken and is at rest", b.Name)
+		}
+		if release, ok = turns.take(b); !ok {
+			t.Fatalf("%s was woken for nothing", b.Name)
+		}
+	}
+	if want := []string{"by-hand", "older", "newer"}; !slices.Equal(woken, want) {
+		t.Errorf("the order is %v, want %v", woken, want)
+	}
+}
+
+// One that is woken and doesn't come costs nobody his turn.
+func TestATurnThatIsNotTakenIsTheNextOnes(t *testing.T) {
+	var woken []string
+	turns := &turns{free: 1, wake: func(b types.NamespacedName) { woken = append(woken, b.Name) }}
+	release, _ := turns.take(aTurn("first", 1, true))
+	turns.take(aTurn("deleted", 2, true))
+	turns.take(aTurn("next", 3, true))
+	release()
+	turns.forget(types.NamespacedName{Name: "deleted"})
+	turns.next()
+	if want := []string{"deleted", "next"}; !slices.Equal(woken, want) {
+		t.Errorf("%v are woken, want %v", woken, want)
+	}
+	if turns.next(); len(woken) != 2 {
+		t.Errorf("%v are woken, and nobody waits", woken)
+	}
+}
