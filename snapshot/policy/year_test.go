@@ -126,7 +126,7 @@ func (y *year) live() {
 	y.look(false)
 	for end := y.created.AddDate(1, 0, 0); y.now.Before(end) && !y.Failed(); {
 		next := y.look(false)
-		if y.finish(); y.IntN(2) == 0 { // their end wakes it
+		if y.finish(); y.IntN(4) == 0 { // their end wakes it
 			next = y.look(false)
 		}
 		switch what := y.IntN(60); {
