@@ -34,14 +34,14 @@ func applicationKinds() []client.Object {
 }
 
 // OnlySelection is the transform of a cache that keeps of an object's metadata
-// its identity and what policies select by. What another object manages is
+// its identity, whether it is being deleted, and what policies select by. What another object manages is
 // selected by none.
 func OnlySelection(obj any) (any, error) {
 	m, ok := obj.(*metav1.PartialObjectMetadata)
 	if !ok {
 		return obj, nil
 	}
-	kept := metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion}
+	kept := metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion, DeletionTimestamp: m.DeletionTimestamp}
 	if owner := metav1.GetControllerOfNoCopy(m); owner != nil {
 		kept.OwnerReferences = []metav1.OwnerReference{*owner}
 	}
