@@ -77,7 +77,8 @@ const (
 	// at once: each value once.
 	AnnotationRunNow = "lull.dev/run-now"
 	// AnnotationReleaseRetention on a policy has it remove what it holds back,
-	// where it is the policy's generation.
+	// where it is the policy's generation. Where others have deleted backups,
+	// retention goes on once it is status.massDeletion.since.
 	AnnotationReleaseRetention = "lull.dev/release-retention"
 	// AnnotationDiscard on a backup has its snapshots and their copies go with it,
 	// whatever its deletionPolicy says, where it is "true": its policy's retention

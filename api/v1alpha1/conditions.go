@@ -135,6 +135,9 @@ const (
 	ReasonNoRunYet         = "NoRunYet"
 	ReasonRetentionHeld    = "RetentionHeld"
 
+	// ReasonMassDeletion is of an event alone.
+	ReasonMassDeletion = "MassDeletion"
+
 	// ReasonAmbiguousApplication is of a restore from a policy.
 	ReasonAmbiguousApplication = "AmbiguousApplication"
 )

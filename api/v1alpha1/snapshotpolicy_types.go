@@ -265,6 +265,10 @@ type SnapshotPolicyStatus struct {
 	// Removal is what retention has removed since the newest due time.
 	// +optional
 	Removal *RemovalStatus `json:"removal,omitempty"`
+	// MassDeletion is what others have deleted of the policy's backups, for as
+	// long as retention is held for it.
+	// +optional
+	MassDeletion *MassDeletionStatus `json:"massDeletion,omitempty"`
 	// Seen is the schedule that due times are counted by, and since when.
 	// +optional
 	Seen *SeenSchedule `json:"seen,omitempty"`
@@ -299,6 +303,21 @@ type RemovalStatus struct {
 	Removed int32 `json:"removed"`
 	// +optional
 	Before int32 `json:"before"`
+}
+
+// MassDeletionStatus is of twenty or more backups that were deleted within a
+// minute and not by retention.
+type MassDeletionStatus struct {
+	// Since is when the first of them was deleted. It is the value of the
+	// annotation lull.dev/release-retention by which a person has retention go on.
+	Since metav1.Time `json:"since"`
+	// Count of the deletions, which is exact once none came for a minute.
+	Count int32 `json:"count"`
+	// Backups that were deleted, as namespace/name for a policy of the cluster. At
+	// most 500.
+	// +listType=atomic
+	// +optional
+	Backups []string `json:"backups,omitempty"`
 }
 
 // RunNowStatus is a run that a person asked for.

@@ -45,6 +45,7 @@ type Reconciler struct {
 	Options Options
 
 	unwritten unwritten
+	deletions deletions
 }
 
 // object is a policy of either kind.
@@ -75,7 +76,7 @@ func building[T object](r *Reconciler, mgr ctrl.Manager, empty func() T) *ctrl.B
 	}
 	b := ctrl.NewControllerManagedBy(mgr).
 		For(empty(), builder.WithPredicates(unlessStatusAlone)).
-		Watches(&v1alpha1.VolumeBackup{}, handler.EnqueueRequestsFromMapFunc(policyOf[T]), builder.WithPredicates(ifBackupCounts)).
+		Watches(&v1alpha1.VolumeBackup{}, notesDeletions[T](r), builder.WithPredicates(ifBackupCounts)).
 		WithOptions(reconcile.Options(kind, r.Options.Workers))
 	for _, kind := range applicationKinds() {
 		b = b.Watches(kind, handler.EnqueueRequestsFromMapFunc(wakes[T](r)), builder.OnlyMetadata, builder.WithPredicates(ifSelectionChanges))
@@ -117,6 +118,7 @@ func stepsOf[T object](r *Reconciler, on *reconcile.Scope[T]) []reconcile.Step {
 	w := &run[T]{Scope: on, Reconciler: r}
 	return []reconcile.Step{
 		{Name: "Observe", Take: w.observe},
+		{Name: "NoteMassDeletion", Take: w.noteMassDeletion},
 		{Name: "RunNow", Take: w.runNow},
 		{Name: "Make", Take: w.makeDue},
 		{Name: "Remove", Take: w.remove},

@@ -6,6 +6,8 @@
 //	observe.go      what there is of applications, backups and restores
 //	make.go         backups that are due, and those that a person asked for
 //	remove.go       backups that aren't kept, and the brake
+//	deletions.go    what others delete, in memory
+//	massdeletion.go where they delete many at once
 //	status.go       what is told
 //
 // How a backup is taken, and how what it has made goes with it, doesn't belong

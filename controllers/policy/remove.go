@@ -21,13 +21,18 @@ func (w *run[T]) remove(ctx context.Context) reconcile.Outcome {
 		return reconcile.Retry(err)
 	}
 	removal := w.state.Removal(inUse)
+	if mass := w.state.Status.MassDeletion; mass != nil {
+		w.markHeldForOthers(mass)
+		return reconcile.Skip()
+	}
 	gone := removal.Failed
-	if removal.Held == "" || w.isReleased() {
+	released := strconv.FormatInt(w.Object.GetGeneration(), 10)
+	if removal.Held == "" || w.Object.GetAnnotations()[v1alpha1.AnnotationReleaseRetention] == released {
 		w.Remove(v1alpha1.ConditionStalled)
 		gone = append(gone, removal.Complete...)
 		w.state.Removed(len(removal.Complete))
 	} else {
-		w.markHeld(removal.Held)
+		w.markHeld(removal.Held, released)
 	}
 	for _, b := range gone {
 		if err := w.discard(ctx, b); client.IgnoreNotFound(err) != nil {
@@ -48,12 +53,8 @@ func (w *run[T]) discard(ctx context.Context, b *v1alpha1.VolumeBackup) error {
 		}
 	}
 	uid := b.UID
+	w.deletions.expect(uid, w.Now())
 	return w.Delete(ctx, b, client.Preconditions{UID: &uid})
-}
-
-// isReleased is true where a person has said that what is held back may go.
-func (w *run[T]) isReleased() bool {
-	return w.Object.GetAnnotations()[v1alpha1.AnnotationReleaseRetention] == strconv.FormatInt(w.Object.GetGeneration(), 10)
 }
 
 // inUse are the backups that a restore works from.

@@ -56,14 +56,15 @@ func (w *run[T]) markReady() {
 	}
 }
 
-// markHeld says what the brake holds back, and how a person lets it go.
-func (w *run[T]) markHeld(what string) {
+// markHeld says why nothing is removed, and by which value of the annotation a
+// person releases it.
+func (w *run[T]) markHeld(why, release string) {
 	kind, where := "snapshotpolicy", " -n "+w.Object.GetNamespace()
 	if w.state.IsOfCluster() {
 		kind, where = "clustersnapshotpolicy", ""
 	}
-	message := fmt.Sprintf("%s. Nothing is removed, and backups go on. If that is meant: kubectl annotate %s%s %s %s=%d --overwrite",
-		what, kind, where, w.Object.GetName(), v1alpha1.AnnotationReleaseRetention, w.Object.GetGeneration())
+	message := fmt.Sprintf("%s. Nothing is removed, and backups go on. If that is meant: kubectl annotate %s%s %s %s=%s --overwrite",
+		why, kind, where, w.Object.GetName(), v1alpha1.AnnotationReleaseRetention, release)
 	if c := w.Find(v1alpha1.ConditionStalled); c == nil || c.Reason != v1alpha1.ReasonRetentionHeld || c.Status != metav1.ConditionTrue {
 		w.RecordOnceSaved(eventRetentionHeld(message))
 	}

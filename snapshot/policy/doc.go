@@ -7,6 +7,7 @@
 //	due.go         when: what is due for each, what was missed, when to look again
 //	backup.go      what a backup is called and made of
 //	remove.go      what goes, and the brake
+//	deleted.go     what others delete, and when that is a mass deletion
 //	health.go      what is told of each application
 //
 // When something is due by a clock is in snapshot/schedule, and what rules keep

@@ -72,15 +72,38 @@ const (
 
 var errKilled = errors.New("this manager is dead")
 
-// aManager starts.
+// aManager of backups starts.
 func (fc *fakeCluster) aManager(change ...func(*manager, *options)) *manager {
 	fc.Helper()
-	m := &manager{fc: fc, done: make(chan struct{}), fault: func(int, string) action { return action{} }}
-	o := defaultOptions()
+	m, o := fc.newManager(), defaultOptions()
 	o.Workers = 4
 	for _, c := range change {
 		c(m, &o)
 	}
+	m.start(func(ctx context.Context, mgr ctrl.Manager) (drain func(context.Context), err error) {
+		return setUp(ctx, mgr, &mortalReader{mgr.GetAPIReader(), m}, &containers{m: m}, &fc.nodes, o)
+	})
+	return m
+}
+
+// aPolicyManager starts, which makes and removes backups and takes none.
+func (fc *fakeCluster) aPolicyManager() *manager {
+	fc.Helper()
+	m := fc.newManager()
+	m.start(func(ctx context.Context, mgr ctrl.Manager) (drain func(context.Context), err error) {
+		return func(context.Context) {}, setUpPolicies(ctx, mgr, &mortalReader{mgr.GetAPIReader(), m})
+	})
+	return m
+}
+
+func (fc *fakeCluster) newManager() *manager {
+	return &manager{fc: fc, done: make(chan struct{}), fault: func(int, string) action { return action{} }}
+}
+
+// start starts a manager with the controllers that setUp adds to it.
+func (m *manager) start(setUp func(context.Context, ctrl.Manager) (drain func(context.Context), err error)) {
+	fc := m.fc
+	fc.Helper()
 	ctx, stop := context.WithCancel(fc.ctx)
 	m.stopAll = stop
 	m.life, m.end = context.WithCancel(fc.ctx)
@@ -88,7 +111,7 @@ func (fc *fakeCluster) aManager(change ...func(*manager, *options)) *manager {
 	config.Wrap(m.notesLists)
 	mgr, err := ctrl.NewManager(config, m.managerOptions())
 	fc.must(err)
-	drain, err := setUp(ctx, mgr, &mortalReader{mgr.GetAPIReader(), m}, &containers{m: m}, &fc.nodes, o)
+	drain, err := setUp(ctx, mgr)
 	fc.must(err)
 	fc.managers = append(fc.managers, m)
 	go func() {
@@ -100,7 +123,6 @@ func (fc *fakeCluster) aManager(change ...func(*manager, *options)) *manager {
 			drain(m.life)
 		}
 	}()
-	return m
 }
 
 // lists is what the journal says of a list, with the kind behind it.

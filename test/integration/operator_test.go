@@ -12,6 +12,7 @@ import (
 	"github.com/lull-dev/lull/controllers"
 	"github.com/lull-dev/lull/controllers/backup"
 	"github.com/lull-dev/lull/controllers/live"
+	"github.com/lull-dev/lull/controllers/policy"
 	"github.com/lull-dev/lull/hooks"
 	"github.com/lull-dev/lull/snapshot/cut"
 )
@@ -41,4 +42,13 @@ func setUp(ctx context.Context, mgr ctrl.Manager, reader client.Reader, executor
 		Options:  o,
 	}
 	return backups.Drain, backups.SetupWithManager(ctx, mgr)
+}
+
+// setUpPolicies adds the controllers of both kinds of policy in the same way.
+func setUpPolicies(ctx context.Context, mgr ctrl.Manager, reader client.Reader) error {
+	policies := &policy.Reconciler{
+		Client: mgr.GetClient(), Live: reader,
+		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}, Options: policy.DefaultOptions(),
+	}
+	return policies.SetupWithManager(ctx, mgr)
 }
