@@ -77,6 +77,7 @@ func building[T object](r *Reconciler, mgr ctrl.Manager, empty func() T) *ctrl.B
 	b := ctrl.NewControllerManagedBy(mgr).
 		For(empty(), builder.WithPredicates(unlessStatusAlone)).
 		Watches(&v1alpha1.VolumeBackup{}, notesDeletions[T](r), builder.WithPredicates(ifBackupCounts)).
+		WatchesRawSource(clockJumps[T](r)).
 		WithOptions(reconcile.Options(kind, r.Options.Workers))
 	for _, kind := range applicationKinds() {
 		b = b.Watches(kind, handler.EnqueueRequestsFromMapFunc(wakes[T](r)), builder.OnlyMetadata, builder.WithPredicates(ifSelectionChanges))

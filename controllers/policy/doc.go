@@ -9,6 +9,7 @@
 //	deletions.go    what others delete, in memory
 //	massdeletion.go where they delete many at once
 //	status.go       what is told
+//	clockjumps.go   a clock that was put, or a machine that slept, wakes all
 //
 // How a backup is taken, and how what it has made goes with it, doesn't belong
 // here (controllers/backup).

@@ -1,6 +1,7 @@
 // Package schedule decides when something is due: which moments an expression
 // means in a time zone, which of them were missed, and at which offset in a
-// window each of many is due. It is pure: now is an argument.
+// window each of many is due; and by how much a clock was put. It is pure: now is
+// an argument.
 //
 // What is done when something is due doesn't belong here, nor which backups are
 // kept (snapshot/retention).
