@@ -58,9 +58,13 @@ func SetUp(ctx context.Context, mgr ctrl.Manager, o Options) (drain func(context
 	if err != nil {
 		return nil, err
 	}
+	policies := &policy.Reconciler{
+		Client: cmp.Or(o.PolicyClient, mgr.GetClient()), Live: live,
+		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}, Options: o.Policy,
+	}
 	backups := &backup.Reconciler{
 		Client: mgr.GetClient(), Live: live, Cache: mgr.GetCache(), Executor: o.Executor, Nodes: nodes,
-		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}, Options: o.Backup,
+		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}, Options: o.Backup, IsRush: policies.IsMaking,
 	}
 	if err := backups.SetupWithManager(ctx, mgr); err != nil {
 		return nil, err
@@ -71,10 +75,6 @@ func SetUp(ctx context.Context, mgr ctrl.Manager, o Options) (drain func(context
 	}
 	if err := restores.SetupWithManager(mgr); err != nil {
 		return nil, err
-	}
-	policies := &policy.Reconciler{
-		Client: cmp.Or(o.PolicyClient, mgr.GetClient()), Live: live,
-		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}, Options: o.Policy,
 	}
 	return backups.Drain, policies.SetupWithManager(ctx, mgr)
 }

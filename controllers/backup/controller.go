@@ -96,6 +96,8 @@ type Reconciler struct {
 	Events  events.EventRecorder
 	Clock   clock.PassiveClock
 	Options Options
+	// IsRush is true while policies make what is due. Default: never.
+	IsRush func() bool
 
 	limiter    *limiter
 	turns      *turns
@@ -108,10 +110,13 @@ type Reconciler struct {
 
 // SetupWithManager registers the reconciler.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
+	if r.IsRush == nil {
+		r.IsRush = func() bool { return false }
+	}
 	r.limiter = newLimiter(int64(r.Options.MaxSnapshotsInFlight))
 	// Those that may be under way, or wait for a driver, hold a worker each, and
 	// must not hold all: what is frozen needs one to be thawed.
-	r.turns = &turns{free: max(1, r.Options.Workers*3/4)}
+	r.turns = &turns{free: max(1, r.Options.Workers*3/4), isRush: r.IsRush}
 	r.waiters = newWaiters()
 	if err := r.noteDepartures(ctx, mgr); err != nil {
 		return err
@@ -177,7 +182,7 @@ func (r *Reconciler) isAtRest(ctx context.Context, b *v1alpha1.VolumeBackup) boo
 		return false
 	}
 	if !cut.Ended(b) {
-		return r.turns.waits(b) && r.exclusivityLeft(b) > 0
+		return r.turns.waits(b) && r.exclusivityLeft(b) > 0 || r.turns.yields(b)
 	}
 	orphans, err := r.orphansOf(ctx, b)
 	return err == nil && len(orphans) == 0

@@ -18,12 +18,20 @@ import (
 type turns struct {
 	// wake brings a backup here again.
 	wake func(types.NamespacedName)
+	// isRush is true while policies make what is due. Their backups begin after
+	// that: who is due comes before who is there already.
+	isRush func() bool
 
 	mu   sync.Mutex
 	free int
 	// waiting in their order.
 	waiting []turn
+	// isLooking is true while somebody looks for the end of a rush.
+	isLooking bool
 }
+
+// rushDelay is how often it is looked whether a rush is over.
+const rushDelay = 100 * time.Millisecond
 
 // turn is that of a backup that waits for it.
 type turn struct {
@@ -50,6 +58,40 @@ func (w turn) compare(other turn) int {
 		return -1
 	}
 	return cmp.Or(w.since.Compare(other.since), cmp.Compare(w.Namespace, other.Namespace), cmp.Compare(w.Name, other.Name), cmp.Compare(w.uid, other.uid))
+}
+
+// yields is true for a policy's backup that hasn't begun, while policies make
+// what is due. It waits for its turn then.
+func (t *turns) yields(b *v1alpha1.VolumeBackup) bool {
+	w := turnOf(b)
+	if !w.isPolicy || b.Status.StartTime != nil || !t.isRush() {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if i, waits := slices.BinarySearchFunc(t.waiting, w, turn.compare); !waits {
+		t.waiting = slices.Insert(t.waiting, i, w)
+	}
+	if !t.isLooking {
+		t.isLooking = true
+		time.AfterFunc(rushDelay, t.lookForEnd)
+	}
+	return true
+}
+
+// lookForEnd has as many begin as may, once the rush is over.
+func (t *turns) lookForEnd() {
+	if t.isRush() {
+		time.AfterFunc(rushDelay, t.lookForEnd)
+		return
+	}
+	t.mu.Lock()
+	t.isLooking = false
+	free := t.free
+	t.mu.Unlock()
+	for range free {
+		t.next()
+	}
 }
 
 // take takes one of the attempts. Where none is left the backup waits, and is
@@ -82,9 +124,10 @@ func (t *turns) release() {
 // next wakes whose turn it is, where there is an attempt left. Whoever was woken
 // and doesn't want it any more is followed by the next.
 func (t *turns) next() {
+	isRush := t.isRush()
 	t.mu.Lock()
 	var first *turn
-	if t.free > 0 && len(t.waiting) > 0 {
+	if t.free > 0 && len(t.waiting) > 0 && !(isRush && t.waiting[0].isPolicy) {
 		first = new(t.waiting[0])
 		t.waiting = slices.Delete(t.waiting, 0, 1)
 	}

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func aTurn(name string, second int, isPolicy bool) *v1alpha1.VolumeBackup {
 // have to look.
 func TestTurnsComeInOrder(t *testing.T) {
 	var woken []string
-	turns := &turns{free: 1, wake: func(b types.NamespacedName) { woken = append(woken, b.Name) }}
+	turns := &turns{free: 1, isRush: noRush, wake: func(b types.NamespacedName) { woken = append(woken, b.Name) }}
 	release, ok := turns.take(aTurn("first", 1, true))
 	if !ok {
 		t.Fatal("there is one left")
@@ -59,7 +60,7 @@ func TestTurnsComeInOrder(t *testing.T) {
 // One that is woken and doesn't come costs nobody his turn.
 func TestATurnThatIsNotTakenIsTheNextOnes(t *testing.T) {
 	var woken []string
-	turns := &turns{free: 1, wake: func(b types.NamespacedName) { woken = append(woken, b.Name) }}
+	turns := &turns{free: 1, isRush: noRush, wake: func(b types.NamespacedName) { woken = append(woken, b.Name) }}
 	release, _ := turns.take(aTurn("first", 1, true))
 	turns.take(aTurn("deleted", 2, true))
 	turns.take(aTurn("next", 3, true))
@@ -71,5 +72,38 @@ func TestATurnThatIsNotTakenIsTheNextOnes(t *testing.T) {
 	}
 	if turns.next(); len(woken) != 2 {
 		t.Errorf("%v are woken, and nobody waits", woken)
+	}
+}
+
+func noRush() bool { return false }
+
+// While policies make what is due their backups wait, and no other's; after that
+// as many begin as may.
+func TestBackupsOfPoliciesYieldToWhatIsDue(t *testing.T) {
+	var isRush atomic.Bool
+	isRush.Store(true)
+	woken := make(chan string, 10)
+	turns := &turns{free: 2, isRush: isRush.Load, wake: func(b types.NamespacedName) { woken <- b.Name }}
+	begun := aTurn("begun", 1, true)
+	begun.Status.StartTime = &metav1.Time{}
+	for _, b := range []*v1alpha1.VolumeBackup{begun, aTurn("by-hand", 1, false)} {
+		if turns.yields(b) {
+			t.Errorf("%s yields", b.Name)
+		}
+	}
+	for i, name := range []string{"c", "b", "a"} {
+		if b := aTurn(name, 3-i, true); !turns.yields(b) || !turns.waits(b) {
+			t.Errorf("%s doesn't wait", name)
+		}
+	}
+	if turns.next(); len(woken) > 0 {
+		t.Errorf("%s is woken in the rush", <-woken)
+	}
+	isRush.Store(false)
+	if first, second := <-woken, <-woken; first != "a" || second != "b" {
+		t.Errorf("%s and %s are woken", first, second)
+	}
+	if turns.yields(aTurn("d", 4, true)) || len(woken) > 0 {
+		t.Error("after the rush nobody yields, and no more are woken than may begin")
 	}
 }

@@ -44,6 +44,7 @@ type Reconciler struct {
 	Clock   clock.PassiveClock
 	Options Options
 
+	rush      rush
 	unwritten unwritten
 	deletions deletions
 }

@@ -19,6 +19,9 @@ import (
 // none twice. That they are made is written once they have ended.
 func (w *run[T]) makeDue(ctx context.Context) reconcile.Outcome {
 	w.due = w.state.Due()
+	if len(w.due.Runs) > 0 {
+		defer w.rush.begin(w.Now())()
+	}
 	made := map[policy.Application]string{}
 	var failed error
 	for _, run := range w.due.Runs {
