@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 // samples are the backups of deploy/samples, where there are any.
@@ -21,7 +22,7 @@ func samples(t *testing.T) []*unstructured.Unstructured {
 	var all []*unstructured.Unstructured
 	files, _ := filepath.Glob(filepath.Join(deploy, "samples", "*.yaml"))
 	for _, file := range files {
-		objects, err := readObjects(file)
+		objects, err := framework.ReadObjects(file)
 		if err != nil {
 			t.Fatal(err)
 		}
