@@ -38,7 +38,7 @@ func OnlyOutcome(obj any) (any, error) {
 			Consistency:    b.Status.Consistency,
 			CompletionTime: b.Status.CompletionTime,
 			Message:        failureOf(b),
-			Quiesce:        onlyMarks(b.Status.Quiesce),
+			Quiesce:        lastMarks(b),
 			Unthawed:       onlyMarks(b.Status.Unthawed),
 			Volumes:        onlySnapshots(b.Status.Volumes),
 			Conditions:     onlyEnd(b.Status.Conditions),
@@ -76,6 +76,16 @@ func failureOf(b *v1alpha1.VolumeBackup) string {
 	return ""
 }
 
+// lastMarks are those of the newest attempt, nil where nobody asks for them: it is
+// thawed, was due by a schedule and left no group.
+func lastMarks(b *v1alpha1.VolumeBackup) *v1alpha1.QuiesceStatus {
+	q := b.Status.Quiesce
+	if q == nil || !cut.Open(q) && q.GroupSnapshotName == "" && b.Annotations[v1alpha1.AnnotationScheduledAt] != "" {
+		return nil
+	}
+	return onlyMarks(q)
+}
+
 // onlyMarks are those of an attempt that tell whether it is thawed, when it cut
 // and what it left.
 func onlyMarks(q *v1alpha1.QuiesceStatus) *v1alpha1.QuiesceStatus {
@@ -108,16 +118,21 @@ func onlyEnd(conditions []metav1.Condition) []metav1.Condition {
 	return only
 }
 
+// labelBackupName has in the cache what the annotation says. In the cluster it may
+// be too long for a label.
+const labelBackupName = annotationBackup
+
 // OnlyCut is the transform of a cache that keeps of snapshots and contents whose
 // they are and what they tell of the cut.
 func OnlyCut(obj any) (any, error) {
 	switch o := obj.(type) {
 	case *snapshotv1.VolumeSnapshot:
-		kept := identityOf(o)
-		if uid := kept.Labels[v1alpha1.LabelBackupUID]; uid != "" {
-			kept.Labels = map[string]string{v1alpha1.LabelBackupUID: uid}
+		uid, name := o.Labels[v1alpha1.LabelBackupUID], o.Annotations[annotationBackup]
+		o.Labels, o.Annotations = nil, nil
+		only := &snapshotv1.VolumeSnapshot{ObjectMeta: identityOf(o), Status: o.Status}
+		if uid != "" { // in one map: each takes as much as all the rest
+			only.Labels = map[string]string{v1alpha1.LabelBackupUID: uid, labelBackupName: name}
 		}
-		only := &snapshotv1.VolumeSnapshot{ObjectMeta: kept, Status: o.Status}
 		if o.Status == nil || !ptr.Deref(o.Status.ReadyToUse, false) {
 			only.Spec = o.Spec
 		}

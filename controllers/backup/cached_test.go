@@ -32,6 +32,11 @@ func TestWhatIsKeptOfAnEndedBackup(t *testing.T) {
 			},
 		},
 	}
+	alone := whole.DeepCopy()
+	alone.Status.Quiesce.GroupSnapshotName = ""
+	if kept, err := OnlyOutcome(alone); err != nil || kept.(*v1alpha1.VolumeBackup).Status.Quiesce != nil {
+		t.Errorf("of a scheduled one without a group nobody asks for the attempt: %+v, %v", kept, err)
+	}
 	goesOn := whole.DeepCopy()
 	goesOn.Status.Conditions = nil
 	kept, err := OnlyOutcome(whole.DeepCopy())

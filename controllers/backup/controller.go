@@ -135,7 +135,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		Seen:      r.seen,
 	}
 	err := mgr.GetFieldIndexer().IndexField(ctx, &snapshotv1.VolumeSnapshot{}, byBackup, func(snap client.Object) []string {
-		return []string{snap.GetLabels()[v1alpha1.LabelBackupUID]}
+		return []string{bucketOf(snap.GetLabels()[v1alpha1.LabelBackupUID])}
 	})
 	if err != nil {
 		return err

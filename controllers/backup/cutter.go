@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -134,7 +135,7 @@ func labelsOf(b *v1alpha1.VolumeBackup) map[string]string {
 
 // backupOf is the backup of a snapshot or a group.
 func backupOf(_ context.Context, made client.Object) []ctrl.Request {
-	name := made.GetAnnotations()[annotationBackup]
+	name := cmp.Or(made.GetLabels()[labelBackupName], made.GetAnnotations()[annotationBackup])
 	if name == "" || made.GetLabels()[v1alpha1.LabelBackupUID] == "" {
 		return nil
 	}
