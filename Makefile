@@ -119,9 +119,11 @@ test-e2e: deploy ## Test what users do, on the cluster (FOCUS='a regular express
 test-faults: deploy ## Kill the manager at every failpoint, and more (ROUNDS=100 random rounds, SEED to repeat them)
 	@go run ./test/faults -rounds=$(or $(ROUNDS),0) -seed=$(or $(SEED),0)
 
+# The part on policies has an API server of its own, and needs no cluster.
 .PHONY: bench
-bench: deploy ## Measure freeze and restore beside a bare snapshot and restart (BENCH_OUT=file for JSON, PICTURE=file for an SVG)
-	@go run ./test/bench $(if $(PICTURE),-picture=$(PICTURE) -audit="$$($(CLUSTER) logs audit)")
+bench: program $(if $(filter policies,$(ONLY)),,deploy) ## Measure freeze, restore and ten thousand policies beside a bare snapshot, restart and objects (BENCH_OUT=file for JSON, PICTURE and SCALING=file for SVGs, ONLY=policies for that part alone)
+	@export KUBEBUILDER_ASSETS="$$($(CLUSTER) binaries kube-apiserver etcd)"; \
+	go run ./test/bench -only="$(ONLY)" -scaling-picture="$(SCALING)" $(if $(PICTURE),-picture=$(PICTURE) -audit="$$($(CLUSTER) logs audit)")
 
 ##@ Change
 
@@ -147,10 +149,13 @@ lint: ## Lint, import directions among it
 
 # Without grpc's tracer, which holds template packages, the linker drops methods
 # that nobody calls: a third of the program.
-.PHONY: image
-image: ## Build the operator's image, from the Containerfile, into bin/image.tar
+.PHONY: program
+program:
 	@mkdir -p bin/image
 	@go build -tags=grpcnotrace -ldflags="-s -w" -o bin/image/manager ./cmd/manager
+
+.PHONY: image
+image: program ## Build the operator's image, from the Containerfile, into bin/image.tar
 	@sh test/images/lull.sh
 
 .PHONY: clean

@@ -31,6 +31,13 @@ func ParseResources(text string, base corev1.ResourceRequirements) (corev1.Resou
 	return decisions.ParseResources(text, base)
 }
 
+// ClientQPS and ClientBurst are the limits of each client of a manager, in requests
+// a second and at once: a freeze must not wait for a limit of our own.
+const (
+	ClientQPS   = 200
+	ClientBurst = 400
+)
+
 // Options are the limits of all kinds, and what they work with.
 type Options struct {
 	Backup  backup.Options

@@ -82,8 +82,7 @@ func run(ctx context.Context, f flags) error {
 	if err != nil {
 		return err
 	}
-	// The freeze must not wait for a client's own rate limit.
-	config.QPS, config.Burst = 200, 400
+	config.QPS, config.Burst = controllers.ClientQPS, controllers.ClientBurst
 	options, err := managerOptions(config, f)
 	if err != nil {
 		return err

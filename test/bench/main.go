@@ -1,6 +1,7 @@
-// bench measures how long a backup keeps an application frozen, and how long a
-// restore keeps it down, beside what storage and cluster take for it without
-// Lull in the same minutes: a bare snapshot, a bare restart.
+// bench measures how long a backup keeps an application frozen, how long a
+// restore keeps it down, and how late the backups of very many policies are,
+// beside what storage and cluster take for it without Lull in the same minutes: a
+// bare snapshot, a bare restart, bare objects.
 package main
 
 import (
@@ -10,10 +11,13 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/lull-dev/lull/test/framework"
 )
@@ -27,7 +31,13 @@ type options struct {
 	crowd                 int
 	only                  string
 	audit, picture        string
+	// Of the part that has a control plane of its own.
+	policies, ended         int
+	manager, scalingPicture string
 }
+
+// part is one of the parts of the benchmark.
+type part func(context.Context, options) ([]line, error)
 
 func main() {
 	var o options
@@ -35,36 +45,51 @@ func main() {
 	flag.IntVar(&o.restoreRounds, "restore-rounds", 10, "How often each figure of a restore is taken.")
 	flag.DurationVar(&o.cutDelay, "cut-delay", time.Second, "How long the slow storage takes to cut; 0 leaves it out. The test driver's own cut takes less than a millisecond.")
 	flag.IntVar(&o.crowd, "crowd", 20000, "How many contents of others are in the API server for the freeze in a crowd; 0 leaves it out.")
-	flag.StringVar(&o.only, "only", "", "Measure only this: freeze, freeze-crowded, idle or restore-downtime.")
+	flag.StringVar(&o.only, "only", "", "Measure only this: freeze, freeze-crowded, idle, restore-downtime or policies, which needs no cluster.")
 	flag.StringVar(&o.audit, "audit", "", "The API server's audit log, by which outages are taken apart.")
 	flag.StringVar(&o.picture, "picture", "", "Where to draw, as SVG, a bare restart and a restore of each strategy; needs -audit.")
+	flag.IntVar(&o.policies, "policies", 10000, "How many policies are due at once; 0 leaves them out.")
+	flag.IntVar(&o.ended, "ended", 50000, "How many backups have ended before, at least twice as many.")
+	flag.StringVar(&o.manager, "manager", "bin/image/manager", "The program of the image, which make program builds: policies are measured with it.")
+	flag.StringVar(&o.scalingPicture, "scaling-picture", "", "Where to draw, as SVG, lateness and memory over the number of policies.")
 	flag.Parse()
+	ctrl.SetLogger(logr.Discard())
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(o options) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+func run(o options) (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	cluster, err := framework.Connect()
-	if err != nil {
-		return err
-	}
-	namespace, err := cluster.Namespace(ctx, "bench")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		gone := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
-		if err := cluster.Delete(context.WithoutCancel(ctx), gone); err != nil {
-			fmt.Fprintln(os.Stderr, "bench:", err)
-		}
-	}()
-	b := &bench{Cluster: cluster, namespace: namespace}
+	b := &bench{}
+	defer func() { err = errors.Join(err, b.leave(context.WithoutCancel(ctx))) }()
 	lines, err := b.measure(ctx, o)
 	return errors.Join(err, writeJSON(os.Getenv("BENCH_OUT"), lines))
+}
+
+// onCluster connects to the cluster before the first part that needs it.
+func (b *bench) onCluster(measure part) part {
+	return func(ctx context.Context, o options) (_ []line, err error) {
+		if b.Cluster == nil {
+			if b.Cluster, err = framework.Connect(); err != nil {
+				return nil, err
+			}
+			if b.namespace, err = b.Namespace(ctx, "bench"); err != nil {
+				return nil, err
+			}
+		}
+		return measure(ctx, o)
+	}
+}
+
+// leave removes from the cluster what was made there.
+func (b *bench) leave(ctx context.Context) error {
+	if b.namespace == "" {
+		return nil
+	}
+	return b.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: b.namespace}})
 }
 
 // measure takes and prints all figures that are asked for, and returns what it
@@ -72,20 +97,21 @@ func run(o options) error {
 func (b *bench) measure(ctx context.Context, o options) (lines []line, err error) {
 	parts := []struct {
 		name    string
-		measure func(context.Context, options) ([]line, error)
+		measure part
 	}{
-		{"freeze", b.measureFreezes},
-		{"freeze-crowded", b.measureCrowded},
-		{"idle", b.measureIdle},
-		{"restore-downtime", b.measureDowntimes},
+		{"freeze", b.onCluster(b.measureFreezes)},
+		{"freeze-crowded", b.onCluster(b.measureCrowded)},
+		{"idle", b.onCluster(b.measureIdle)},
+		{"restore-downtime", b.onCluster(b.measureDowntimes)},
+		{"policies", measurePolicies},
 	}
-	for _, part := range parts {
-		if o.only != "" && o.only != part.name {
+	for _, p := range parts {
+		if o.only != "" && o.only != p.name {
 			continue
 		}
-		more, err := part.measure(ctx, o)
+		more, err := p.measure(ctx, o)
 		if err != nil {
-			return lines, fmt.Errorf("%s: %w", part.name, err)
+			return lines, fmt.Errorf("%s: %w", p.name, err)
 		}
 		lines = append(lines, more...)
 	}
