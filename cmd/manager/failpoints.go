@@ -26,10 +26,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	apiruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -91,13 +94,17 @@ func around(what, written string, write func() error) error {
 }
 
 // described tells writes apart that the same functions do: by the kind of the
-// object and, of ours, the phase; of claims, whether they name their volume.
+// object and, of ours, the phase or, of policies, why they are stalled; of claims,
+// whether they name their volume.
 func described(obj client.Object) string {
 	switch o := obj.(type) {
 	case *v1alpha1.VolumeBackup:
 		return strings.TrimSpace("VolumeBackup " + string(o.Status.Phase))
 	case *v1alpha1.VolumeRestore:
 		return strings.Join(strings.Fields("VolumeRestore "+string(o.Status.Phase)+" "+o.Status.Step), " ")
+	case *v1alpha1.SnapshotPolicy:
+		stalled := meta.FindStatusCondition(o.Status.Conditions, v1alpha1.ConditionStalled)
+		return strings.TrimSpace("SnapshotPolicy " + ptr.Deref(stalled, metav1.Condition{}).Reason)
 	case *corev1.PersistentVolumeClaim:
 		if o.Spec.VolumeName != "" {
 			return "PersistentVolumeClaim with volumeName"

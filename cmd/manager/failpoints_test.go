@@ -7,6 +7,7 @@ import (
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -40,9 +41,13 @@ func TestWritesByTheSameFunctionsAreToldApart(t *testing.T) {
 		"VolumeBackup":            &v1alpha1.VolumeBackup{},
 		"VolumeBackup Completed":  &v1alpha1.VolumeBackup{Status: v1alpha1.VolumeBackupStatus{Phase: v1alpha1.PhaseCompleted}},
 		"VolumeRestore Preparing": &v1alpha1.VolumeRestore{Status: v1alpha1.VolumeRestoreStatus{Phase: v1alpha1.RestorePreparing}},
-		"VolumeSnapshot":          &snapshotv1.VolumeSnapshot{},
-		"PersistentVolumeClaim":   &corev1.PersistentVolumeClaim{},
-		"VolumeGroupSnapshot":     &unstructured.Unstructured{Object: map[string]any{"kind": "VolumeGroupSnapshot"}},
+		"SnapshotPolicy":          &v1alpha1.SnapshotPolicy{},
+		"SnapshotPolicy RetentionHeld": &v1alpha1.SnapshotPolicy{Status: v1alpha1.SnapshotPolicyStatus{Conditions: []metav1.Condition{
+			{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonRetentionHeld},
+		}}},
+		"VolumeSnapshot":        &snapshotv1.VolumeSnapshot{},
+		"PersistentVolumeClaim": &corev1.PersistentVolumeClaim{},
+		"VolumeGroupSnapshot":   &unstructured.Unstructured{Object: map[string]any{"kind": "VolumeGroupSnapshot"}},
 	} {
 		if said := described(obj); said != want {
 			t.Errorf("described as %q and should be as %q", said, want)

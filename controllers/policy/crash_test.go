@@ -35,6 +35,8 @@ type cluster struct {
 	told  *events.FakeRecorder
 	// writes are those of the manager so far; it dies after that many, 0 for never.
 	writes, dieAt int
+	// refusal is the answer where a backup is made, nil for none.
+	refusal error
 	// created counts how often each backup was made.
 	created map[string]int
 	// manager that lives, nil where the next one has to begin.
@@ -81,7 +83,10 @@ func (c *cluster) look() (time.Duration, error) {
 		Create: func(ctx context.Context, w client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
 			return c.write(func() error {
 				obj.SetCreationTimestamp(metav1.NewTime(c.clock.Now()))
-				err := w.Create(ctx, obj, opts...)
+				err := c.refusal
+				if err == nil {
+					err = w.Create(ctx, obj, opts...)
+				}
 				if err == nil {
 					c.created[obj.GetName()]++
 				}

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -128,52 +126,6 @@ func (r *backupRun) leave(ctx context.Context) {
 	r.awaitNothingLeft(ctx)
 }
 
-// awaitNothingLeft waits until no snapshot is left but those that are retained,
-// which belong to nobody, and removes these.
-func (r *backupRun) awaitNothingLeft(ctx context.Context) {
-	err := poll(ctx, goneLimit, "nothing is left of it", func(ctx context.Context) (string, error) {
-		snapshots, contents, err := r.testbed.left(ctx)
-		left, groupErr := r.groupsLeft(ctx)
-		err = errors.Join(err, groupErr, r.unstick(ctx))
-		for i := range snapshots {
-			s := &snapshots[i]
-			if r.retained(s) && len(s.OwnerReferences) == 0 {
-				err = errors.Join(err, client.IgnoreNotFound(r.testbed.Delete(ctx, s)))
-			}
-			left = append(left, "snapshot "+s.Name)
-		}
-		for i := range contents {
-			left = append(left, "content "+contents[i].Name)
-		}
-		return strings.Join(left, ", "), err
-	})
-	if err != nil {
-		r.violates("orphans: %v", err)
-	}
-	var pods corev1.PodList
-	if err := r.testbed.List(ctx, &pods, client.InNamespace(r.testbed.namespace)); err != nil {
-		r.broke("%v", err)
-	}
-	for _, p := range pods.Items {
-		if p.Labels["app"] == "" {
-			r.violates("orphan: pod %s", p.Name)
-		}
-	}
-}
-
-// retained is true for what a backup has left behind as its owner asked: it is
-// nobody's, and says of which backup it is and what verdict that had. One that
-// is deleted under way has a verdict too, once an attempt was good.
-func (r *backupRun) retained(obj client.Object) bool {
-	labels, notes := obj.GetLabels(), obj.GetAnnotations()
-	if labels[v1alpha1.LabelBackup] != "" || labels[v1alpha1.LabelBackupUID] != "" || notes[v1alpha1.AnnotationConsistency] == "" {
-		return false
-	}
-	return slices.ContainsFunc(r.backups(), func(b *v1alpha1.VolumeBackup) bool {
-		return b.Name == notes[v1alpha1.AnnotationRetainedFrom] && b.Spec.DeletionPolicy == v1alpha1.DeletionRetain
-	})
-}
-
 // awaitWriting waits until the application writes, and no session is left in
 // it. However a round went, it has to come to that. It also holds the longest
 // pause to what the owner allows.
@@ -275,6 +227,7 @@ func (r *backupRun) checkEnd(ctx context.Context, b *v1alpha1.VolumeBackup, seen
 	r.wants(!complete || b.Status.Consistency != "" && len(b.Status.Volumes) > 0, b, "complete without a verdict or volumes")
 	if complete {
 		r.checkVerdict(ctx, b, seen)
+		r.checkOutlives(ctx, b)
 	}
 	r.checkOrphans(ctx, b)
 }

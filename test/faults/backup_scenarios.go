@@ -80,6 +80,7 @@ var (
 	within, attempts      = framework.Within, framework.Attempts
 	ofClass, ofGroupClass = framework.OfClass, framework.OfGroupClass
 	retained, orContinue  = framework.Retained, framework.OrContinue
+	outliving             = framework.Outliving
 	isTrue, ended         = framework.BackupIs, framework.BackupEnded
 )
 
@@ -110,6 +111,8 @@ var backupScenarios = []backupScenario{
 	{name: "hooks", begin: one(hooked), wants: complete(v1alpha1.Declared)},
 	{name: "claim without a pod", begin: one(of(v1alpha1.KindPersistentVolumeClaim, "idle")), wants: complete(v1alpha1.Declared)},
 	{name: "retained", begin: one(held, retained), wants: complete(v1alpha1.Proven)},
+	{name: "copies outlive their namespace", begin: one(held, outliving), wants: complete(v1alpha1.Proven)},
+	{name: "copies outlive their namespace, group", begin: asGroup(nil, held, outliving), wants: complete(v1alpha1.Proven)},
 	{name: "group", begin: asGroup(nil, held), wants: complete(v1alpha1.Proven)},
 	{name: "group, retained", begin: asGroup(nil, held, retained), wants: complete(v1alpha1.Proven)},
 	{name: "group, late cut", begin: asGroup([]string{"cutDelay", "5s", "times", "1"}, held, within(4*time.Second)), wants: complete(v1alpha1.Proven)},

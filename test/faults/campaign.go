@@ -56,7 +56,7 @@ func (c *campaign) execute(ctx context.Context) error {
 	if c.options.kills {
 		c.runAll(ctx, c.kills())
 	}
-	for _, kind := range []string{ofBackups, ofRestores} {
+	for _, kind := range kinds {
 		c.runAll(ctx, c.randomJobs(kind))
 	}
 	return context.Cause(ctx)
@@ -117,14 +117,14 @@ func (c *campaign) remove(ctx context.Context, tb *testbed) {
 }
 
 func (c *campaign) runOne(ctx context.Context, tb *testbed, j job) {
-	if j.fault.alone {
+	r := &round{testbed: tb, scenario: j.scenario, fault: j.fault, at: j.at, nth: 1}
+	if r.isAlone() {
 		c.alone.Lock()
 		defer c.alone.Unlock()
 	} else {
 		c.alone.RLock()
 		defer c.alone.RUnlock()
 	}
-	r := &round{testbed: tb, scenario: j.scenario, fault: j.fault, at: j.at, nth: 1}
 	passed := r.execute(ctx)
 	if err := c.aside(ctx); err != nil {
 		c.stop(err)
@@ -133,7 +133,7 @@ func (c *campaign) runOne(ctx context.Context, tb *testbed, j job) {
 		return
 	}
 	c.report.add(r, time.Since(r.began))
-	if j.fault.outage {
+	if r.hasOutage() {
 		if err := c.takeUp(ctx); err != nil {
 			c.report.trouble("%v", err)
 		}
@@ -256,12 +256,15 @@ var few = []string{
 	"the object is deleted", "the application's pod is deleted", "API server killed",
 }
 
+// fewOfPolicies are those of policies. The API server is away in a scenario.
+var fewOfPolicies = []string{"two managers", "manager killed, and the next one too", "the namespace is deleted"}
+
 // randomJobs are rounds of any scenario of a kind with any fault at any of its
 // moments.
 func (c *campaign) randomJobs(kind string) []job {
 	var traces []*trace
 	for _, w := range c.traces {
-		if !w.scenario.slow && w.scenario.kind == kind {
+		if !w.scenario.slow && w.scenario.kind == kind && (c.long() || !w.scenario.outage) {
 			traces = append(traces, w)
 		}
 	}
@@ -271,7 +274,11 @@ func (c *campaign) randomJobs(kind string) []job {
 	}
 	var jobs []job
 	if !c.long() {
-		for _, name := range few {
+		names := few
+		if kind == ofPolicies {
+			names = fewOfPolicies
+		}
+		for _, name := range names {
 			if f, err := faultNamed(name); err != nil {
 				c.report.trouble("%v", err)
 			} else if matches(f.name, c.options.fault) && len(placesOf(traces, f)) > 0 {

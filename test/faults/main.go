@@ -1,9 +1,10 @@
-// faults is the fault suite: it runs scenarios of backups on a real cluster and
-// lets faults befall them, above all a manager that is killed before and after
-// every write to the API and at every word of a held session. After each round
-// it holds the operator to what it promises: the application isn't frozen past
-// its limit, no verdict is false, nothing is orphaned, and the object comes to
-// an end by itself and says which.
+// faults is the fault suite: it runs scenarios of backups, restores and policies
+// on a real cluster and lets faults befall them, above all a manager that is
+// killed before and after every write to the API and at every word of a held
+// session. After each round it holds the operator to what it promises: the
+// application isn't frozen past its limit, no verdict is false, nothing is
+// orphaned, the object comes to an end by itself and says which, and of a policy
+// each due time has one backup, and what its rules keep is kept.
 //
 //	make test-faults                  every failpoint once, and some other faults
 //	ROUNDS=100 make test-faults       every failpoint at every moment, then 100 random rounds
@@ -44,7 +45,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 0, "How many random rounds; 0 is the short form.")
 	flag.Uint64Var(&o.seed, "seed", 0, "Seed of what is left to chance; 0 is 1 in the short form, which is the same each time, and else makes one up.")
 	flag.IntVar(&o.testbeds, "testbeds", 3, "How many rounds are run side by side.")
-	flag.StringVar(&o.kind, "kind", "", "Only scenarios of this kind: backup or restore.")
+	flag.StringVar(&o.kind, "kind", "", "Only scenarios of this kind: backup, restore or policy.")
 	flag.BoolVar(&o.kills, "kills", true, "Also kill the manager at each failpoint.")
 	flag.StringVar(&o.only, "scenario", "", "Only scenarios whose name contains this.")
 	flag.StringVar(&o.fault, "fault", "", "Only faults whose name contains this.")

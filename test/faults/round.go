@@ -11,7 +11,9 @@ import (
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -60,6 +62,12 @@ func (r *round) String() string {
 	return fmt.Sprintf("%s, %s: %s: %s", r.scenario.kind, r.scenario.name, r.fault.name, r.at)
 }
 
+// isAlone is true for a round that breaks what others need.
+func (r *round) isAlone() bool { return r.fault.alone || r.hasOutage() }
+
+// hasOutage is true for one in which watches end, of everybody.
+func (r *round) hasOutage() bool { return r.fault.outage || r.scenario.outage }
+
 // violates notes that something isn't as it was promised.
 func (r *round) violates(format string, args ...any) {
 	r.mu.Lock()
@@ -97,6 +105,8 @@ func (r *round) noted(what *bool) bool {
 // execute takes the round to its end. It returns the moments that the managers
 // went through.
 func (r *round) execute(ctx context.Context) (passed []moment) {
+	ctx, over := context.WithCancel(ctx)
+	defer over()
 	r.began = time.Now()
 	r.run = r.scenario.newRun(r)
 	if err := r.setUp(ctx); err != nil {
@@ -106,10 +116,12 @@ func (r *round) execute(ctx context.Context) (passed []moment) {
 	if err := r.run.begin(ctx); err != nil && !r.noted(&r.namespaceGone) {
 		r.broke("%v", err)
 	}
+	if !r.noted(&r.namespaceGone) {
+		r.run.end(ctx)
+	}
 	if r.noted(&r.namespaceGone) {
 		r.awaitNamespaceGone(ctx)
 	} else {
-		r.run.end(ctx)
 		r.run.leave(ctx)
 	}
 	r.testbed.mu.Lock()
@@ -149,6 +161,7 @@ func (r *round) setUp(ctx context.Context) error {
 	}
 	m.lay(newTrap(first.at.is, 1, func(m *manager, _ moment) string {
 		r.note(&r.preluded)
+		m.moments() // the round's own fault can't strike at them
 		if first.answer != "" {
 			m.lay(own)
 			return first.answer
@@ -176,19 +189,16 @@ func (r *round) inject(ctx context.Context) func(*manager, moment) string {
 
 // objects are those that the scenario is about: all of their kind on its testbed.
 func (r *round) objects(ctx context.Context) (all []client.Object, err error) {
-	if r.scenario.kind == ofBackups {
-		var backups v1alpha1.VolumeBackupList
-		err := r.testbed.List(ctx, &backups, client.InNamespace(r.testbed.namespace))
-		for i := range backups.Items {
-			all = append(all, &backups.Items[i])
-		}
-		return all, err
+	list := map[string]client.ObjectList{
+		ofBackups: &v1alpha1.VolumeBackupList{}, ofRestores: &v1alpha1.VolumeRestoreList{}, ofPolicies: &v1alpha1.SnapshotPolicyList{},
+	}[r.scenario.kind]
+	if err := r.testbed.List(ctx, list, client.InNamespace(r.testbed.namespace)); err != nil {
+		return nil, err
 	}
-	var restores v1alpha1.VolumeRestoreList
-	err = r.testbed.List(ctx, &restores, client.InNamespace(r.testbed.namespace))
-	for i := range restores.Items {
-		all = append(all, &restores.Items[i])
-	}
+	err = meta.EachListItem(list, func(o runtime.Object) error {
+		all = append(all, o.(client.Object))
+		return nil
+	})
 	return all, err
 }
 
@@ -208,7 +218,7 @@ func (r *round) settle(ctx context.Context) {
 // where it clings to contents that are gone: after an outage of the API server
 // it can miss that they went, and then no snapshot of theirs goes.
 func (r *round) unstick(ctx context.Context) error {
-	if !r.fault.alone || time.Since(r.unstuck) < time.Minute {
+	if !r.isAlone() || time.Since(r.unstuck) < time.Minute {
 		return nil
 	}
 	snapshots, contents, err := r.testbed.left(ctx)
@@ -270,7 +280,7 @@ func (r *round) awaitNamespaceGone(ctx context.Context) {
 	r.meanwhile.Wait()
 	err = poll(ctx, goneLimit, "nothing is left of it", func(ctx context.Context) (string, error) {
 		_, contents, err := r.testbed.left(ctx)
-		return unless(len(contents) == 0, "%d contents", len(contents)), err
+		return unless(len(contents) == 0, "%d contents", len(contents)), errors.Join(err, r.testbed.freeOutliving(ctx))
 	})
 	if err != nil {
 		r.violates("orphans: %v", err)

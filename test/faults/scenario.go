@@ -8,13 +8,15 @@ import (
 // scenario is something that people want of the operator. It is to come to the
 // same end wherever the manager is disturbed.
 type scenario struct {
-	// kind is what it is about: backup or restore.
+	// kind is what it is about: backup, restore or policy.
 	kind, name string
 	// prelude happens to the manager before the round's own fault, where the
 	// scenario is about what comes after it.
 	prelude *prelude
 	// slow scenarios are for the long form.
 	slow bool
+	// outage: it has the API server away, as a fault may.
+	outage bool
 	// newRun makes one run of it.
 	newRun func(*round) run
 }
@@ -39,11 +41,15 @@ type run interface {
 const (
 	ofBackups  = "backup"
 	ofRestores = "restore"
+	ofPolicies = "policy"
 )
+
+// kinds are in the order in which random rounds are run.
+var kinds = []string{ofBackups, ofRestores, ofPolicies}
 
 // scenarios are all there are.
 func scenarios() []scenario {
-	var backups, restores []scenario
+	var backups, restores, policies []scenario
 	for i := range backupScenarios {
 		s := &backupScenarios[i]
 		backups = append(backups, scenario{kind: ofBackups, name: s.name, prelude: s.prelude, slow: s.slow,
@@ -54,7 +60,12 @@ func scenarios() []scenario {
 		restores = append(restores, scenario{kind: ofRestores, name: s.name, prelude: s.prelude, slow: s.slow,
 			newRun: func(r *round) run { return &restoreRun{round: r, scenario: s} }})
 	}
-	return slices.Concat(backups, restores)
+	for i := range policyScenarios {
+		s := &policyScenarios[i]
+		policies = append(policies, scenario{kind: ofPolicies, name: s.name, prelude: s.prelude, slow: s.slow, outage: s.outage,
+			newRun: func(r *round) run { return newPolicyRun(r, s) }})
+	}
+	return slices.Concat(backups, restores, policies)
 }
 
 // prelude is a moment at which the manager is killed, or meets an error.

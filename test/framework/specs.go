@@ -53,6 +53,9 @@ func Attempts(n int32) Change {
 // Retained has the snapshots outlive the backup.
 func Retained(s *v1alpha1.VolumeBackupSpec) { s.DeletionPolicy = v1alpha1.DeletionRetain }
 
+// Outliving has the copies in the storage outlive the namespace of the backup.
+func Outliving(s *v1alpha1.VolumeBackupSpec) { s.DeletionPolicy = v1alpha1.DeletionOrphan }
+
 // OfClass has the snapshots be of a VolumeSnapshotClass.
 func OfClass(name string) Change {
 	return func(s *v1alpha1.VolumeBackupSpec) { s.VolumeSnapshotClassName = &name }
