@@ -127,7 +127,7 @@ func (t *turns) next() {
 	isRush := t.isRush()
 	t.mu.Lock()
 	var first *turn
-	if t.free > 0 && len(t.waiting) > 0 && !(isRush && t.waiting[0].isPolicy) {
+	if t.free > 0 && len(t.waiting) > 0 && (!isRush || !t.waiting[0].isPolicy) {
 		first = new(t.waiting[0])
 		t.waiting = slices.Delete(t.waiting, 0, 1)
 	}
