@@ -45,15 +45,15 @@ func (r *policyRun) checkMade() {
 		}
 	}
 	for due, n := range times {
-		wants := 1
+		what, wants := due.Format(time.RFC3339), 1
 		switch {
 		case due.IsZero():
-			wants = r.asked
+			what, wants = "what was asked for", r.asked
 		case !slices.ContainsFunc(r.due, due.Equal):
 			wants = 0
 		}
 		if n > wants {
-			r.violates("TWICE: for %s there were %d backups and should be %d", due.Format(time.RFC3339), n, wants)
+			r.violates("TWICE: for %s there were %d backups and should be %d", what, n, wants)
 		}
 	}
 	made := r.made(time.Time{})
