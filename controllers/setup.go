@@ -97,8 +97,7 @@ func CacheOptions() cache.Options {
 				Label:     labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
 				Transform: backup.OnlyCut,
 			},
-			&snapshotv1.VolumeSnapshotContent{}: {Transform: backup.OnlyCut},
-			&v1alpha1.VolumeBackup{}:            {Transform: backup.OnlyOutcome},
+			&v1alpha1.VolumeBackup{}: {Transform: backup.OnlyOutcome},
 		},
 	}
 	for _, kind := range policy.WatchedKinds() {

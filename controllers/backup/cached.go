@@ -1,9 +1,6 @@
 package backup
 
 import (
-	"maps"
-	"strings"
-
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -54,17 +51,8 @@ func identityOf(obj metav1.Object) metav1.ObjectMeta {
 		ResourceVersion: obj.GetResourceVersion(), Generation: obj.GetGeneration(),
 		CreationTimestamp: obj.GetCreationTimestamp(), DeletionTimestamp: obj.GetDeletionTimestamp(),
 		OwnerReferences: obj.GetOwnerReferences(),
-		Labels:          onlyOurs(obj.GetLabels()), Annotations: onlyOurs(obj.GetAnnotations()),
+		Labels:          shared.ours(obj.GetLabels()), Annotations: shared.ours(obj.GetAnnotations()),
 	}
-}
-
-// onlyOurs leaves out the keys of others. The map is the cache's own.
-func onlyOurs(all map[string]string) map[string]string {
-	maps.DeleteFunc(all, func(key, _ string) bool { return !strings.HasPrefix(key, v1alpha1.GroupVersion.Group+"/") })
-	if len(all) == 0 {
-		return nil
-	}
-	return all
 }
 
 func failureOf(b *v1alpha1.VolumeBackup) string {
@@ -101,49 +89,77 @@ func onlyMarks(q *v1alpha1.QuiesceStatus) *v1alpha1.QuiesceStatus {
 func onlySnapshots(volumes []v1alpha1.VolumeStatus) []v1alpha1.VolumeStatus {
 	only := make([]v1alpha1.VolumeStatus, len(volumes))
 	for i, v := range volumes {
-		only[i] = v1alpha1.VolumeStatus{ClaimName: v.ClaimName, SnapshotName: v.SnapshotName}
+		only[i] = v1alpha1.VolumeStatus{SnapshotName: v.SnapshotName}
 	}
 	return only
 }
 
-// onlyEnd are the conditions that hold and end a backup.
+// onlyEnd are the conditions that hold and end a backup, which all backups that
+// ended alike share.
 func onlyEnd(conditions []metav1.Condition) []metav1.Condition {
-	var only []metav1.Condition
 	for _, c := range conditions {
-		isEnd := c.Type == v1alpha1.ConditionComplete || c.Type == v1alpha1.ConditionFailed
-		if isEnd && c.Status == metav1.ConditionTrue {
-			only = append(only, metav1.Condition{Type: c.Type, Status: c.Status})
+		if end := ends[c.Type]; end != nil && c.Status == metav1.ConditionTrue {
+			return end
 		}
 	}
-	return only
+	return nil
 }
 
-// labelBackupName has in the cache what the annotation says. In the cluster it may
-// be too long for a label.
-const labelBackupName = annotationBackup
+var ends = map[string][]metav1.Condition{
+	v1alpha1.ConditionComplete: {{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue}},
+	v1alpha1.ConditionFailed:   {{Type: v1alpha1.ConditionFailed, Status: metav1.ConditionTrue}},
+}
 
 // OnlyCut is the transform of a cache that keeps of snapshots and contents whose
-// they are and what they tell of the cut.
+// they are and what they tell of the cut. What it made itself it leaves as it is:
+// a cache may ask twice (client-go, RealFIFO).
 func OnlyCut(obj any) (any, error) {
 	switch o := obj.(type) {
 	case *snapshotv1.VolumeSnapshot:
-		uid, name := o.Labels[v1alpha1.LabelBackupUID], o.Annotations[annotationBackup]
-		o.Labels, o.Annotations = nil, nil
-		only := &snapshotv1.VolumeSnapshot{ObjectMeta: identityOf(o), Status: o.Status}
-		if uid != "" { // in one map: each takes as much as all the rest
-			only.Labels = map[string]string{v1alpha1.LabelBackupUID: uid, labelBackupName: name}
-		}
-		if o.Status == nil || !ptr.Deref(o.Status.ReadyToUse, false) {
-			only.Spec = o.Spec
-		}
-		return only, nil
+		return onlyOwned(o), nil
 	case *snapshotv1.VolumeSnapshotContent:
-		kept := identityOf(o)
-		kept.Labels, kept.Annotations = nil, nil
-		ref := o.Spec.VolumeSnapshotRef
-		only := &snapshotv1.VolumeSnapshotContent{ObjectMeta: kept, Status: o.Status}
-		only.Spec.VolumeSnapshotRef.Namespace, only.Spec.VolumeSnapshotRef.Name, only.Spec.VolumeSnapshotRef.UID = ref.Namespace, ref.Name, ref.UID
-		return only, nil
+		return onlyHandle(o), nil
 	}
 	return obj, nil
 }
+
+// onlyOwned has in an owner, as ownerOf reads it, what labels and annotations
+// say: a map takes more memory than all the rest.
+func onlyOwned(o *snapshotv1.VolumeSnapshot) *snapshotv1.VolumeSnapshot {
+	if len(o.Labels) == 0 {
+		return o
+	}
+	uid, name := ownerOf(o)
+	group := groupOf(o)
+	o.Labels, o.Annotations, o.OwnerReferences = nil, nil, nil
+	only := &snapshotv1.VolumeSnapshot{ObjectMeta: identityOf(o), Status: o.Status}
+	if uid != "" {
+		only.OwnerReferences = []metav1.OwnerReference{{UID: uid, Name: name}}
+	}
+	if group != nil {
+		only.OwnerReferences = append(only.OwnerReferences, *group)
+	}
+	switch {
+	case o.Status == nil || !ptr.Deref(o.Status.ReadyToUse, false):
+		only.Spec = o.Spec
+	case o.Status.Error == nil:
+		only.Status = statusReady
+	}
+	return only
+}
+
+var statusReady = &snapshotv1.VolumeSnapshotStatus{ReadyToUse: ptr.To(true)}
+
+// onlyHandle tells of the storage's handle no more than that there is one.
+func onlyHandle(o *snapshotv1.VolumeSnapshotContent) *snapshotv1.VolumeSnapshotContent {
+	only := &snapshotv1.VolumeSnapshotContent{Status: o.Status}
+	only.Name, only.ResourceVersion, only.DeletionTimestamp = o.Name, o.ResourceVersion, o.DeletionTimestamp
+	ref := o.Spec.VolumeSnapshotRef
+	only.Spec.VolumeSnapshotRef.Namespace, only.Spec.VolumeSnapshotRef.Name, only.Spec.VolumeSnapshotRef.UID = ref.Namespace, ref.Name, ref.UID
+	if o.Status != nil && ptr.Deref(o.Status.SnapshotHandle, "") != "" {
+		only.Status.SnapshotHandle = someHandle
+	}
+	return only
+}
+
+var someHandle = ptr.To("some")

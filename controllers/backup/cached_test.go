@@ -1,10 +1,14 @@
 package backup
 
 import (
+	"reflect"
+	"strconv"
 	"testing"
+	"time"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -61,34 +65,89 @@ func TestWhatIsKeptOfAnEndedBackup(t *testing.T) {
 	}
 }
 
-// What is kept of a snapshot and its content tells of the cut as they do.
+// What is kept of a snapshot and its content tells of the cut as they do, however
+// often a cache asks.
 func TestWhatIsKeptOfASnapshot(t *testing.T) {
-	snap := &snapshotv1.VolumeSnapshot{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: "shop", Name: "s", UID: "2", Annotations: map[string]string{annotationBackup: "b"},
-			Labels: map[string]string{v1alpha1.LabelBackupUID: "1", v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
-		},
-		Spec: snapshotv1.VolumeSnapshotSpec{VolumeSnapshotClassName: ptr.To("fast")},
-		Status: &snapshotv1.VolumeSnapshotStatus{
-			BoundVolumeSnapshotContentName: ptr.To("c"), ReadyToUse: ptr.To(true), CreationTime: ptr.To(metav1.Now()),
-		},
-	}
-	content := &snapshotv1.VolumeSnapshotContent{
-		ObjectMeta: metav1.ObjectMeta{Name: "c"},
-		Spec:       snapshotv1.VolumeSnapshotContentSpec{Driver: "a.driver"},
-		Status:     &snapshotv1.VolumeSnapshotContentStatus{SnapshotHandle: ptr.To("h")},
-	}
-	content.Spec.VolumeSnapshotRef.Namespace, content.Spec.VolumeSnapshotRef.Name, content.Spec.VolumeSnapshotRef.UID = "shop", "s", "2"
-	keptSnap, keptContent := only[*snapshotv1.VolumeSnapshot](t, snap), only[*snapshotv1.VolumeSnapshotContent](t, content)
+	snap, content := cutAndReady()
+	keptSnap, keptContent := only(t, only(t, snap)), only(t, only(t, content))
 	if want, got := cut.Observe(snap, content), cut.Observe(keptSnap, keptContent); !got.Cut || !got.Ready || !equality.Semantic.DeepEqual(got, want) {
 		t.Errorf("they tell %+v, and tell by themselves %+v", got, want)
 	}
-	if backupOf(t.Context(), keptSnap)[0].Name != "b" || keyOf(keptContent) != keyOf(snap) || keptSnap.Spec.VolumeSnapshotClassName != nil {
-		t.Errorf("whose they are isn't known, or too much is: %+v, %+v", keptSnap, keptContent)
+	uid, backup := ownerOf(keptSnap)
+	if uid != "1" || backup != "b" || backupOf(t.Context(), keptSnap)[0].Name != "b" || keyOf(keptContent) != keyOf(snap) || groupOf(keptSnap) == nil {
+		t.Errorf("whose they are isn't known: %+v, %+v", keptSnap, keptContent)
+	}
+	if keptSnap.Labels != nil || keptSnap.Spec.VolumeSnapshotClassName != nil || *keptContent.Status.SnapshotHandle == "h" {
+		t.Errorf("too much is kept: %+v, %+v", keptSnap, keptContent)
 	}
 	snap.Status.ReadyToUse = nil
-	if unready := only[*snapshotv1.VolumeSnapshot](t, snap); unready.Spec.VolumeSnapshotClassName == nil {
+	if unready := only(t, snap); unready.Spec.VolumeSnapshotClassName == nil {
 		t.Error("one that isn't ready may have to be discarded by its class")
+	}
+}
+
+// cutAndReady are a snapshot of a group and its content.
+func cutAndReady() (*snapshotv1.VolumeSnapshot, *snapshotv1.VolumeSnapshotContent) {
+	const contentName = "snapcontent-2"
+	at := time.Date(2026, 11, 26, 2, 0, 0, 0, time.UTC)
+	snap := &snapshotv1.VolumeSnapshot{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "shop", Name: "s", UID: "2", Annotations: map[string]string{annotationBackup: "b"},
+			Labels:          map[string]string{v1alpha1.LabelBackupUID: "1", v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: cut.GroupAPI + "/v1", Kind: kindGroup, Name: "g", UID: "3"}},
+		},
+		Spec: snapshotv1.VolumeSnapshotSpec{VolumeSnapshotClassName: ptr.To("fast")},
+		Status: &snapshotv1.VolumeSnapshotStatus{
+			BoundVolumeSnapshotContentName: ptr.To(contentName), ReadyToUse: ptr.To(true),
+			CreationTime: ptr.To(metav1.NewTime(at)), RestoreSize: resource.NewQuantity(1<<20, resource.BinarySI),
+		},
+	}
+	content := &snapshotv1.VolumeSnapshotContent{
+		ObjectMeta: metav1.ObjectMeta{Name: contentName},
+		Spec:       snapshotv1.VolumeSnapshotContentSpec{Driver: "a.driver"},
+		Status: &snapshotv1.VolumeSnapshotContentStatus{
+			SnapshotHandle: ptr.To("h"), CreationTime: ptr.To(at.UnixNano()), RestoreSize: ptr.To[int64](1 << 20),
+		},
+	}
+	content.Spec.VolumeSnapshotRef.Namespace, content.Spec.VolumeSnapshotRef.Name, content.Spec.VolumeSnapshotRef.UID = "shop", "s", "2"
+	return snap, content
+}
+
+// What others write on a snapshot doesn't make it a backup's own.
+func TestWhoseASnapshotIs(t *testing.T) {
+	snap, _ := cutAndReady()
+	snap.OwnerReferences = []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion.String(), Kind: "VolumeBackup", Name: "other", UID: "9"}}
+	for what, s := range map[string]*snapshotv1.VolumeSnapshot{"in the cluster": snap, "in the cache": only(t, snap)} {
+		if uid, name := ownerOf(s); uid != "1" || name != "b" {
+			t.Errorf("%s it is that of %s, %s", what, uid, name)
+		}
+	}
+}
+
+// Maps that say the same are one, and those that don't are their own.
+func TestSharedMaps(t *testing.T) {
+	var s sharedMaps
+	said := func(policy, other string) map[string]string {
+		return s.ours(map[string]string{v1alpha1.LabelPolicy: policy, "team": other})
+	}
+	first := said("nightly", "a")
+	if len(first) != 1 || first[v1alpha1.LabelPolicy] != "nightly" {
+		t.Fatalf("ours of it are %v", first)
+	}
+	isFirst := func(m map[string]string) bool {
+		return reflect.ValueOf(m).Pointer() == reflect.ValueOf(first).Pointer()
+	}
+	if !isFirst(said("nightly", "b")) || isFirst(said("hourly", "a")) {
+		t.Error("it isn't shared with what says the same, or with what says something else")
+	}
+	if s.ours(map[string]string{"team": "a"}) != nil {
+		t.Error("nothing of it is ours")
+	}
+	for i := range 3 * rememberedMaps {
+		said(strconv.Itoa(i), "")
+	}
+	if known := len(s.newer) + len(s.older); known > 2*rememberedMaps {
+		t.Errorf("%d are known", known)
 	}
 }
 

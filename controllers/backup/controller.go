@@ -135,8 +135,13 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		Seen:      r.seen,
 	}
 	err := mgr.GetFieldIndexer().IndexField(ctx, &snapshotv1.VolumeSnapshot{}, byBackup, func(snap client.Object) []string {
-		return []string{bucketOf(snap.GetLabels()[v1alpha1.LabelBackupUID])}
+		owner, _ := ownerOf(snap)
+		return []string{bucketOf(string(owner))}
 	})
+	if err != nil {
+		return err
+	}
+	contents, err := watchContents(mgr, r.waiters)
 	if err != nil {
 		return err
 	}
@@ -145,7 +150,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		WatchesRawSource(source.Func(r.wakes)).
 		Watches(&v1alpha1.VolumeBackup{}, r.waiters.onDeletion()).
 		Watches(&snapshotv1.VolumeSnapshot{}, r.waiters.onChange(handler.EnqueueRequestsFromMapFunc(backupOf))).
-		Watches(&snapshotv1.VolumeSnapshotContent{}, r.waiters.onChange(handler.Funcs{}))
+		WatchesRawSource(contents)
 	if r.groups.served() {
 		building = building.
 			Watches(r.groups.object(kindGroup), r.waiters.onChange(handler.EnqueueRequestsFromMapFunc(backupOf))).

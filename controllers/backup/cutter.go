@@ -1,7 +1,6 @@
 package backup
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -87,10 +87,10 @@ func (w *run) cut(ctx context.Context, c cutter, changed, lost <-chan struct{}, 
 	}
 	doubt := time.NewTicker(doubtAfter)
 	defer doubt.Stop()
-	from := w.Cache
+	from, doubted := client.Reader(watched{Reader: w.Cache, waiters: w.waiters}), false
 	for {
 		observed, err := c.observe(ctx, from)
-		if err != nil && from == w.Cache {
+		if err != nil && !doubted {
 			return err
 		}
 		if err == nil {
@@ -111,7 +111,7 @@ func (w *run) cut(ctx context.Context, c cutter, changed, lost <-chan struct{}, 
 		select {
 		case <-changed:
 		case <-doubt.C:
-			from = w.Live // from here on: the cache may be further back
+			from, doubted = w.Live, true // from here on: the cache may be further back
 		case <-lost:
 			return errHoldLost
 		case <-ctx.Done():
@@ -135,11 +135,22 @@ func labelsOf(b *v1alpha1.VolumeBackup) map[string]string {
 
 // backupOf is the backup of a snapshot or a group.
 func backupOf(_ context.Context, made client.Object) []ctrl.Request {
-	name := cmp.Or(made.GetLabels()[labelBackupName], made.GetAnnotations()[annotationBackup])
-	if name == "" || made.GetLabels()[v1alpha1.LabelBackupUID] == "" {
+	uid, name := ownerOf(made)
+	if name == "" || uid == "" {
 		return nil
 	}
 	return []ctrl.Request{{NamespacedName: client.ObjectKey{Namespace: made.GetNamespace(), Name: name}}}
+}
+
+// ownerOf is the backup that an object was made for. In the cache a reference
+// without a kind, which no API server takes, stands for the marks on it.
+func ownerOf(made client.Object) (uid types.UID, name string) {
+	for _, o := range made.GetOwnerReferences() {
+		if o.Kind == "" {
+			return o.UID, o.Name
+		}
+	}
+	return types.UID(made.GetLabels()[v1alpha1.LabelBackupUID]), made.GetAnnotations()[annotationBackup]
 }
 
 // make creates an object of the backup, or finds it made: its name is of this

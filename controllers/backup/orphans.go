@@ -58,7 +58,8 @@ func (r *Reconciler) orphansOf(ctx context.Context, b *v1alpha1.VolumeBackup) ([
 	var orphans []client.Object
 	for i := range made.Items {
 		snap := &made.Items[i]
-		if snap.Labels[v1alpha1.LabelBackupUID] == string(b.UID) && !cut.Names(b, snap.Name) && snap.DeletionTimestamp.IsZero() && groupOf(snap) == nil {
+		owner, _ := ownerOf(snap)
+		if owner == b.UID && !cut.Names(b, snap.Name) && snap.DeletionTimestamp.IsZero() && groupOf(snap) == nil {
 			orphans = append(orphans, snap)
 		}
 	}

@@ -8,9 +8,11 @@ import (
 	"time"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/live"
 	"github.com/lull-dev/lull/controllers/reconcile"
 	"github.com/lull-dev/lull/snapshot/cut"
 )
@@ -33,11 +35,11 @@ func (w *run) awaitReady(ctx context.Context) reconcile.Outcome {
 	if after.waits != "" {
 		return w.notSettled(left, after.waits)
 	}
-	from := client.Reader(w.Client)
+	read := w.readOnceReady
 	if left <= 0 {
-		from = w.Live // what is given up is known for sure: the cache may be late
+		read = live.Reader{Reader: w.Live}.Snapshot // what is given up is known for sure: the cache may be late
 	}
-	observed, err := w.observeSnapshots(ctx, from)
+	observed, err := w.observeSnapshots(ctx, read)
 	if err != nil {
 		return reconcile.Retry(err)
 	}
@@ -58,6 +60,19 @@ func (w *run) awaitReady(ctx context.Context) reconcile.Outcome {
 		return w.snapshotsLost(fmt.Sprintf("the snapshot(s) of %s were deleted before they were ready; those of the other volumes are kept", strings.Join(lost, ", ")))
 	}
 	return w.notReady(progress, left)
+}
+
+// readOnceReady reads past the cache a snapshot that is ready by it, and the
+// content, which the cache no longer has. Of any other it reads no content.
+func (w *run) readOnceReady(ctx context.Context, namespace, name string) (*snapshotv1.VolumeSnapshot, *snapshotv1.VolumeSnapshotContent, error) {
+	snap := &snapshotv1.VolumeSnapshot{}
+	if err := w.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, snap); err != nil {
+		return nil, nil, client.IgnoreNotFound(err)
+	}
+	if snap.Status == nil || !ptr.Deref(snap.Status.ReadyToUse, false) {
+		return snap, nil, nil
+	}
+	return live.Reader{Reader: w.Live}.Snapshot(ctx, namespace, name)
 }
 
 func (w *run) recordNames(found map[string]string) {

@@ -44,23 +44,29 @@ func (c *singleCutter) create(ctx context.Context) error {
 }
 
 func (c *singleCutter) observe(ctx context.Context, from client.Reader) (map[string]cut.Observed, error) {
-	return c.observeSnapshots(ctx, from)
+	return c.observeSnapshots(ctx, live.Reader{Reader: from}.Snapshot)
 }
 
 func (c *singleCutter) settle(context.Context) (settled, error) { return settled{}, nil }
 
+// readSnapshot reads a snapshot with its content, each nil where it isn't there.
+type readSnapshot func(ctx context.Context, namespace, name string) (*snapshotv1.VolumeSnapshot, *snapshotv1.VolumeSnapshotContent, error)
+
 // observeSnapshots reads the backup's snapshots, by their claims.
-func (w *run) observeSnapshots(ctx context.Context, from client.Reader) (map[string]cut.Observed, error) {
+func (w *run) observeSnapshots(ctx context.Context, read readSnapshot) (map[string]cut.Observed, error) {
 	observed := make(map[string]cut.Observed, len(w.Status.Volumes))
 	for _, v := range w.Status.Volumes {
 		if v.SnapshotName == "" {
 			continue // one of a group that isn't made yet
 		}
-		snap, content, err := live.Reader{Reader: from}.Snapshot(ctx, w.Namespace, v.SnapshotName)
+		snap, content, err := read(ctx, w.Namespace, v.SnapshotName)
 		if err != nil {
 			return nil, err
 		}
-		if snap != nil && snap.Labels[v1alpha1.LabelBackupUID] == string(w.UID) {
+		if snap == nil {
+			continue
+		}
+		if owner, _ := ownerOf(snap); owner == w.UID {
 			observed[v.ClaimName] = cut.Observe(snap, content)
 		}
 	}

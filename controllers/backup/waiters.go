@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"maps"
 	"sync"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
@@ -23,6 +24,8 @@ import (
 type waiters struct {
 	mu sync.Mutex
 	by map[waitKey]map[chan struct{}]bool
+	// contents are those of what is waited for, by their names.
+	contents map[string]*snapshotv1.VolumeSnapshotContent
 }
 
 // waitKey is what is waited for: a snapshot or a group, which stands for its
@@ -32,7 +35,9 @@ type waitKey struct {
 	deletion        bool
 }
 
-func newWaiters() *waiters { return &waiters{by: map[waitKey]map[chan struct{}]bool{}} }
+func newWaiters() *waiters {
+	return &waiters{by: map[waitKey]map[chan struct{}]bool{}, contents: map[string]*snapshotv1.VolumeSnapshotContent{}}
+}
 
 // add has a channel that gets a value after something of the keys has changed:
 // one value for all that has changed since it was looked.
@@ -57,6 +62,32 @@ func (w *waiters) remove(waiter chan struct{}, keys []waitKey) {
 			delete(w.by, key)
 		}
 	}
+	maps.DeleteFunc(w.contents, func(_ string, c *snapshotv1.VolumeSnapshotContent) bool { return w.by[keyOf(c)] == nil })
+}
+
+// keep keeps a content that somebody waits for, and wakes who does.
+func (w *waiters) keep(c *snapshotv1.VolumeSnapshotContent) {
+	w.mu.Lock()
+	if w.by[keyOf(c)] != nil {
+		w.contents[c.Name] = c
+	}
+	w.mu.Unlock()
+	w.wake(keyOf(c))
+}
+
+func (w *waiters) forget(c *snapshotv1.VolumeSnapshotContent) {
+	w.mu.Lock()
+	delete(w.contents, c.Name)
+	w.mu.Unlock()
+	w.wake(keyOf(c))
+}
+
+// content is nil where nobody waits for it, or it hasn't been seen since somebody
+// does.
+func (w *waiters) content(name string) *snapshotv1.VolumeSnapshotContent {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.contents[name]
 }
 
 // wake never blocks: a waiter that hasn't looked since has a value already.
@@ -73,8 +104,7 @@ func (w *waiters) wake(key waitKey) {
 
 type queue = workqueue.TypedRateLimitingInterface[ctrl.Request]
 
-// onChange wakes who waits for an object, and does what next does. A content
-// knows of the cut one hop earlier than its snapshot, and stands for it.
+// onChange wakes who waits for an object, and does what next does.
 func (w *waiters) onChange(next handler.EventHandler) handler.EventHandler {
 	return handler.Funcs{
 		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) {

@@ -1,10 +1,12 @@
 package backup
 
 import (
+	"context"
 	"testing"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -31,9 +33,14 @@ func TestWhoWaitsIsWoken(t *testing.T) {
 	one, stopOne := w.add(waitKey{namespace: "shop", name: "s"}, waitKey{namespace: "shop", name: "t"})
 	two, stopTwo := w.add(waitKey{namespace: "shop", name: "s"})
 	other, stopOther := w.add(waitKey{namespace: "other", name: "s"}, waitKey{namespace: "shop", name: "s", deletion: true})
-	for name, obj := range map[string]client.Object{"its snapshot": snap, "its content": content} {
+	change := map[string]func(){
+		"its snapshot":              func() { on.Update(t.Context(), event.UpdateEvent{ObjectNew: snap}, nil) },
+		"its content":               func() { w.keep(content) },
+		"its content, that it goes": func() { w.forget(content) },
+	}
+	for name, changes := range change {
 		for range 3 { // more than a waiter has room for: it isn't waited for
-			on.Update(t.Context(), event.UpdateEvent{ObjectNew: obj}, nil)
+			changes()
 		}
 		if !isWoken(one) || !isWoken(two) || isWoken(one) || isWoken(other) {
 			t.Errorf("%s wakes who waits for it, once, and nobody else", name)
@@ -48,6 +55,60 @@ func TestWhoWaitsIsWoken(t *testing.T) {
 	stopOther()
 	if len(w.by) > 0 {
 		t.Errorf("something is left of those that have stopped: %v", w.by)
+	}
+}
+
+// A content is kept while its snapshot is waited for, and no other ever is.
+func TestContentsThatAreWaitedFor(t *testing.T) {
+	w := newWaiters()
+	c := &contents{waiters: w, synced: make(chan struct{})}
+	from := watched{waiters: w}
+	named := func(snapshot string) *snapshotv1.VolumeSnapshotContent {
+		content := &snapshotv1.VolumeSnapshotContent{ObjectMeta: metav1.ObjectMeta{Name: "of-" + snapshot}}
+		content.Spec.VolumeSnapshotRef = corev1.ObjectReference{Namespace: "shop", Name: snapshot, UID: "1"}
+		return content
+	}
+	isKept := func(snapshot string) bool {
+		var content snapshotv1.VolumeSnapshotContent
+		err := from.Get(t.Context(), client.ObjectKey{Name: "of-" + snapshot}, &content)
+		if err == nil && content.Spec.VolumeSnapshotRef.UID == "1" {
+			return true
+		}
+		if !apierrors.IsNotFound(err) {
+			t.Errorf("reading that of %s: %v, %+v", snapshot, err, content)
+		}
+		return false
+	}
+	_, stopOne := w.add(waitKey{namespace: "shop", name: "s"})
+	_, stopTwo := w.add(waitKey{namespace: "shop", name: "s"}, waitKey{namespace: "shop", name: "t"})
+	if err := c.Replace([]any{named("s"), named("other")}, "1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.WaitForSync(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for _, err := range []error{c.Add(named("t")), c.Add(named("another")), c.Replace(nil, "2")} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if !isKept("s") || !isKept("t") || isKept("other") || isKept("another") || len(w.contents) != 2 {
+		t.Errorf("kept are %v", w.contents)
+	}
+	stopOne()
+	if !isKept("s") {
+		t.Error("it is forgotten while another waits for it")
+	}
+	if err := c.Delete(named("t")); err != nil || isKept("t") {
+		t.Errorf("one that is gone is kept: %v", err)
+	}
+	if stopTwo(); len(w.contents) > 0 {
+		t.Errorf("kept is what nobody waits for: %v", w.contents)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if err := (&contents{synced: make(chan struct{})}).WaitForSync(ended); err == nil {
+		t.Error("what was never listed is synced")
 	}
 }
 
