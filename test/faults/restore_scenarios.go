@@ -44,6 +44,7 @@ var restoreScenarios = []restoreScenario{
 	{name: "repoint", wants: completed},
 	{name: "replace, of a Deployment", spec: by(v1alpha1.StrategyReplace), wants: completed},
 	{name: "replace, of a StatefulSet", shelf: true, wants: completed},
+	{name: "of what a policy made last", begin: ofPolicy, wants: completed, slow: true},
 	{name: "repoint, and previous claims deleted", spec: deletingPrevious, wants: completed},
 	{name: "repoint, and previous claims deleted, with a finished pod on its claim", spec: deletingPrevious, arrange: withFinishedPod, tidy: withoutFinishedPod, wants: completed, slow: true},
 	{name: "replace, and previous claims deleted", spec: func(s *v1alpha1.VolumeRestoreSpec) { deletingPrevious(s); by(v1alpha1.StrategyReplace)(s) }, wants: completed, slow: true},
@@ -118,6 +119,18 @@ func (r *restoreRun) aRestore(ctx context.Context, changes ...func(*v1alpha1.Vol
 
 func oneRestore(ctx context.Context, r *restoreRun) error {
 	_, err := r.aRestore(ctx)
+	return err
+}
+
+// ofPolicy names no backup: the run's counts in a policy, as its newest.
+func ofPolicy(ctx context.Context, r *restoreRun) error {
+	const nightly = "nightly"
+	if err := r.testbed.Merge(ctx, r.backup, fmt.Sprintf(`{"metadata":{"labels":{%q:%q}}}`, v1alpha1.LabelPolicy, nightly)); err != nil {
+		return err
+	}
+	_, err := r.aRestore(ctx, func(s *v1alpha1.VolumeRestoreSpec) {
+		s.Source = v1alpha1.RestoreSource{Policy: &v1alpha1.PolicySource{Ref: v1alpha1.LocalReference{Name: nightly}}}
+	})
 	return err
 }
 
