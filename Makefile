@@ -80,7 +80,7 @@ undeploy: ## Remove the operator; backups have to be deleted before
 .PHONY: test-unit
 test-unit: ## Test the decisions; takes seconds
 	@mkdir -p $(RESULTS)
-	@$(TEST)/unit.xml -- -skip '^TestManagerMayDieAnywhere$$|^TestNobodyIsEverLeftWorseOff$$|^TestAYear$$' ./api/... ./hooks/... ./snapshot/... ./controllers/... ./cmd/... ./docs/... ./test/tiers/... ./test/faults/...
+	@$(TEST)/unit.xml -- -skip '^TestManagerMayDieAnywhere$$|^TestNobodyIsEverLeftWorseOff$$|^TestAYear$$' ./api/... ./hooks/... ./snapshot/... ./restic-export/... ./controllers/... ./cmd/... ./docs/... ./test/tiers/... ./test/faults/...
 	@$(TEST)/unit-failpoints.xml -- -tags=failpoints ./cmd/...
 	@cd test/cluster && $(TEST)/unit-cluster.xml -- ./...
 
@@ -95,10 +95,11 @@ $(CRON):
 	@dpkg-deb --extract bin/cron/cron_*.deb bin/cron
 
 .PHONY: test-real
-test-real: $(CRON) ## Test due times against Debian's cron, and what is kept against restic (ROUNDS=10 for more of both, SEED to repeat them)
+test-real: $(CRON) ## Test due times against Debian's cron, and what is kept and moved against restic (ROUNDS=10 for more of the first two, SEED to repeat them)
 	@mkdir -p $(RESULTS)
 	@restic=$$(go tool -modfile=$(CURDIR)/test/tools/restic/go.mod -n restic); \
-	CRON=$(CRON) RESTIC="$$restic" $(TEST)/real.xml -- -tags=real -count=1 -timeout=0 -run '^TestDueAsDebiansCronHasIt$$|^TestWhatIsKeptIsWhatResticKeeps$$' ./snapshot/schedule/... ./snapshot/retention/...
+	server=$$(go tool -modfile=$(CURDIR)/test/tools/rest-server/go.mod -n rest-server); \
+	CRON=$(CRON) RESTIC="$$restic" REST_SERVER="$$server" $(TEST)/real.xml -- -tags=real -count=1 -timeout=0 -run '^TestDueAsDebiansCronHasIt$$|^TestWhatIsKeptIsWhatResticKeeps$$|^TestTheMover' ./snapshot/schedule/... ./snapshot/retention/... ./cmd/mover
 
 .PHONY: test-integration
 test-integration: ## Test the controllers on a real API server, a restore that dies or is got in the way of at every write, ten years of policies, and the driver by the CSI sanity suite
@@ -134,7 +135,7 @@ generate: ## Write the generated files: deep copies, CRDs, RBAC, the list of fai
 	@$(TOOL) controller-gen rbac:roleName=lull-manager paths=./controllers/... output:rbac:dir=deploy/rbac
 	@go run ./test/faults/list
 
-MODULES := . test/cluster test/cluster/programs test/cluster/provisioner test/csidriver test/images/pause test/images/tools test/tools test/tools/lint test/tools/restic
+MODULES := . test/cluster test/cluster/programs test/cluster/provisioner test/csidriver test/images/pause test/images/tools test/tools test/tools/lint test/tools/rest-server test/tools/restic
 
 .PHONY: verify
 verify: generate ## Check generated files, formatting, tidiness and lint
@@ -144,15 +145,27 @@ verify: generate ## Check generated files, formatting, tidiness and lint
 
 .PHONY: lint
 lint: ## Lint, import directions among it
-	@$(LINT) run ./api/... ./hooks/... ./snapshot/... ./controllers/... ./cmd/... ./docs/... ./test/...
+	@$(LINT) run ./api/... ./hooks/... ./snapshot/... ./restic-export/... ./controllers/... ./cmd/... ./docs/... ./test/...
 	@for m in test/cluster test/csidriver test/images/tools; do (cd $$m && $(LINT) run --config $(CURDIR)/.golangci.yaml ./...); done
 
+# Those of the package ca-certificates, without what this machine's admin added.
+# Where it isn't installed it is unpacked here.
+UNPACKED := $(CURDIR)/bin/ca-certificates/usr/share/ca-certificates/mozilla
+CERTIFICATES ?= $(firstword $(wildcard /usr/share/ca-certificates/mozilla) $(UNPACKED))
+
+$(UNPACKED):
+	@mkdir -p bin/ca-certificates
+	@cd bin/ca-certificates && { apt-get -qq download ca-certificates 2>/dev/null || { apt-get -qq update && apt-get -qq download ca-certificates; }; }
+	@dpkg-deb --extract bin/ca-certificates/ca-certificates_*.deb bin/ca-certificates
+
 # Without grpc's tracer, which holds template packages, the linker drops methods
-# that nobody calls: a third of the program.
+# that nobody calls: a third of the manager.
 .PHONY: program
-program:
-	@mkdir -p bin/image
-	@go build -tags=grpcnotrace -ldflags="-s -w" -o bin/image/manager ./cmd/manager
+program: $(CERTIFICATES)
+	@mkdir -p bin/image/etc/ssl/certs
+	@go build -tags=grpcnotrace -ldflags="-s -w" -o bin/image/ ./cmd/manager ./cmd/mover
+	@go build -modfile=test/tools/restic/go.mod -tags=grpcnotrace -ldflags="-s -w" -o bin/image/restic github.com/restic/restic/cmd/restic
+	@cat $(CERTIFICATES)/*.crt >bin/image/etc/ssl/certs/ca-certificates.crt
 
 .PHONY: image
 image: program ## Build the operator's image, from the Containerfile, into bin/image.tar

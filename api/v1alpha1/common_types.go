@@ -112,6 +112,10 @@ const (
 // another. The value "false" says the opposite.
 const MarkCopiesFiles = "lull.dev/copies-files"
 
+// AnnotationPrivilegedMovers on a namespace, with the value "true", lets movers run
+// as root there, where their repository asks for it.
+const AnnotationPrivilegedMovers = "lull.dev/privileged-movers"
+
 // Labels on what we make. Values that would be longer than a label may be are
 // cut and carry a hash.
 const (
@@ -132,6 +136,8 @@ const (
 	LabelPolicy        = "lull.dev/policy"
 	LabelPolicyScope   = "lull.dev/policy-scope"
 	PolicyScopeCluster = "Cluster"
+	// LabelRepository is on the Jobs that work in a repository: its name.
+	LabelRepository = "lull.dev/repository"
 	// LabelPrevious marks the claims and volumes that a restore replaced and
 	// keeps.
 	LabelPrevious = "lull.dev/previous"

@@ -6,6 +6,7 @@ const (
 	ConditionSnapshotsCut   = "SnapshotsCut"
 	ConditionThawed         = "Thawed"
 	ConditionSnapshotsReady = "SnapshotsReady"
+	ConditionExported       = "Exported"
 	ConditionComplete       = "Complete"
 	ConditionFailed         = "Failed"
 	// ConditionReady of a policy: it will run. ConditionHealthy: the last due run
@@ -57,9 +58,24 @@ const (
 	ReasonNotReady      = "NotReady"
 	ReasonSnapshotLost  = "SnapshotLost"
 	ReasonReadyTimeout  = "ReadyTimeout"
+	ReasonExporting     = "Exporting"
+	ReasonExported      = "Exported"
+	ReasonExportFailed  = "ExportFailed"
+	ReasonJobExists     = "JobExists"
 	ReasonCompleted     = "Completed"
 	ReasonDeleting      = "Deleting"
 	ReasonDeletionStuck = "DeletionStuck"
+)
+
+// Reasons of conditions of a ResticRepository, beside those that it shares and the
+// causes of what a mover couldn't do.
+const (
+	ReasonOpening            = "Opening"
+	ReasonOpened             = "Opened"
+	ReasonInitialising       = "Initialising"
+	ReasonMoverPending       = "MoverPending"
+	ReasonRepositoryVanished = "RepositoryVanished"
+	ReasonRepositoryChanged  = "RepositoryChanged"
 )
 
 // Types of conditions of a VolumeRestore, beside those that it shares.

@@ -16,6 +16,7 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		&VolumeRestore{}, &VolumeRestoreList{},
 		&SnapshotPolicy{}, &SnapshotPolicyList{},
 		&ClusterSnapshotPolicy{}, &ClusterSnapshotPolicyList{},
+		&ResticRepository{}, &ResticRepositoryList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

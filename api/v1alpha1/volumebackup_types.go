@@ -18,6 +18,7 @@ import (
 // +kubebuilder:printcolumn:name="Consistency",type=string,JSONPath=`.status.consistency`
 // +kubebuilder:printcolumn:name="Frozen",type=string,JSONPath=`.status.quiesce.frozenFor`
 // +kubebuilder:printcolumn:name="Snapshots",type=string,JSONPath=`.status.snapshots`,description="ready / all"
+// +kubebuilder:printcolumn:name="Exported",type=string,JSONPath=`.status.exported`,description="verified / all"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.message`,priority=1
 type VolumeBackup struct {
@@ -92,6 +93,11 @@ type BackupSettings struct {
 	// +optional
 	Attempts int32 `json:"attempts,omitempty"`
 
+	// Export ships the snapshots into a repository of restic. Without it they stay
+	// in the storage that they were cut in.
+	// +optional
+	Export *ExportSpec `json:"export,omitempty"`
+
 	// DeletionPolicy says what becomes of the snapshots when this object is
 	// deleted: Delete takes them along, Retain leaves them, unbound from it.
 	// Orphan does that too, and has their copies in the storage outlive the
@@ -99,6 +105,20 @@ type BackupSettings struct {
 	// +kubebuilder:default=Delete
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+}
+
+// ExportSpec says where the snapshots of a backup are shipped.
+type ExportSpec struct {
+	// RepositoryRef names a ResticRepository of the same namespace.
+	RepositoryRef RepositoryReference `json:"repositoryRef"`
+}
+
+// RepositoryReference names a ResticRepository of the object's own namespace.
+type RepositoryReference struct {
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="write the name of the ResticRepository alone, without kind or namespace: lower-case letters, digits, '-' and '.'"
+	Name string `json:"name"`
 }
 
 // DeletionPolicy says what becomes of snapshots when their backup is deleted.
@@ -113,7 +133,7 @@ const (
 )
 
 // Phase is one word for people. It is derived from the conditions.
-// +kubebuilder:validation:Enum=Pending;Quiescing;Snapshotting;Completed;Failed;Deleting
+// +kubebuilder:validation:Enum=Pending;Quiescing;Snapshotting;Exporting;Completed;Failed;Deleting
 type Phase string
 
 // The phases of a VolumeBackup.
@@ -121,6 +141,7 @@ const (
 	PhasePending      Phase = "Pending"
 	PhaseQuiescing    Phase = "Quiescing"
 	PhaseSnapshotting Phase = "Snapshotting"
+	PhaseExporting    Phase = "Exporting"
 	PhaseCompleted    Phase = "Completed"
 	PhaseFailed       Phase = "Failed"
 	PhaseDeleting     Phase = "Deleting"
@@ -202,6 +223,10 @@ type VolumeBackupStatus struct {
 	// Snapshots is the number of ready snapshots and of all, as "1/2".
 	// +optional
 	Snapshots string `json:"snapshots,omitempty"`
+	// Exported is the number of verified exports and of all, as "1/2". It is empty
+	// where none was asked for.
+	// +optional
+	Exported string `json:"exported,omitempty"`
 	// StartTime is when the backup was first seen.
 	// +optional
 	StartTime *metav1.Time `json:"startTime,omitempty"`
@@ -328,10 +353,49 @@ type VolumeStatus struct {
 	// RestoreSize is the least size of a volume that is made from it, in bytes.
 	// +optional
 	RestoreSize *resource.Quantity `json:"restoreSize,omitempty"`
+	// Export is what became of the claim's export.
+	// +optional
+	Export *ExportStatus `json:"export,omitempty"`
 	// Claim is how the claim was when it was backed up. A restore makes it like
 	// that where it is gone. A backup without it tells no more than a size.
 	// +optional
 	Claim *BackedUpClaim `json:"claim,omitempty"`
+}
+
+// ExportStatus is the export of one claim.
+type ExportStatus struct {
+	// SnapshotID is what restic calls it in the repository, in full. It is written
+	// once the export is done and verified.
+	// +optional
+	SnapshotID string `json:"snapshotID,omitempty"`
+	// Files are how many of them restic found.
+	// +optional
+	Files ExportedFiles `json:"files,omitempty"`
+	// Processed is what they take.
+	// +optional
+	Processed *resource.Quantity `json:"processed,omitempty"`
+	// Uploaded is what was added to the repository.
+	// +optional
+	Uploaded *resource.Quantity `json:"uploaded,omitempty"`
+	// Duration is that of restic's run.
+	// +optional
+	Duration *metav1.Duration `json:"duration,omitempty"`
+	// Attempts is how often it was tried, and LastAttemptTime when the last attempt
+	// ended.
+	// +optional
+	Attempts int32 `json:"attempts,omitempty"`
+	// +optional
+	LastAttemptTime *metav1.Time `json:"lastAttemptTime,omitempty"`
+	// Message is what it waits for, or what was wrong with the last attempt.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// ExportedFiles are numbers of files, compared with the export before.
+type ExportedFiles struct {
+	New        int64 `json:"new"`
+	Changed    int64 `json:"changed"`
+	Unmodified int64 `json:"unmodified"`
 }
 
 // BackedUpClaim is how a PersistentVolumeClaim was when it was backed up.

@@ -63,6 +63,7 @@ func parseFlags() flags {
 	flag.DurationVar(&backups.ExclusivityTimeout, "turn-timeout", backups.ExclusivityTimeout, "How long a backup or a restore waits for another of the same application, or for room at its driver.")
 	flag.DurationVar(&backups.CutTimeout, "cut-timeout", backups.CutTimeout, "How long the volumes of an application that isn't frozen may take to be cut.")
 	flag.DurationVar(&backups.ReadyTimeout, "ready-timeout", backups.ReadyTimeout, "How long snapshots may take from cut to ready.")
+	flag.DurationVar(&backups.ExportTimeout, "export-timeout", backups.ExportTimeout, "How long exports may take from ready snapshots on, waiting among it.")
 	flag.StringVar(&restores.Image, "image", "", "Image of the pods that mount restored claims before anything is stopped, this one's. Default: that of the pod POD_NAME.")
 	flag.DurationVar(&restores.ClaimTimeout, "claim-timeout", restores.ClaimTimeout, "How long a restore's claims may take to bind and mount, before anything is stopped.")
 	flag.Func("mount-check-resources", "What those pods ask for, where it isn't the default: cpu=10m,memory=32Mi,limits.cpu=500m,limits.memory=128Mi. It is fitted to the LimitRanges of their namespace.", func(text string) (err error) {

@@ -4,7 +4,7 @@
 # built where that image is there already.
 set -eu
 
-tag=$(cat Containerfile bin/image/* | sha256sum | cut -c1-12)
+tag=$(find Containerfile bin/image -type f | sort | xargs cat | sha256sum | cut -c1-12)
 name=lull.dev/lull:$tag
 if [ -f bin/image.tar ] && [ "$(cat bin/image.name 2>/dev/null)" = "$name" ]; then exit 0; fi
 

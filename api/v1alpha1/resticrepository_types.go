@@ -1,0 +1,280 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ResticRepository is a repository of restic that backups of its namespace are
+// exported to and restored from.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=rr,categories=lull
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Healthy",type=string,JSONPath=`.status.conditions[?(@.type=="Healthy")].status`
+// +kubebuilder:printcolumn:name="Snapshots",type=integer,JSONPath=`.status.snapshots`
+// +kubebuilder:printcolumn:name="Size",type=string,JSONPath=`.status.size`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.message`,priority=1
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="the name of a repository is a label's value: at most 63 characters"
+type ResticRepository struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec says where it is and how it is looked after.
+	Spec ResticRepositorySpec `json:"spec"`
+
+	// Status is what was observed.
+	// +optional
+	Status ResticRepositoryStatus `json:"status,omitempty"`
+}
+
+// StatusConditions are the conditions in its status, to read and to set.
+func (r *ResticRepository) StatusConditions() *[]metav1.Condition { return &r.Status.Conditions }
+
+// ResticRepositoryList is a list of ResticRepositories.
+// +kubebuilder:object:root=true
+type ResticRepositoryList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []ResticRepository `json:"items"`
+}
+
+// ResticRepositorySpec says where a repository is and how it is looked after.
+type ResticRepositorySpec struct {
+	// Backend is where the repository is. Another place is another repository.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the place of a repository can't be changed: create another ResticRepository"
+	Backend RepositoryBackend `json:"backend"`
+
+	// CredentialsSecretRef names the Secret with the keys to the backend, each
+	// named as restic's environment variable: AWS_ACCESS_KEY_ID and so on. Other
+	// keys are not read.
+	// +optional
+	CredentialsSecretRef *SecretReference `json:"credentialsSecretRef,omitempty"`
+
+	// PasswordSecretRef names the Secret with the password that the repository is
+	// encrypted with. Without it nobody can read the repository any more.
+	PasswordSecretRef SecretKeyReference `json:"passwordSecretRef"`
+
+	// CASecretRef names a Secret with certificates, in PEM, that the backend's is
+	// signed by. Default: the certificates that everybody trusts.
+	// +optional
+	CASecretRef *SecretKeyReference `json:"caSecretRef,omitempty"`
+
+	// Concurrency is how many exports and restores may use it at once.
+	// +kubebuilder:default=4
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=64
+	// +optional
+	Concurrency int32 `json:"concurrency,omitempty"`
+
+	// Mover says how the pods run that move data.
+	// +optional
+	Mover MoverSpec `json:"mover,omitempty"`
+}
+
+// RepositoryBackend is where a repository is, one of its fields.
+// +kubebuilder:validation:XValidation:rule="[has(self.s3), has(self.azure), has(self.gcs), has(self.b2), has(self.swift), has(self.rest), has(self.sftp), has(self.volume)].filter(is, is).size() == 1",message="write exactly one of s3, azure, gcs, b2, swift, rest, sftp and volume"
+type RepositoryBackend struct {
+	// +optional
+	S3 *S3Backend `json:"s3,omitempty"`
+	// +optional
+	Azure *ContainerBackend `json:"azure,omitempty"`
+	// +optional
+	GCS *BucketBackend `json:"gcs,omitempty"`
+	// +optional
+	B2 *BucketBackend `json:"b2,omitempty"`
+	// +optional
+	Swift *ContainerBackend `json:"swift,omitempty"`
+	// +optional
+	REST *RESTBackend `json:"rest,omitempty"`
+	// +optional
+	SFTP *SFTPBackend `json:"sftp,omitempty"`
+	// +optional
+	Volume *VolumeBackend `json:"volume,omitempty"`
+}
+
+// ObjectName is the name of a bucket or a container.
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=255
+// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9][-A-Za-z0-9._]*$')",message="write the name of the bucket or container alone: letters, digits, '-', '.' and '_'"
+type ObjectName string
+
+// RepositoryPath is a path below the place of a backend, without a slash at its
+// beginning or end.
+// +kubebuilder:validation:MaxLength=512
+// +kubebuilder:validation:XValidation:rule="self.matches('^([-A-Za-z0-9._~+=@]+(/[-A-Za-z0-9._~+=@]+)*)?$') && !self.matches('(^|/)[.][.]?(/|$)')",message="write a path of letters, digits and -._~+=@, with a slash between its parts and none around, as prod/offsite"
+type RepositoryPath string
+
+// S3Backend is a bucket of S3, or of what speaks like it.
+type S3Backend struct {
+	// Endpoint is the URL of the server. Default: that of AWS.
+	// +kubebuilder:default="https://s3.amazonaws.com"
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?|\\\\[[0-9A-Fa-f:.]+\\\\])(:[0-9]{1,5})?/?$')",message="write the server alone, as https://s3.example.com or http://minio.storage:9000: the bucket and the path in it are bucket and prefix"
+	// +optional
+	Endpoint string `json:"endpoint,omitempty"`
+	// Bucket that the repository is in. It has to be there.
+	Bucket ObjectName `json:"bucket"`
+	// Prefix is the path in the bucket.
+	// +optional
+	Prefix RepositoryPath `json:"prefix,omitempty"`
+	// Region of the bucket, where the server wants to know it.
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[-A-Za-z0-9]*$')",message="write the name of a region, as eu-central-1"
+	// +optional
+	Region string `json:"region,omitempty"`
+}
+
+// ContainerBackend is a container of Azure or Swift.
+type ContainerBackend struct {
+	// Container that the repository is in.
+	Container ObjectName `json:"container"`
+	// Prefix is the path in the container.
+	// +optional
+	Prefix RepositoryPath `json:"prefix,omitempty"`
+}
+
+// BucketBackend is a bucket of Google or Backblaze.
+type BucketBackend struct {
+	// Bucket that the repository is in.
+	Bucket ObjectName `json:"bucket"`
+	// Prefix is the path in the bucket.
+	// +optional
+	Prefix RepositoryPath `json:"prefix,omitempty"`
+}
+
+// RESTBackend is a rest-server.
+type RESTBackend struct {
+	// URL of the repository at the server. The user and its password belong into
+	// the Secret of the keys, as RESTIC_REST_USERNAME and RESTIC_REST_PASSWORD.
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="!self.contains('@')",message="a URL has no user and password in it: write them into the Secret of credentialsSecretRef, as RESTIC_REST_USERNAME and RESTIC_REST_PASSWORD"
+	// +kubebuilder:validation:XValidation:rule="self.contains('@') || self.matches('^https?://([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?|\\\\[[0-9A-Fa-f:.]+\\\\])(:[0-9]{1,5})?(/[-A-Za-z0-9._~+=]+)*/?$')",message="write a URL, as https://backup.example.com:8000/shop"
+	URL string `json:"url"`
+}
+
+// SFTPBackend is a folder of a host that is reached by SSH.
+type SFTPBackend struct {
+	// Host name or address.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$')",message="write the name or the address of the host alone; its port is port"
+	Host string `json:"host"`
+	// Port of its SSH server.
+	// +kubebuilder:default=22
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	// +optional
+	Port int32 `json:"port,omitempty"`
+	// User to log in as.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_][-A-Za-z0-9._]*$')",message="write the name of the user alone: letters, digits and -._"
+	User string `json:"user"`
+	// Path of the folder: from the root where it begins with a slash, else from
+	// the user's own folder.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^/?[-A-Za-z0-9._~+=@]+(/[-A-Za-z0-9._~+=@]+)*$') && !self.matches('(^|/)[.][.]?(/|$)')",message="write a path of letters, digits and -._~+=@, as /srv/backups/shop"
+	Path string `json:"path"`
+}
+
+// VolumeBackend is a folder of a claim in the repository's namespace.
+type VolumeBackend struct {
+	// ClaimName is the PersistentVolumeClaim.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	ClaimName string `json:"claimName"`
+	// Path of the folder in it. Empty is all of it, for a repository that is there
+	// already: restic makes none there, since a mover may not change the folder.
+	// +kubebuilder:default=restic
+	// +optional
+	Path RepositoryPath `json:"path,omitempty"`
+}
+
+// SecretReference names a Secret of the object's own namespace.
+type SecretReference struct {
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// SecretKeyReference names a key of a Secret of the object's own namespace.
+type SecretKeyReference struct {
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// Key of the Secret.
+	// +kubebuilder:default=password
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$')",message="write a key of the Secret: letters, digits, '-', '_' and '.'"
+	// +optional
+	Key string `json:"key,omitempty"`
+}
+
+// MoverSpec says how the pods run that move data to and from a repository.
+type MoverSpec struct {
+	// Resources that they ask for and are limited to.
+	// +optional
+	Resources corev1.ResourceRequirements `json:"resources,omitempty"`
+	// NodeSelector selects the nodes that they run on.
+	// +optional
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+	// Tolerations of theirs.
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=atomic
+	// +optional
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+	// ServiceAccountName is their account, for clouds that know who may reach the
+	// backend by it. They get no token for the API server.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+	// Privileged has them run as root, with the capabilities to read every file and
+	// to give a restored one its owner. It counts only in a namespace with the
+	// annotation lull.dev/privileged-movers: "true", which its administrator sets.
+	// +optional
+	Privileged bool `json:"privileged,omitempty"`
+	// UploadLimit is the most that each sends, in bytes a second. Default: no
+	// limit.
+	// +optional
+	UploadLimit *resource.Quantity `json:"uploadLimit,omitempty"`
+	// ReadConcurrency is how many files each reads at once, restic's default
+	// where it is left out.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=64
+	// +optional
+	ReadConcurrency int32 `json:"readConcurrency,omitempty"`
+}
+
+// ResticRepositoryStatus is what was observed of a repository.
+type ResticRepositoryStatus struct {
+	// ObservedGeneration is the generation that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Message is one line for people: what is done, waited for, or wrong.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// RepositoryID is what restic calls it. It is written once: a repository that
+	// was there and is gone is never made anew.
+	// +optional
+	RepositoryID string `json:"repositoryID,omitempty"`
+	// Snapshots is how many are in it, those of others too.
+	// +optional
+	Snapshots int32 `json:"snapshots,omitempty"`
+	// Size is what it takes at its backend, where that was measured.
+	// +optional
+	Size *resource.Quantity `json:"size,omitempty"`
+	// LastLookTime is when it was last opened.
+	// +optional
+	LastLookTime *metav1.Time `json:"lastLookTime,omitempty"`
+	// Conditions are the truth.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}

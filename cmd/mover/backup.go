@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	resticexport "github.com/lull-dev/lull/restic-export"
+)
+
+// backup exports the volume. It is done where restic says so and the repository
+// lists the snapshot.
+func (m *mover) backup(ctx context.Context, task *resticexport.Backup, result *resticexport.Result) error {
+	before, err := m.ours(ctx, task.Host)
+	if err != nil {
+		return err
+	}
+	before = slices.DeleteFunc(before, func(s resticexport.ResticSnapshot) bool {
+		tags, _ := s.Tagged()
+		return tags.Claim != task.Claim
+	})
+	from, err := m.source(task, before)
+	if err != nil {
+		return err
+	}
+	summary, err := m.take(ctx, task, parentOf(before, task.Parent), from)
+	if err != nil {
+		result.Leftover = m.clear(ctx, summary.SnapshotID)
+		return err
+	}
+	if summary.SnapshotID == "" {
+		return failed(resticexport.CauseNotVerified, "restic ended well, but named no snapshot")
+	}
+	if _, err := m.snapshot(ctx, summary.SnapshotID); err != nil {
+		return notVerified(err, summary.SnapshotID)
+	}
+	result.Backup = &resticexport.ExportedSnapshot{
+		SnapshotID: summary.SnapshotID, IsEmpty: from.IsEmpty,
+		FilesNew: summary.FilesNew, FilesChanged: summary.FilesChanged, FilesUnmodified: summary.FilesUnmodified,
+		BytesProcessed: summary.TotalBytesProcessed, BytesUploaded: summary.DataAddedPacked,
+	}
+	return nil
+}
+
+func notVerified(err error, id string) error {
+	var f *failure
+	if errors.As(err, &f) && f.cause == resticexport.CauseNotFound {
+		return failed(resticexport.CauseNotVerified, "restic made snapshot %s, but the repository doesn't list it", id)
+	}
+	return err
+}
+
+// parentOf is the snapshot to compare with: the one that is named, else the
+// claim's newest.
+func parentOf(before []resticexport.ResticSnapshot, named string) string {
+	for _, s := range before {
+		if s.ID == named {
+			return named
+		}
+	}
+	if len(before) == 0 {
+		return ""
+	}
+	return before[len(before)-1].ID
+}
+
+// take runs the backup.
+func (m *mover) take(ctx context.Context, task *resticexport.Backup, parent string, from resticexport.BackupSource) (resticexport.Message, error) {
+	what := run{args: task.Command(parent, from)}
+	if task.Device {
+		device, err := os.Open(m.device)
+		if err != nil {
+			return resticexport.Message{}, failed(resticexport.CauseSourceUnreadable, "the device can't be read: %v", err)
+		}
+		defer func() { _ = device.Close() }() // it was only read
+		what.stdin = device
+	}
+	return m.restic.talk(ctx, what)
+}
+
+// waitToClear is how long others, who don't let a snapshot be forgotten, are waited
+// for.
+const waitToClear = 30 * time.Second
+
+// clear forgets what a backup left that failed. It is the snapshot's ID where that
+// remains. A backup that was told to end has made none.
+func (m *mover) clear(ctx context.Context, id string) string {
+	if id == "" {
+		return ""
+	}
+	forget := resticexport.Forget{IDs: []string{id}}
+	if _, err := m.restic.talk(ctx, run{args: forget.Command(), wait: waitToClear}); err != nil {
+		return id
+	}
+	return ""
+}
+
+// source is how the volume is taken. One without a file is an error, unless the
+// last one had none too.
+func (m *mover) source(task *resticexport.Backup, before []resticexport.ResticSnapshot) (resticexport.BackupSource, error) {
+	from := resticexport.BackupSource{Path: m.data}
+	if task.Device {
+		return from, nil
+	}
+	if _, err := os.ReadDir(m.data); err != nil {
+		return from, failed(resticexport.CauseSourceUnreadable, "the volume can't be read: %v", err)
+	}
+	if lost := filepath.Join(m.data, resticexport.LostAndFound); isNothing(lost) {
+		from.Excludes = []string{lost}
+	}
+	from.IsEmpty = !hasFile(m.data, from.Excludes)
+	wasEmpty := false
+	if len(before) > 0 {
+		tags, _ := before[len(before)-1].Tagged()
+		wasEmpty = tags.IsEmpty
+	}
+	if from.IsEmpty && !task.AllowEmpty && !wasEmpty {
+		return from, failed(resticexport.CauseEmpty, "the volume of claim %s has no file", task.Claim)
+	}
+	return from, nil
+}
+
+// isNothing is true of a folder that holds nothing, or that root keeps to itself.
+// A new file system has one at its root.
+func isNothing(folder string) bool {
+	entries, err := os.ReadDir(folder)
+	return errors.Is(err, fs.ErrPermission) || err == nil && len(entries) == 0
+}
+
+// hasFile is true where there is anything but folders, or anything that can't be
+// looked at.
+func hasFile(root string, excludes []string) bool {
+	found := false
+	_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if slices.Contains(excludes, path) {
+			return fs.SkipDir
+		}
+		if err != nil || !entry.IsDir() {
+			found = true
+			return fs.SkipAll
+		}
+		return nil
+	})
+	return found
+}

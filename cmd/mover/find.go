@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	resticexport "github.com/lull-dev/lull/restic-export"
+	"github.com/lull-dev/lull/snapshot/names"
+)
+
+// ours are the snapshots that we made of a host, oldest first; of one moment, the
+// one that was made last is the last: those before it are of attempts that failed.
+func (m *mover) ours(ctx context.Context, host string) ([]resticexport.ResticSnapshot, error) {
+	var all []resticexport.ResticSnapshot
+	err := m.restic.look(ctx, resticexport.SnapshotsCommand(host), eachOf(func(s resticexport.ResticSnapshot) {
+		if _, isOurs := s.Tagged(); isOurs {
+			all = append(all, s)
+		}
+	}))
+	slices.SortStableFunc(all, func(a, b resticexport.ResticSnapshot) int {
+		if a.Time.Equal(b.Time) {
+			return a.Summary.BackupEnd.Compare(b.Summary.BackupEnd)
+		}
+		return a.Time.Compare(b.Time)
+	})
+	return all, err
+}
+
+// snapshot is the one snapshot that an ID, or its beginning, names.
+func (m *mover) snapshot(ctx context.Context, id string) (resticexport.ResticSnapshot, error) {
+	var found []resticexport.ResticSnapshot
+	err := m.restic.look(ctx, resticexport.SnapshotCommand(id), eachOf(func(s resticexport.ResticSnapshot) {
+		if strings.HasPrefix(s.ID, id) {
+			found = append(found, s)
+		}
+	}))
+	if err != nil {
+		return resticexport.ResticSnapshot{}, err
+	}
+	if len(found) != 1 {
+		return resticexport.ResticSnapshot{}, failed(resticexport.CauseNotFound, "the repository has no snapshot %s", id)
+	}
+	return found[0], nil
+}
+
+func (m *mover) find(ctx context.Context, task *resticexport.Find, result *resticexport.Result) error {
+	if task.SnapshotID != "" {
+		s, err := m.snapshot(ctx, task.SnapshotID)
+		if err != nil {
+			return err
+		}
+		found := foundOf(s)
+		found.Host, found.Paths = s.Hostname, s.Paths
+		result.Snapshots = []resticexport.FoundSnapshot{found}
+		return nil
+	}
+	all, err := m.ours(ctx, task.Host)
+	if err != nil {
+		return err
+	}
+	found := newestOfOne(all, task)
+	if found == nil {
+		return failed(resticexport.CauseNotFound, "the repository has no backup of %s with all of %s%s", task.Host, names.List(task.Claims), asOf(task))
+	}
+	for _, s := range found {
+		result.Snapshots = append(result.Snapshots, foundOf(s))
+	}
+	return nil
+}
+
+func asOf(task *resticexport.Find) string {
+	if task.AsOf == nil {
+		return ""
+	}
+	return " from before " + task.AsOf.UTC().Format(time.RFC3339)
+}
+
+// newestOfOne is a snapshot for each claim of the newest backup that has them all.
+// Those of two backups would be of two moments.
+func newestOfOne(all []resticexport.ResticSnapshot, task *resticexport.Find) []resticexport.ResticSnapshot {
+	byBackup := map[string]map[string]resticexport.ResticSnapshot{}
+	for _, s := range all {
+		tags, _ := s.Tagged()
+		if byBackup[string(tags.BackupUID)] == nil {
+			byBackup[string(tags.BackupUID)] = map[string]resticexport.ResticSnapshot{}
+		}
+		byBackup[string(tags.BackupUID)][tags.Claim] = s
+	}
+	for _, s := range slices.Backward(all) {
+		tags, _ := s.Tagged()
+		isYounger := task.AsOf != nil && s.Time.After(*task.AsOf)
+		if isYounger || task.BackupUID != "" && tags.BackupUID != task.BackupUID {
+			continue
+		}
+		if found := ofClaims(byBackup[string(tags.BackupUID)], task.Claims); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+func ofClaims(byClaim map[string]resticexport.ResticSnapshot, claims []string) []resticexport.ResticSnapshot {
+	var found []resticexport.ResticSnapshot
+	for _, claim := range claims {
+		s, is := byClaim[claim]
+		if !is {
+			return nil
+		}
+		found = append(found, s)
+	}
+	return found
+}
+
+func foundOf(s resticexport.ResticSnapshot) resticexport.FoundSnapshot {
+	tags, _ := s.Tagged()
+	return resticexport.FoundSnapshot{SnapshotID: s.ID, Time: s.Time, Tags: tags, Bytes: s.Summary.TotalBytesProcessed, Device: s.IsDevice()}
+}

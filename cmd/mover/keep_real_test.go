@@ -1,0 +1,126 @@
+//go:build real
+
+package main
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	resticexport "github.com/lull-dev/lull/restic-export"
+)
+
+// exported makes a snapshot as a mover does, by restic alone.
+func (b *testbed) exported(task *resticexport.Backup) {
+	b.t.Helper()
+	b.restic(task.Command("", resticexport.BackupSource{Path: b.mover.data})...)
+}
+
+func (b *testbed) exportedAt(at time.Time, policy, claim string, uid types.UID) {
+	b.t.Helper()
+	b.exported(&resticexport.Backup{Host: host, Claim: claim, BackupUID: uid, Policy: policy, Time: at})
+}
+
+// remaining are the UIDs of the backups that the repository lists, sorted.
+func (b *testbed) remaining() (uids []string) {
+	b.t.Helper()
+	all, err := b.mover.ours(b.t.Context(), "")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, s := range all {
+		tags, _ := s.Tagged()
+		uids = append(uids, string(tags.BackupUID)+" "+tags.Claim)
+	}
+	slices.Sort(uids)
+	return uids
+}
+
+func TestTheMoverForgetsWhatTheRulesDoNotKeep(t *testing.T) {
+	b := aRepository(t)
+	b.write("a", "a")
+	const day = 24 * time.Hour
+	// In Zurich, 22:30 in UTC is the next day already.
+	b.exportedAt(noon, "nightly", "data", "1")
+	b.exportedAt(noon.Add(10*time.Hour+30*time.Minute), "nightly", "data", "2")
+	b.exportedAt(noon.Add(day), "nightly", "data", "3")
+	b.exportedAt(noon.Add(-9*day), "nightly", "data", "held")
+	b.exportedAt(noon.Add(-9*day), "nightly", "logs", "other")
+	b.exportedAt(noon.Add(-9*day), "weekly", "data", "of another policy")
+	b.exportedAt(noon.Add(-9*day), "", "data", "of no policy")
+	b.restic("backup", "--host="+host, "--tag=nightly", ".")
+	task := &resticexport.Retain{
+		Host: host, Policy: "nightly", Rules: v1alpha1.RetentionRules{KeepDaily: 2}, TimeZone: "Europe/Zurich", Held: []types.UID{"held"},
+	}
+	forgotten := b.done(resticexport.Task{Retain: task}).Forget
+	if forgotten.Forgotten != 1 || forgotten.Kept != 4 {
+		t.Errorf("%+v", forgotten)
+	}
+	want := []string{"1 data", "3 data", "held data", "of another policy data", "of no policy data", "other logs"}
+	if got := b.remaining(); !slices.Equal(got, want) {
+		t.Errorf("%q, not %q", got, want)
+	}
+	if seen := b.done(resticexport.Task{Open: &resticexport.Open{}}).Repository; seen.Snapshots != 7 {
+		t.Errorf("a snapshot of others is gone: %+v", seen)
+	}
+	task.Rules = v1alpha1.RetentionRules{KeepWithin: "0h"}
+	b.fails(resticexport.Task{Retain: task}, resticexport.CauseInvalid, "keep nothing")
+}
+
+func TestTheMoverForgetsByName(t *testing.T) {
+	b := aRepository(t)
+	b.write("a", "a")
+	first, second := b.backup(aBackup("data", noon)), b.backup(aBackup("data", noon.Add(time.Hour)))
+	ids := []string{first.SnapshotID, "00000000000000000000000000000000000000000000000000000000000000ff"}
+	if forgotten := b.done(resticexport.Task{Forget: &resticexport.Forget{IDs: ids}}).Forget; forgotten.Forgotten != 1 {
+		t.Errorf("%+v", forgotten)
+	}
+	b.fails(resticexport.Task{Find: &resticexport.Find{SnapshotID: first.SnapshotID}}, resticexport.CauseNotFound)
+	b.done(resticexport.Task{Prune: &resticexport.Prune{}})
+	b.done(resticexport.Task{Restore: &resticexport.Restore{SnapshotID: second.SnapshotID}})
+	if forgotten := b.done(resticexport.Task{Forget: &resticexport.Forget{IDs: ids}}).Forget; forgotten.Forgotten != 0 {
+		t.Errorf("again: %+v", forgotten)
+	}
+}
+
+// The claims of an application come from one backup, or they are of two moments.
+func TestTheMoverFindsTheClaimsOfOneBackup(t *testing.T) {
+	b := aRepository(t)
+	b.write("a", "a")
+	b.exportedAt(noon, "", "data", "old")
+	b.exportedAt(noon, "", "logs", "old")
+	b.exportedAt(noon.Add(time.Hour), "", "data", "half")
+	b.exportedAt(noon.Add(2*time.Hour), "", "logs", "new")
+	b.exportedAt(noon.Add(2*time.Hour), "", "data", "new")
+	b.exportedAt(noon.Add(2*time.Hour), "", "data", "new")
+	asOf := noon.Add(90 * time.Minute)
+	both := []string{"logs", "data"}
+	for _, c := range []struct {
+		task resticexport.Find
+		uid  types.UID
+	}{
+		{resticexport.Find{Host: host, Claims: both}, "new"},
+		{resticexport.Find{Host: host, Claims: both, AsOf: &asOf}, "old"},
+		{resticexport.Find{Host: host, Claims: []string{"data"}, AsOf: &asOf}, "half"},
+		{resticexport.Find{Host: host, Claims: both, BackupUID: "old"}, "old"},
+	} {
+		found := b.done(resticexport.Task{Find: &c.task}).Snapshots
+		for i, claim := range c.task.Claims {
+			if len(found) != len(c.task.Claims) || found[i].Claim != claim || found[i].BackupUID != c.uid || len(found[i].SnapshotID) != 64 || found[i].Bytes != 1 {
+				t.Errorf("%+v: %+v", c.task, found)
+			}
+		}
+	}
+	before := noon.Add(-time.Second)
+	for _, task := range []resticexport.Find{
+		{Host: host, Claims: both, AsOf: &before},
+		{Host: host, Claims: both, BackupUID: "half"},
+		{Host: "shop", Claims: both},
+		{SnapshotID: "00000000"},
+	} {
+		b.fails(resticexport.Task{Find: &task}, resticexport.CauseNotFound)
+	}
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	resticexport "github.com/lull-dev/lull/restic-export"
+)
+
+// mover does one task.
+type mover struct {
+	restic *restic
+	// data is the path of the volume, device that of one of raw blocks.
+	data, device string
+	// repository is restic's name for the place of the repository.
+	repository string
+	now        func() time.Time
+}
+
+// do does a task. What it yields is in the result, and so is why it wasn't done.
+func (m *mover) do(ctx context.Context, task resticexport.Task) resticexport.Result {
+	var result resticexport.Result
+	start := m.now()
+	if err := m.act(ctx, task, &result); err != nil {
+		tell(&result, err)
+	} else {
+		result.Done = true
+	}
+	result.Seconds = m.now().Sub(start).Seconds()
+	return result
+}
+
+func (m *mover) act(ctx context.Context, task resticexport.Task, result *resticexport.Result) error {
+	switch {
+	case task.Open != nil:
+		return m.open(ctx, task.Open, result)
+	case task.Init != nil:
+		return m.init(ctx, result)
+	case task.Backup != nil:
+		return m.backup(ctx, task.Backup, result)
+	case task.Find != nil:
+		return m.find(ctx, task.Find, result)
+	case task.Restore != nil:
+		return m.restore(ctx, task.Restore, result)
+	case task.Forget != nil:
+		return m.forget(ctx, task.Forget, result)
+	case task.Retain != nil:
+		return m.retain(ctx, task.Retain, result)
+	case task.Check != nil:
+		return m.check(ctx, task.Check, result)
+	case task.Prune != nil:
+		_, err := m.restic.talk(ctx, run{args: task.Prune.Command()})
+		return err
+	case task.Unlock != nil:
+		return m.unlock(ctx, task.Unlock, result)
+	}
+	return failed(resticexport.CauseInvalid, "the task is empty")
+}

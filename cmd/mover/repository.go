@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	resticexport "github.com/lull-dev/lull/restic-export"
+	"github.com/lull-dev/lull/snapshot/names"
+)
+
+func (m *mover) open(ctx context.Context, task *resticexport.Open, result *resticexport.Result) error {
+	seen, err := m.see(ctx)
+	if err != nil {
+		return err
+	}
+	result.Repository = seen
+	if !task.Measure {
+		return nil
+	}
+	var stats resticexport.ResticStats
+	err = m.restic.document(ctx, run{args: resticexport.StatsCommand}, into(&stats))
+	seen.Bytes = stats.TotalSize
+	return err
+}
+
+// init makes a repository only where restic says that there is none. On any other
+// error there may be one, which another would destroy.
+func (m *mover) init(ctx context.Context, result *resticexport.Result) error {
+	_, err := m.config(ctx)
+	var f *failure
+	isNew := errors.As(err, &f) && f.cause == resticexport.CauseNoRepository
+	if err != nil && !isNew {
+		return err
+	}
+	if isNew {
+		if err := m.create(ctx); err != nil {
+			return err
+		}
+	}
+	if result.Repository, err = m.see(ctx); err != nil {
+		return err
+	}
+	result.Repository.IsNew = isNew
+	return m.countKeys(ctx, result.Repository)
+}
+
+func (m *mover) create(ctx context.Context) error {
+	if _, err := m.restic.talk(ctx, run{args: resticexport.InitCommand}); err != nil {
+		return err
+	}
+	if place, isFolder := strings.CutPrefix(m.repository, "local:"); isFolder {
+		return share(place)
+	}
+	return nil
+}
+
+// share opens the folder of a repository to its group: movers read as the users of
+// their applications, and have that group in common. restic makes its files for
+// the group too where it sees the config so.
+func share(place string) error {
+	return filepath.WalkDir(place, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			return os.Chmod(path, info.Mode().Perm()|0o070|os.ModeSetgid)
+		}
+		return os.Chmod(path, info.Mode().Perm()|0o040)
+	})
+}
+
+// countKeys counts the keys. A new repository has one: two are of two that made it
+// at the same time, of which one can't read it.
+func (m *mover) countKeys(ctx context.Context, seen *resticexport.OpenedRepository) error {
+	err := m.restic.look(ctx, resticexport.KeysCommand, eachOf(func(resticexport.ResticKey) { seen.Keys++ }))
+	if err == nil && seen.IsNew && seen.Keys != 1 {
+		return failed(resticexport.CauseFailed, "the new repository has %d keys: another made it at the same time. Empty its place, and let one make it", seen.Keys)
+	}
+	return err
+}
+
+func (m *mover) config(ctx context.Context) (resticexport.ResticConfig, error) {
+	var config resticexport.ResticConfig
+	err := m.restic.look(ctx, resticexport.ConfigCommand, into(&config))
+	if err == nil && config.ID == "" {
+		err = failed(resticexport.CauseFailed, "restic shows a config without an ID")
+	}
+	return config, err
+}
+
+// see is what there is to see of the repository, without a look into its
+// snapshots.
+func (m *mover) see(ctx context.Context) (*resticexport.OpenedRepository, error) {
+	config, err := m.config(ctx)
+	if err != nil {
+		return nil, err
+	}
+	seen := &resticexport.OpenedRepository{ID: config.ID}
+	hosts, paths := map[string]bool{}, map[string]bool{}
+	err = m.restic.look(ctx, resticexport.SnapshotsCommand(""), eachOf(func(s resticexport.ResticSnapshot) {
+		seen.Snapshots++
+		hosts[s.Hostname] = true
+		for _, p := range s.Paths {
+			paths[p] = true
+		}
+		if seen.Newest == nil || s.Time.After(*seen.Newest) {
+			seen.Newest = &s.Time
+		}
+	}))
+	seen.Hosts, seen.HostCount = sorted(hosts), len(hosts)
+	seen.Paths, seen.PathCount = sorted(paths), len(paths)
+	return seen, err
+}
+
+func sorted(set map[string]bool) []string {
+	var all []string
+	for name := range set {
+		all = append(all, name)
+	}
+	return names.Set(all)
+}

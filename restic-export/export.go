@@ -1,0 +1,152 @@
+package resticexport
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/names"
+)
+
+// Host is what snapshots of an application have as their host in a repository:
+// the same for each backup, so that restic finds the one before.
+func Host(namespace string, app v1alpha1.ApplicationReference) string {
+	return namespace + "/" + app.Name
+}
+
+// CloneName is the claim that is made from a snapshot to be exported.
+func CloneName(b *v1alpha1.VolumeBackup, claim string) string {
+	return names.Unique("export-"+claim, "clone", string(b.UID), claim)
+}
+
+// Clone is that claim. It is like the one that was backed up, and no policy takes
+// it for an application.
+func Clone(b *v1alpha1.VolumeBackup, v *v1alpha1.VolumeStatus) *corev1.PersistentVolumeClaim {
+	was := ptr.Deref(v.Claim, v1alpha1.BackedUpClaim{})
+	modes := was.AccessModes
+	if len(modes) == 0 {
+		modes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
+	}
+	return &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: b.Namespace, Name: CloneName(b, v.ClaimName),
+			Labels:          exportLabels(b, v.ClaimName),
+			Annotations:     map[string]string{v1alpha1.AnnotationBackup: "false"},
+			OwnerReferences: []metav1.OwnerReference{OwnerOfExport(b)},
+		},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: modes, VolumeMode: was.VolumeMode, StorageClassName: was.StorageClassName,
+			DataSource: &corev1.TypedLocalObjectReference{APIGroup: ptr.To("snapshot.storage.k8s.io"), Kind: "VolumeSnapshot", Name: v.SnapshotName},
+			Resources:  corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: largest(was.Size, was.Capacity, v.RestoreSize)}},
+		},
+	}
+}
+
+func largest(sizes ...*resource.Quantity) resource.Quantity {
+	var most resource.Quantity
+	for _, s := range sizes {
+		if s != nil && s.Cmp(most) > 0 {
+			most = *s
+		}
+	}
+	return most
+}
+
+// OwnerOfExport has Kubernetes take along what is made for an export, however the
+// backup goes.
+func OwnerOfExport(b *v1alpha1.VolumeBackup) metav1.OwnerReference { return Owner(b, "VolumeBackup") }
+
+// Owner is an object as the owner of what works for it. It holds up nobody's
+// deletion.
+func Owner(of metav1.Object, kind string) metav1.OwnerReference {
+	return metav1.OwnerReference{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: kind, Name: of.GetName(), UID: of.GetUID(), Controller: ptr.To(true),
+	}
+}
+
+func exportLabels(b *v1alpha1.VolumeBackup, claim string) map[string]string {
+	return map[string]string{
+		v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
+		v1alpha1.LabelBackup:    names.LabelValue(b.Name),
+		v1alpha1.LabelClaim:     names.LabelValue(claim),
+	}
+}
+
+// ExportJob is the Job of the next attempt to export a claim. Each attempt has a
+// Job of its own: one that ran is never changed.
+func ExportJob(b *v1alpha1.VolumeBackup, v *v1alpha1.VolumeStatus, r *v1alpha1.ResticRepository, as Reading) JobInput {
+	isDevice := v.Claim != nil && ptr.Deref(v.Claim.VolumeMode, "") == corev1.PersistentVolumeBlock
+	var limit int64
+	if r.Spec.Mover.UploadLimit != nil {
+		limit = r.Spec.Mover.UploadLimit.Value()
+	}
+	return JobInput{
+		Name:       JobName("export", v.ClaimName, string(b.UID), fmt.Sprint(attemptsOf(v))),
+		Namespace:  b.Namespace,
+		Labels:     exportLabels(b, v.ClaimName),
+		Repository: r.Name,
+		Spec:       &r.Spec,
+		Source:     CloneName(b, v.ClaimName),
+		IsDevice:   isDevice,
+		User:       as.User, Groups: as.Groups, Privileged: as.Privileged,
+		Task: Task{Backup: &Backup{
+			Host: Host(b.Namespace, b.Spec.ApplicationRef), Claim: v.ClaimName,
+			BackupUID: b.UID, Policy: b.Labels[v1alpha1.LabelPolicy], Time: cutTime(b, v),
+			Device: isDevice, UploadLimit: limit, ReadConcurrency: r.Spec.Mover.ReadConcurrency,
+		}},
+	}
+}
+
+// cutTime is when a volume was cut: asOf speaks of the data, not of the upload.
+func cutTime(b *v1alpha1.VolumeBackup, v *v1alpha1.VolumeStatus) time.Time {
+	if v.CreationTime != nil {
+		return v.CreationTime.UTC()
+	}
+	return b.Status.Quiesce.CutAt.UTC()
+}
+
+func attemptsOf(v *v1alpha1.VolumeStatus) int32 {
+	return ptr.Deref(v.Export, v1alpha1.ExportStatus{}).Attempts
+}
+
+// RecordExport writes what an attempt came to.
+func RecordExport(e *v1alpha1.ExportStatus, result Result, now time.Time) {
+	at := metav1.NewTime(now)
+	e.Attempts, e.LastAttemptTime = e.Attempts+1, &at
+	if !result.Done {
+		e.Message = fmt.Sprintf("%s: %s", result.Cause, result.Message)
+		if result.Leftover != "" {
+			e.Message += fmt.Sprintf(" (snapshot %.8s of it is left in the repository: restic forget %.8s)", result.Leftover, result.Leftover)
+		}
+		return
+	}
+	made := result.Backup
+	e.SnapshotID, e.Message = made.SnapshotID, ""
+	e.Files = v1alpha1.ExportedFiles{New: made.FilesNew, Changed: made.FilesChanged, Unmodified: made.FilesUnmodified}
+	e.Processed = resource.NewQuantity(made.BytesProcessed, resource.BinarySI)
+	e.Uploaded = resource.NewQuantity(made.BytesUploaded, resource.BinarySI)
+	e.Duration = &metav1.Duration{Duration: time.Duration(result.Seconds * float64(time.Second)).Round(time.Millisecond)}
+}
+
+// What the network did is tried again after ten seconds, and ever later.
+const (
+	firstExportDelay = 10 * time.Second
+	maxExportDelay   = 10 * time.Minute
+)
+
+// NextExportAt is when an export that failed is tried again.
+func NextExportAt(e *v1alpha1.ExportStatus) time.Time {
+	if e.LastAttemptTime == nil {
+		return time.Time{}
+	}
+	delay := firstExportDelay
+	for n := e.Attempts; n > 1 && delay < maxExportDelay; n-- {
+		delay *= 2
+	}
+	return e.LastAttemptTime.Add(min(delay, maxExportDelay))
+}

@@ -1,0 +1,93 @@
+package resticexport
+
+import (
+	"maps"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/names"
+)
+
+// Where a volume is in the mover's pod.
+const (
+	DataPath   = "/data"
+	DevicePath = "/dev/lull-data"
+)
+
+// Container is the name of the mover's container.
+const Container = "mover"
+
+// LabelRepository on a mover's Job and on its pod is the repository's name.
+const LabelRepository = "lull.dev/repository"
+
+// JobInput is what a mover's Job is made of.
+type JobInput struct {
+	// Name is one of JobName.
+	Name, Namespace string
+	// Labels of the Job and of its pod, beside those that Job sets.
+	Labels map[string]string
+	// Repository is the name of the ResticRepository, Spec its.
+	Repository string
+	Spec       *v1alpha1.ResticRepositorySpec
+	Task       Task
+	// Image is the operator's own.
+	Image string
+
+	// Source is the claim that is exported, Target that which is restored to. At most
+	// one of them is set. IsDevice: it is one of raw blocks.
+	Source, Target string
+	IsDevice       bool
+
+	// Groups are the groups of the application's pods, which the files may be
+	// readable for.
+	Groups []int64
+	// FSGroup is the group that a Target is made writable for, by default the
+	// mover's own. It is never set for a Source, whose files a kubelet would change,
+	// nor where the repository is a claim, which is the group's of all movers.
+	FSGroup *int64
+	// User that the mover runs as: by default 65532, which owns nothing.
+	User *int64
+	// Privileged: it runs as root, with the capabilities to read every file, and to
+	// give a restored one its owner. Without it the pod passes the restricted Pod
+	// Security level.
+	Privileged bool
+	// Deadline is the longest that it may run, 0 is no limit.
+	Deadline time.Duration
+}
+
+// Job is the Job of one mover. It is tried once: the controller tries again, with
+// another Job, and deletes it when it has read the Result.
+func Job(in JobInput) *batchv1.Job {
+	labels := in.labels()
+	job := &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{Name: in.Name, Namespace: in.Namespace, Labels: labels},
+		Spec: batchv1.JobSpec{
+			BackoffLimit: ptr.To[int32](0),
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{
+					Labels: maps.Clone(labels),
+					// A mesh's sidecar would keep the pod from ending.
+					Annotations: map[string]string{"sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled"},
+				},
+				Spec: in.podSpec(),
+			},
+		},
+	}
+	if in.Deadline > 0 {
+		job.Spec.ActiveDeadlineSeconds = ptr.To(max(1, int64(in.Deadline.Seconds())))
+	}
+	return job
+}
+
+func (in *JobInput) labels() map[string]string {
+	labels := map[string]string{}
+	maps.Copy(labels, in.Labels)
+	labels[v1alpha1.LabelManagedBy] = v1alpha1.ManagedBy
+	labels[LabelRepository] = names.LabelValue(in.Repository)
+	return labels
+}

@@ -1,0 +1,166 @@
+package resticexport
+
+import (
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/utils/ptr"
+)
+
+// moverID is the user that a mover is by default, and the group that it always
+// is: a repository in a claim belongs to that group.
+const moverID int64 = 65532
+
+// goodbye is how long a mover has to end: restic takes up to a minute to remove
+// its lock.
+const goodbye int64 = 90
+
+func (in *JobInput) podSpec() corev1.PodSpec {
+	mover := &in.Spec.Mover
+	access := AccessTo(in.Spec)
+	spec := corev1.PodSpec{
+		RestartPolicy:                 corev1.RestartPolicyNever,
+		ServiceAccountName:            mover.ServiceAccountName,
+		AutomountServiceAccountToken:  ptr.To(false),
+		EnableServiceLinks:            ptr.To(false),
+		TerminationGracePeriodSeconds: ptr.To(goodbye),
+		NodeSelector:                  mover.NodeSelector,
+		Tolerations:                   mover.Tolerations,
+		SecurityContext:               in.podSecurity(),
+		Volumes:                       access.Volumes,
+		Containers:                    []corev1.Container{in.container(access)},
+	}
+	mountEmpty(&spec, "cache", cachePath, "8Gi")
+	mountEmpty(&spec, "tmp", temporaryPath, "2Gi")
+	in.mountData(&spec)
+	return spec
+}
+
+func (in *JobInput) container(access Access) corev1.Container {
+	resources := resourcesOr(in.Spec.Mover.Resources)
+	c := corev1.Container{
+		Name: Container, Image: in.Image, ImagePullPolicy: corev1.PullIfNotPresent,
+		Command:                  []string{MoverPath},
+		Env:                      append(access.Env, variables(access.URL, resources)...),
+		VolumeMounts:             access.Mounts,
+		Resources:                resources,
+		TerminationMessagePolicy: corev1.TerminationMessageReadFile,
+		SecurityContext:          in.containerSecurity(),
+	}
+	for _, option := range access.Options {
+		c.Args = append(c.Args, "--option="+option)
+	}
+	c.Args = append(c.Args, "--", in.Task.String())
+	return c
+}
+
+// resourcesOr are the resources that are asked for, or what most repositories
+// need: restic holds the index of all data in memory.
+func resourcesOr(asked corev1.ResourceRequirements) corev1.ResourceRequirements {
+	if len(asked.Requests)+len(asked.Limits)+len(asked.Claims) > 0 {
+		return asked
+	}
+	return corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("256Mi")},
+		Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")},
+	}
+}
+
+// variables are those that follow from the Job alone. Go collects its garbage
+// harder where it comes near to nine tenths of the memory that there is.
+func variables(url string, resources corev1.ResourceRequirements) []corev1.EnvVar {
+	all := []corev1.EnvVar{
+		{Name: EnvRepository, Value: url},
+		{Name: EnvCacheDir, Value: cachePath},
+		{Name: EnvTemporary, Value: temporaryPath},
+		{Name: EnvHome, Value: temporaryPath},
+	}
+	if memory, is := resources.Limits[corev1.ResourceMemory]; is && !memory.IsZero() {
+		all = append(all, corev1.EnvVar{Name: EnvMemoryLimit, Value: strconv.FormatInt(memory.Value()/10*9, 10)})
+	}
+	if cpu, is := resources.Limits[corev1.ResourceCPU]; is && !cpu.IsZero() {
+		all = append(all, corev1.EnvVar{Name: EnvProcessors, Value: strconv.FormatInt(cpu.Value(), 10)})
+	}
+	return all
+}
+
+func (in *JobInput) podSecurity() *corev1.PodSecurityContext {
+	security := &corev1.PodSecurityContext{
+		RunAsNonRoot: ptr.To(!in.Privileged),
+		RunAsUser:    ptr.To(moverID), RunAsGroup: ptr.To(moverID),
+		SupplementalGroups: in.Groups,
+		FSGroup:            in.fsGroup(),
+		SeccompProfile:     &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+	}
+	if security.FSGroup != nil {
+		security.FSGroupChangePolicy = ptr.To(corev1.FSGroupChangeOnRootMismatch)
+	}
+	switch {
+	case in.Privileged:
+		security.RunAsUser = ptr.To[int64](0)
+	case in.User != nil:
+		security.RunAsUser = in.User
+	}
+	return security
+}
+
+func (in *JobInput) fsGroup() *int64 {
+	switch {
+	case in.Source != "":
+		return nil
+	case in.Spec.Backend.Volume != nil:
+		return ptr.To(moverID)
+	case in.Target != "" && in.FSGroup != nil:
+		return in.FSGroup
+	case in.Target != "":
+		return ptr.To(moverID)
+	}
+	return nil
+}
+
+// The capabilities of a privileged mover: of one that reads, and of one that
+// writes.
+var (
+	toRead  = []corev1.Capability{"DAC_READ_SEARCH"}
+	toWrite = []corev1.Capability{"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "MKNOD", "SETFCAP"}
+)
+
+func (in *JobInput) containerSecurity() *corev1.SecurityContext {
+	capabilities := &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}
+	switch {
+	case in.Privileged && in.Target != "":
+		capabilities.Add = toWrite
+	case in.Privileged:
+		capabilities.Add = toRead
+	}
+	return &corev1.SecurityContext{
+		AllowPrivilegeEscalation: ptr.To(false), ReadOnlyRootFilesystem: ptr.To(true), Capabilities: capabilities,
+	}
+}
+
+func mountEmpty(spec *corev1.PodSpec, name, at, most string) {
+	limit := resource.MustParse(most)
+	mountInto(spec, corev1.VolumeMount{Name: name, MountPath: at}, corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &limit}})
+}
+
+// mountData gives the pod the volume. A source is read-only in the container but
+// not in the pod: a kubelet gives a claim that is read-only no group at all.
+func (in *JobInput) mountData(spec *corev1.PodSpec) {
+	claim := in.Source + in.Target
+	if claim == "" {
+		return
+	}
+	source := corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim}}
+	if in.IsDevice {
+		spec.Volumes = append(spec.Volumes, corev1.Volume{Name: "data", VolumeSource: source})
+		spec.Containers[0].VolumeDevices = []corev1.VolumeDevice{{Name: "data", DevicePath: DevicePath}}
+		return
+	}
+	mountInto(spec, corev1.VolumeMount{Name: "data", MountPath: DataPath, ReadOnly: in.Source != ""}, source)
+}
+
+func mountInto(spec *corev1.PodSpec, mount corev1.VolumeMount, source corev1.VolumeSource) {
+	spec.Volumes = append(spec.Volumes, corev1.Volume{Name: mount.Name, VolumeSource: source})
+	spec.Containers[0].VolumeMounts = append(spec.Containers[0].VolumeMounts, mount)
+}

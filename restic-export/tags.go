@@ -1,0 +1,60 @@
+package resticexport
+
+import (
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Tags are what a snapshot of ours says of itself.
+type Tags struct {
+	Claim     string    `json:"claim,omitempty"`
+	BackupUID types.UID `json:"backupUID,omitempty"`
+	Policy    string    `json:"policy,omitempty"`
+	// IsEmpty: the volume had no file.
+	IsEmpty bool `json:"isEmpty,omitempty"`
+}
+
+// The tags and how they begin.
+const (
+	tagOurs   = "lull"
+	tagEmpty  = "empty"
+	tagClaim  = "claim="
+	tagBackup = "backup="
+	tagPolicy = "policy="
+)
+
+// Strings are the tags as restic has them, none with a comma:
+//
+//	lull  claim=data  backup=8d0c…  policy=nightly
+func (t Tags) Strings() []string {
+	all := []string{tagOurs, tagClaim + t.Claim, tagBackup + string(t.BackupUID)}
+	if t.Policy != "" {
+		all = append(all, tagPolicy+t.Policy)
+	}
+	if t.IsEmpty {
+		all = append(all, tagEmpty)
+	}
+	return all
+}
+
+// ReadTags reads them. It is false where the snapshot isn't ours.
+func ReadTags(tags []string) (Tags, bool) {
+	if !slices.Contains(tags, tagOurs) {
+		return Tags{}, false
+	}
+	read := Tags{IsEmpty: slices.Contains(tags, tagEmpty)}
+	for _, tag := range tags {
+		if claim, is := strings.CutPrefix(tag, tagClaim); is {
+			read.Claim = claim
+		}
+		if uid, is := strings.CutPrefix(tag, tagBackup); is {
+			read.BackupUID = types.UID(uid)
+		}
+		if policy, is := strings.CutPrefix(tag, tagPolicy); is {
+			read.Policy = policy
+		}
+	}
+	return read, read.Claim != "" && read.BackupUID != ""
+}
