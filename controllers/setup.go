@@ -5,6 +5,7 @@ import (
 	"context"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/utils/clock"
@@ -15,7 +16,9 @@ import (
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/controllers/backup"
 	read "github.com/lull-dev/lull/controllers/live"
+	"github.com/lull-dev/lull/controllers/mover"
 	"github.com/lull-dev/lull/controllers/policy"
+	"github.com/lull-dev/lull/controllers/repository"
 	"github.com/lull-dev/lull/controllers/restore"
 	"github.com/lull-dev/lull/hooks"
 	decisions "github.com/lull-dev/lull/snapshot/restore"
@@ -69,8 +72,16 @@ func SetUp(ctx context.Context, mgr ctrl.Manager, o Options) (drain func(context
 		Client: cmp.Or(o.PolicyClient, mgr.GetClient()), Live: live,
 		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}, Options: o.Policy,
 	}
+	movers := &mover.Movers{Writes: mgr.GetClient(), Live: live, Image: o.Restore.Image}
+	repositories := &repository.Reconciler{
+		Client: mgr.GetClient(), Live: live, Movers: movers,
+		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{},
+	}
+	if err := repositories.SetupWithManager(mgr); err != nil {
+		return nil, err
+	}
 	backups := &backup.Reconciler{
-		Client: mgr.GetClient(), Live: live, Cache: mgr.GetCache(), Executor: o.Executor, Nodes: nodes,
+		Client: mgr.GetClient(), Live: live, Cache: mgr.GetCache(), Executor: o.Executor, Nodes: nodes, Movers: movers,
 		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}, Options: o.Backup, IsRush: policies.IsMaking,
 	}
 	if err := backups.SetupWithManager(ctx, mgr); err != nil {
@@ -98,6 +109,7 @@ func CacheOptions() cache.Options {
 				Transform: backup.OnlyCut,
 			},
 			&v1alpha1.VolumeBackup{}: {Transform: backup.OnlyOutcome},
+			&batchv1.Job{}:           {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})},
 		},
 	}
 	for _, kind := range policy.WatchedKinds() {

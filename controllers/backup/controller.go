@@ -6,6 +6,7 @@ import (
 	"time"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/controllers/live"
+	"github.com/lull-dev/lull/controllers/mover"
 	"github.com/lull-dev/lull/controllers/reconcile"
 	"github.com/lull-dev/lull/hooks"
 	"github.com/lull-dev/lull/snapshot/cut"
@@ -64,6 +66,9 @@ type Options struct {
 	// ReadyTimeout is how long snapshots may take from cut to ready. Some
 	// drivers upload first.
 	ReadyTimeout time.Duration
+	// ExportTimeout is how long exports may take from ready snapshots on, waiting
+	// among it.
+	ExportTimeout time.Duration
 	// MaxSnapshotsInFlight is how many snapshots a driver cuts at once.
 	MaxSnapshotsInFlight int
 	// Workers is how many backups are worked on at once. Three quarters of them
@@ -80,6 +85,7 @@ func DefaultOptions() Options {
 		ExclusivityTimeout:   2 * time.Hour,
 		CutTimeout:           10 * time.Minute,
 		ReadyTimeout:         24 * time.Hour,
+		ExportTimeout:        24 * time.Hour,
 		MaxSnapshotsInFlight: 10,
 		Workers:              100,
 	}
@@ -91,6 +97,7 @@ type Reconciler struct {
 	// Live reads past the cache, Cache by it: also what isn't typed.
 	Live, Cache client.Reader
 	Executor    hooks.Executor
+	Movers      *mover.Movers
 	// Nodes are asked what they run, where that is allowed.
 	Nodes   live.Nodes
 	Events  events.EventRecorder
@@ -150,7 +157,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		WatchesRawSource(source.Func(r.wakes)).
 		Watches(&v1alpha1.VolumeBackup{}, r.waiters.onDeletion()).
 		Watches(&snapshotv1.VolumeSnapshot{}, r.waiters.onChange(handler.EnqueueRequestsFromMapFunc(backupOf))).
-		WatchesRawSource(contents)
+		WatchesRawSource(contents).
+		Owns(&batchv1.Job{})
 	if r.groups.served() {
 		building = building.
 			Watches(r.groups.object(kindGroup), r.waiters.onChange(handler.EnqueueRequestsFromMapFunc(backupOf))).
@@ -170,6 +178,7 @@ func (r *Reconciler) steps(on *reconcile.Scope[*v1alpha1.VolumeBackup]) []reconc
 		{Name: "DiscardOrphans", Take: w.discardOrphans},
 		{Name: "Attempt", Take: w.attempt},
 		{Name: "AwaitReady", Take: w.awaitReady},
+		{Name: "Export", Take: w.export},
 		{Name: "GiveUp", Take: w.giveUp},
 	}
 }

@@ -33,6 +33,12 @@ func (w *run) delete(ctx context.Context) reconcile.Outcome {
 		w.Working(v1alpha1.ReasonDeleting, "waits for its turn: of a driver's backups %d are deleted at once, and before it %s", maxDeletions, names.List(before))
 		return reconcile.Wait(settleDelay)
 	}
+	if gone, err := w.removeExports(ctx); err != nil {
+		return reconcile.Retry(err)
+	} else if !gone {
+		w.Working(v1alpha1.ReasonDeleting, "waits until its exports are ended")
+		return reconcile.Wait(settleDelay)
+	}
 	snapshots, areSettled, err := w.letSnapshotsGo(ctx)
 	if err != nil {
 		return reconcile.Retry(err)

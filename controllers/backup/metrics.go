@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	resticexport "github.com/lull-dev/lull/restic-export"
 	"github.com/lull-dev/lull/snapshot/cut"
 )
 
@@ -38,6 +39,14 @@ var (
 		Name: "lull_frozen_applications",
 		Help: "Applications that are being frozen, are frozen or being thawed, or that could not be thawed.",
 	})
+	exportsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lull_exports_total",
+		Help: "Attempts to export a volume that ended, by result (Done, or why it wasn't).",
+	}, []string{"result"})
+	exportBytes = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lull_export_bytes_total",
+		Help: "Bytes of exports, by direction (read: of volumes, uploaded: to repositories).",
+	}, []string{"direction"})
 	thawOverdue = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "lull_thaw_overdue_total",
 		Help: "Attempts whose application was not known to be thawed by its deadline.",
@@ -45,7 +54,7 @@ var (
 )
 
 func init() {
-	metrics.Registry.MustRegister(frozenSeconds, backupsTotal, lastSuccess, snapshotsInFlight, frozenApplications, thawOverdue)
+	metrics.Registry.MustRegister(frozenSeconds, backupsTotal, lastSuccess, snapshotsInFlight, frozenApplications, thawOverdue, exportsTotal, exportBytes)
 }
 
 // noteMetrics keeps the metrics that follow from all backups there are, as one
@@ -55,6 +64,16 @@ func noteMetrics(key types.NamespacedName, b *v1alpha1.VolumeBackup) {
 	if meta.IsStatusConditionTrue(b.Status.Conditions, v1alpha1.ConditionComplete) {
 		successes.note(series{key.Namespace, b.Labels[v1alpha1.LabelPolicy]}, b.Status.CompletionTime)
 	}
+}
+
+func noteExport(result resticexport.Result) {
+	if !result.Done {
+		exportsTotal.WithLabelValues(string(result.Cause)).Inc()
+		return
+	}
+	exportsTotal.WithLabelValues("Done").Inc()
+	exportBytes.WithLabelValues("read").Add(float64(result.Backup.BytesProcessed))
+	exportBytes.WithLabelValues("uploaded").Add(float64(result.Backup.BytesUploaded))
 }
 
 // frozenNow keeps frozenApplications at the number of backups whose attempt is

@@ -52,6 +52,10 @@ func (w *run) awaitReady(ctx context.Context) reconcile.Outcome {
 			return reconcile.Retry(err)
 		}
 		w.Set(v1alpha1.ConditionSnapshotsReady, true, v1alpha1.ReasonAllReady, "%s can be restored", progress.ReadyOfAll())
+		if w.Spec.Export != nil {
+			w.RecordOnceSaved(eventReady(len(w.Status.Volumes)))
+			return reconcile.Continue()
+		}
 		return w.complete()
 	}
 	if lost, err := w.lost(ctx, progress.Missing); err != nil {

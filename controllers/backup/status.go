@@ -21,6 +21,7 @@ func summarize(s *reconcile.Scope[*v1alpha1.VolumeBackup]) {
 	b.Status.ObservedGeneration = b.Generation
 	b.Status.Phase = phaseOf(b)
 	b.Status.Snapshots = readyOfAll(b)
+	b.Status.Exported = exportedOfAll(b)
 	b.Status.Message = messageOf(b)
 	if cut.Ended(b) && b.DeletionTimestamp.IsZero() {
 		s.AtRest(string(b.Status.Phase))
@@ -38,6 +39,8 @@ func phaseOf(b *v1alpha1.VolumeBackup) v1alpha1.Phase {
 		return v1alpha1.PhaseFailed
 	case cut.Open(q) && cut.Freezes(q.Method):
 		return v1alpha1.PhaseQuiescing
+	case cut.Next(b, v1alpha1.OnFailureFail) == cut.StepExport:
+		return v1alpha1.PhaseExporting
 	case cut.Open(q), b.Status.Consistency != "":
 		return v1alpha1.PhaseSnapshotting
 	}
@@ -55,6 +58,19 @@ func readyOfAll(b *v1alpha1.VolumeBackup) string {
 		}
 	}
 	return fmt.Sprintf("%d/%d", ready, len(b.Status.Volumes))
+}
+
+func exportedOfAll(b *v1alpha1.VolumeBackup) string {
+	if b.Spec.Export == nil || len(b.Status.Volumes) == 0 {
+		return ""
+	}
+	exported := 0
+	for _, v := range b.Status.Volumes {
+		if v.Export != nil && v.Export.SnapshotID != "" {
+			exported++
+		}
+	}
+	return fmt.Sprintf("%d/%d", exported, len(b.Status.Volumes))
 }
 
 // messageOf is the message of the condition that matters most.
@@ -85,7 +101,9 @@ func (w *run) complete() reconcile.Outcome {
 	message := completeMessage(w.VolumeBackup)
 	w.MarkComplete(message)
 	w.end(v1alpha1.PhaseCompleted)
-	w.RecordOnceSaved(eventReady(len(w.Status.Volumes)))
+	if w.Spec.Export == nil {
+		w.RecordOnceSaved(eventReady(len(w.Status.Volumes)))
+	}
 	w.RecordOnceSaved(eventCompleted(message))
 	return reconcile.Done()
 }

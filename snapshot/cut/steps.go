@@ -14,10 +14,10 @@ type Step string
 
 // The steps. A backup goes from attempt to attempt until one is good:
 //
-//	Attempt ──good──> AwaitReady ──> End
-//	   │  ^                           ^
-//	   │  └── not the last ──┐        │
-//	   └──not good──> (thawed) ─last──┘
+//	Attempt ──good──> AwaitReady ──> Export ──> End
+//	   │  ^                                      ^
+//	   │  └── not the last ──┐                   │
+//	   └──not good──> (thawed) ─last─────────────┘
 //	   │                └ never, Continue ──> AttemptUnquieted
 //	   └──crashed───> Recover ──> (as not good)
 const (
@@ -29,6 +29,8 @@ const (
 	StepAttemptUnquieted Step = "AttemptUnquieted"
 	// StepAwaitReady: all is cut, the application runs.
 	StepAwaitReady Step = "AwaitReady"
+	// StepExport: all can be restored, and is shipped where that is asked for.
+	StepExport Step = "Export"
 	// StepGiveUp: the attempts are used up.
 	StepGiveUp Step = "GiveUp"
 	// StepEnd: complete or failed.
@@ -48,6 +50,8 @@ func Next(b *v1alpha1.VolumeBackup, onFailure v1alpha1.OnFailure) Step {
 		return StepEnd
 	case Open(status.Quiesce):
 		return StepRecover
+	case status.Consistency != "" && IsWhole(b):
+		return StepExport
 	case status.Consistency != "":
 		return StepAwaitReady
 	case status.Unthawed == nil && (status.Quiesce == nil || status.Quiesce.Attempt < b.Spec.Attempts):
@@ -62,6 +66,12 @@ func Next(b *v1alpha1.VolumeBackup, onFailure v1alpha1.OnFailure) Step {
 func Ended(b *v1alpha1.VolumeBackup) bool {
 	return meta.IsStatusConditionTrue(b.Status.Conditions, v1alpha1.ConditionComplete) ||
 		meta.IsStatusConditionTrue(b.Status.Conditions, v1alpha1.ConditionFailed)
+}
+
+// IsWhole is true for a backup whose snapshots can all be restored, though it isn't
+// complete: its export goes on, or has failed.
+func IsWhole(b *v1alpha1.VolumeBackup) bool {
+	return b.Spec.Export != nil && meta.IsStatusConditionTrue(b.Status.Conditions, v1alpha1.ConditionSnapshotsReady)
 }
 
 // Open is true for an attempt whose end is not written: what it froze may be

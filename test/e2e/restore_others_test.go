@@ -44,7 +44,7 @@ var _ = Describe("what belongs to somebody else", func() {
 		before := uidsOf(ctx, app)
 
 		kept := theVolume(ctx, restore.Status.Claims[0].PreviousVolume)
-		kept.Spec.ClaimRef = nil
+		kept.Spec.ClaimRef = &corev1.ObjectReference{Kind: "PersistentVolumeClaim", APIVersion: "v1", Namespace: namespace, Name: "rescue"} // no claim of another spec may take it
 		Expect(cluster.Update(ctx, kept)).To(Succeed())
 		rescue := framework.Claim(namespace, "rescue")
 		rescue.Spec.VolumeName, rescue.Spec.StorageClassName = kept.Name, &kept.Spec.StorageClassName

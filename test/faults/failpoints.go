@@ -23,4 +23,19 @@ func at(when, what string, by ...string) spot {
 // unreached are failpoints that no scenario comes to, and why that is so.
 var unreached = map[string]string{
 	"Exec hooks.process.run<hooks.podSession.runHook<hooks.podSession.endSession": "no recipe with a post-hook",
+
+	"Create backup.run.makeClone":                                            noExports,
+	"Delete backup.run.removeExports<backup.run.delete":                      noExports,
+	"Delete backup.run.removeExports<backup.run.export":                      noExports,
+	"Delete mover.Movers.Remove<backup.run.exported":                         noExports,
+	"Delete mover.Movers.Remove<backup.run.removeExports<backup.run.delete":  noExports,
+	"Delete mover.Movers.Remove<backup.run.removeExports<backup.run.export":  noExports,
+	"Delete mover.Movers.Remove<repository.run.done<repository.run.init":     noExports,
+	"Delete mover.Movers.Remove<repository.run.done<repository.run.look":     noExports,
+	"Create mover.Movers.begin":                                              noExports,
+	"sub.Patch reconcile.Scope.Save<backup.run.exported":                     noExports,
+	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.init": noExports,
+	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.look": noExports,
 }
+
+const noExports = "no scenario exports"

@@ -13,17 +13,17 @@ import (
 	"github.com/lull-dev/lull/api/v1alpha1"
 )
 
-// policyAs creates a policy as kubectl does, with strict field validation, or
+// createAs creates an object of ours as kubectl does, with strict field validation, or
 // asks whether it could.
-func (fc *fakeCluster) policyAs(as client.Client, kind, spec string, with ...client.CreateOption) (*unstructured.Unstructured, error) {
+func (fc *fakeCluster) createAs(as client.Client, kind, spec string, with ...client.CreateOption) (*unstructured.Unstructured, error) {
 	fc.Helper()
 	obj, fields := &unstructured.Unstructured{Object: map[string]any{}}, map[string]any{}
 	fc.must(yaml.Unmarshal([]byte(spec), &fields))
 	obj.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
-	if kind == "SnapshotPolicy" {
+	if kind != "ClusterSnapshotPolicy" {
 		obj.SetNamespace(fc.namespace)
 	}
-	obj.SetGenerateName("policy-")
+	obj.SetGenerateName(strings.ToLower(kind) + "-")
 	obj.Object["spec"] = fields
 	return obj, as.Create(fc.ctx, obj, append(with, client.FieldValidation("Strict"))...)
 }
@@ -49,7 +49,7 @@ func TestBadPoliciesAreRefusedBySayingWhatToWrite(t *testing.T) {
 		"an unknown field":           {`{schedule: "@daily", keep: 3}`, `unknown field "spec.keep"`},
 		"a namespace selector":       {`{schedule: "@daily", namespaceSelector: {}}`, `unknown field "spec.namespaceSelector"`},
 	} {
-		_, err := fc.policyAs(admin, "SnapshotPolicy", c.spec, client.DryRunAll)
+		_, err := fc.createAs(admin, "SnapshotPolicy", c.spec, client.DryRunAll)
 		if err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: should say %q: %v", name, c.says, err)
 		}
@@ -62,11 +62,11 @@ func TestBadPoliciesAreRefusedBySayingWhatToWrite(t *testing.T) {
 		`{schedule: "@daily", retention: {snapshots: {keepLast: -1}}}`,
 		`{schedule: "@daily", retention: {snapshots: {keepLast: 3, keepHourly: 24, keepDaily: 7, keepWeekly: 4, keepMonthly: 12, keepYearly: 3, keepWithin: 1y6m7d12h}}}`,
 	} {
-		if _, err := fc.policyAs(admin, "SnapshotPolicy", spec, client.DryRunAll); err != nil {
+		if _, err := fc.createAs(admin, "SnapshotPolicy", spec, client.DryRunAll); err != nil {
 			t.Errorf("%s: %v", spec, err)
 		}
 	}
-	if _, err := fc.policyAs(admin, "ClusterSnapshotPolicy", `{schedule: "@daily", namespaceSelector: {}, applications: {selector: {}}}`, client.DryRunAll); err != nil {
+	if _, err := fc.createAs(admin, "ClusterSnapshotPolicy", `{schedule: "@daily", namespaceSelector: {}, applications: {selector: {}}}`, client.DryRunAll); err != nil {
 		t.Error(err)
 	}
 }
@@ -85,7 +85,7 @@ func TestAPolicyIsWrittenByThoseWhoMayDoWhatItDoes(t *testing.T) {
 	const plain, commands = `{schedule: "@daily"}`, `{schedule: "@daily", template: {spec: {quiesce: {recipe: mariadb}}}}`
 	editor, operator, writer := fc.aUser("editor", "lull-edit"), fc.aUser("operator", "lull-edit", fc.mayExec()), fc.aUser("writer", role.Name)
 	can := func(as client.Client, kind, spec string) error {
-		_, err := fc.policyAs(as, kind, spec, client.DryRunAll)
+		_, err := fc.createAs(as, kind, spec, client.DryRunAll)
 		return err
 	}
 	fc.eventually("the roles are in force", func() bool {
@@ -96,7 +96,7 @@ func TestAPolicyIsWrittenByThoseWhoMayDoWhatItDoes(t *testing.T) {
 	refusedBecause(t, can(writer, "SnapshotPolicy", plain), "may not create volumebackups in namespace "+fc.namespace)
 	refusedBecause(t, can(operator, "ClusterSnapshotPolicy", plain), "cannot create resource")
 
-	written, err := fc.policyAs(editor, "SnapshotPolicy", plain)
+	written, err := fc.createAs(editor, "SnapshotPolicy", plain)
 	fc.must(err)
 	fc.must(unstructured.SetNestedField(written.Object, "mariadb", "spec", "template", "spec", "quiesce", "recipe"))
 	refusedBecause(t, editor.Update(fc.ctx, written), "may not create pods/exec")

@@ -138,7 +138,7 @@ func TestTheManagerMayNoMoreThanItNeeds(t *testing.T) {
 		},
 		"read secrets": func() error { return manager.List(fc.ctx, &corev1.SecretList{}, client.InNamespace(fc.namespace)) },
 		"write a policy": func() error {
-			_, err := fc.policyAs(manager, "SnapshotPolicy", `{schedule: "@daily"}`)
+			_, err := fc.createAs(manager, "SnapshotPolicy", `{schedule: "@daily"}`)
 			return err
 		},
 		"ask for a restore": func() error {

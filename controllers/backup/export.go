@@ -1,0 +1,246 @@
+package backup
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/live"
+	"github.com/lull-dev/lull/controllers/mover"
+	"github.com/lull-dev/lull/controllers/reconcile"
+	resticexport "github.com/lull-dev/lull/restic-export"
+	"github.com/lull-dev/lull/snapshot/cut"
+)
+
+// Who makes claims and Jobs:
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;create;delete
+// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;delete
+// +kubebuilder:rbac:groups=lull.dev,resources=resticrepositories,verbs=get;list;watch
+
+// exportDelay is how soon it is looked again at what nothing tells of.
+const exportDelay = 5 * time.Second
+
+// export ships every snapshot that isn't in the repository yet, all at once as far
+// as that has places. Each is cloned, and a mover reads the clone.
+func (w *run) export(ctx context.Context) reconcile.Outcome {
+	if w.next() != cut.StepExport {
+		return reconcile.Skip()
+	}
+	failed := w.Find(v1alpha1.ConditionExported)
+	if failed == nil || failed.Reason != v1alpha1.ReasonExportFailed {
+		if waits, err := w.exportVolumes(ctx); reconcile.ProblemOf(err) != nil {
+			w.Set(v1alpha1.ConditionExported, false, v1alpha1.ReasonExportFailed, "%s", err)
+			return reconcile.Continue()
+		} else if err != nil {
+			return reconcile.Retry(err)
+		} else if waits != "" {
+			return w.awaitExport(waits)
+		}
+	}
+	if gone, err := w.removeExports(ctx); err != nil {
+		return reconcile.Retry(err)
+	} else if !gone {
+		w.Working(v1alpha1.ReasonExporting, "removes what the exports were made by; the application runs")
+		return reconcile.Wait(settleDelay)
+	}
+	if failed != nil && failed.Reason == v1alpha1.ReasonExportFailed {
+		return reconcile.Stall(v1alpha1.Problemf(failed.Reason, "%s", failed.Message))
+	}
+	name := w.Spec.Export.RepositoryRef.Name
+	w.Set(v1alpha1.ConditionExported, true, v1alpha1.ReasonExported, "%d volume(s) are in repository %s", len(w.Status.Volumes), name)
+	w.RecordOnceSaved(eventExported(len(w.Status.Volumes), name))
+	return w.complete()
+}
+
+// exportVolumes brings the exports on, and says what they wait for.
+func (w *run) exportVolumes(ctx context.Context) (waits string, err error) {
+	repository, waits, err := w.repository(ctx)
+	if err != nil || waits != "" {
+		return waits, err
+	}
+	var told []string
+	for i := range w.Status.Volumes {
+		waits, err := w.exportVolume(ctx, &w.Status.Volumes[i], repository)
+		if err != nil {
+			return "", err
+		}
+		if waits != "" {
+			told = append(told, w.Status.Volumes[i].ClaimName+": "+waits)
+		}
+	}
+	return strings.Join(told, "; "), nil
+}
+
+// repository is the one to export to, or what is waited for until it can be used.
+func (w *run) repository(ctx context.Context) (*v1alpha1.ResticRepository, string, error) {
+	name := w.Spec.Export.RepositoryRef.Name
+	var found v1alpha1.ResticRepository
+	if err := w.Get(ctx, client.ObjectKey{Namespace: w.Namespace, Name: name}, &found); client.IgnoreNotFound(err) != nil {
+		return nil, "", err
+	} else if err != nil {
+		return nil, fmt.Sprintf("there is no ResticRepository %s in namespace %s", name, w.Namespace), nil
+	}
+	if ready := meta.FindStatusCondition(found.Status.Conditions, v1alpha1.ConditionReady); ready == nil {
+		return nil, fmt.Sprintf("waits until repository %s is opened", name), nil
+	} else if ready.Status != metav1.ConditionTrue {
+		return nil, fmt.Sprintf("repository %s isn't ready: %s: %s", name, ready.Reason, ready.Message), nil
+	}
+	return &found, "", nil
+}
+
+// exportVolume brings the export of one volume on, and says what it waits for.
+// Nothing is left to wait for once its snapshot in the repository is recorded.
+func (w *run) exportVolume(ctx context.Context, v *v1alpha1.VolumeStatus, repository *v1alpha1.ResticRepository) (waits string, err error) {
+	if v.Export == nil {
+		v.Export = &v1alpha1.ExportStatus{}
+	}
+	if v.Export.SnapshotID != "" {
+		return "", nil
+	}
+	if next := resticexport.NextExportAt(v.Export); next.After(w.Now()) {
+		return fmt.Sprintf("tries again at %s after %s", next.UTC().Format(time.TimeOnly+" MST"), v.Export.Message), nil
+	}
+	as, err := w.readAs(ctx, repository)
+	if err != nil {
+		return "", err
+	}
+	if waits, err := w.makeClone(ctx, v); err != nil || waits != "" {
+		return waits, err
+	}
+	in := resticexport.ExportJob(w.VolumeBackup, v, repository, as)
+	moved, err := w.Movers.Run(ctx, in, resticexport.OwnerOfExport(w.VolumeBackup), mover.Place{Kind: mover.Shared, Most: repository.Spec.Concurrency})
+	if err != nil {
+		return "", err
+	}
+	if !moved.Ended {
+		v.Export.Message = moved.Waits
+		if moved.Waits == "" {
+			return "is exported", nil
+		}
+		return moved.Waits, nil
+	}
+	return w.exported(ctx, v, moved.Result, in.Name)
+}
+
+// makeClone makes the claim that is exported, where it isn't there.
+func (w *run) makeClone(ctx context.Context, v *v1alpha1.VolumeStatus) (waits string, err error) {
+	clone, there := resticexport.Clone(w.VolumeBackup, v), &corev1.PersistentVolumeClaim{}
+	err = w.Live.Get(ctx, client.ObjectKeyFromObject(clone), there)
+	if apierrors.IsNotFound(err) {
+		return mover.Refusal("the claim "+clone.Name, w.Create(ctx, clone))
+	}
+	if err == nil && !metav1.IsControlledBy(there, w.VolumeBackup) {
+		return "", v1alpha1.Problemf(v1alpha1.ReasonExportFailed, "there is a PersistentVolumeClaim %s that isn't of this backup: delete it, and back up again. The snapshots are kept", there.Name)
+	}
+	return "", err
+}
+
+// exported records what a mover came to, before its Job goes. What another try
+// can't mend ends the backup.
+func (w *run) exported(ctx context.Context, v *v1alpha1.VolumeStatus, result resticexport.Result, job string) (waits string, err error) {
+	resticexport.RecordExport(v.Export, result, w.Now())
+	if err := w.Save(ctx); err != nil {
+		return "", err
+	}
+	noteExport(result)
+	if _, err := w.Movers.Remove(ctx, w.Namespace, job); err != nil {
+		return "", err
+	}
+	switch {
+	case result.Done:
+		return "", nil
+	case !result.Cause.Again():
+		return "", v1alpha1.Problemf(v1alpha1.ReasonExportFailed, "claim %s could not be exported: %s: %s. The snapshots are kept", v.ClaimName, result.Cause, result.Message)
+	}
+	return v.Export.Message, nil
+}
+
+// readAs is as whom the volumes' files are read: as the application does, as far
+// as that is known and the namespace lets it.
+func (w *run) readAs(ctx context.Context, repository *v1alpha1.ResticRepository) (as resticexport.Reading, err error) {
+	if repository.Spec.Mover.Privileged {
+		var namespace corev1.Namespace
+		if err := w.Live.Get(ctx, client.ObjectKey{Name: w.Namespace}, &namespace); err != nil {
+			return as, err
+		}
+		if as.Privileged = namespace.Annotations[v1alpha1.AnnotationPrivilegedMovers] == "true"; as.Privileged {
+			return as, nil
+		}
+	}
+	app, err := live.Reader{Reader: w.Live}.Application(ctx, w.Namespace, w.Spec.ApplicationRef)
+	if reconcile.ProblemOf(err) != nil {
+		return as, nil // it is gone meanwhile
+	}
+	if err != nil {
+		return as, err
+	}
+	for i := range app.Pods {
+		as = resticexport.ReadingAs(&app.Pods[i].Spec)
+	}
+	if len(app.Pods) == 0 && app.Workload != nil {
+		as = resticexport.ReadingAs(&app.Workload.Template.Spec)
+	}
+	return as, nil
+}
+
+// removeExports removes what the exports were made by. It is true once all of it
+// is gone.
+func (w *run) removeExports(ctx context.Context) (gone bool, err error) {
+	if w.Spec.Export == nil {
+		return true, nil
+	}
+	gone = true
+	var jobs batchv1.JobList
+	if err := w.Live.List(ctx, &jobs, client.InNamespace(w.Namespace), client.MatchingLabels{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}); err != nil {
+		return false, err
+	}
+	for i := range jobs.Items {
+		if !metav1.IsControlledBy(&jobs.Items[i], w.VolumeBackup) {
+			continue
+		}
+		gone = false
+		if _, err := w.Movers.Remove(ctx, w.Namespace, jobs.Items[i].Name); err != nil {
+			return false, err
+		}
+	}
+	for _, v := range w.Status.Volumes {
+		clone := &corev1.PersistentVolumeClaim{}
+		key := types.NamespacedName{Namespace: w.Namespace, Name: resticexport.CloneName(w.VolumeBackup, v.ClaimName)}
+		err := w.Live.Get(ctx, key, clone)
+		if client.IgnoreNotFound(err) != nil {
+			return false, err
+		}
+		if err != nil || !metav1.IsControlledBy(clone, w.VolumeBackup) {
+			continue
+		}
+		gone = false
+		uid := clone.UID
+		if err := w.Reconciler.Delete(ctx, clone, client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
+			return false, err
+		}
+	}
+	return gone, nil
+}
+
+// awaitExport says what the exports wait for, until that takes too long.
+func (w *run) awaitExport(waits string) reconcile.Outcome {
+	since := w.Find(v1alpha1.ConditionSnapshotsReady).LastTransitionTime.Time
+	left := since.Add(w.Options.ExportTimeout).Sub(w.Now())
+	if left <= 0 {
+		w.Set(v1alpha1.ConditionExported, false, v1alpha1.ReasonExportFailed, "not all volumes were exported within %s: %s. The snapshots are kept", w.Options.ExportTimeout, waits)
+		return reconcile.Continue()
+	}
+	w.Set(v1alpha1.ConditionExported, false, v1alpha1.ReasonExporting, "%s", waits)
+	w.Working(v1alpha1.ReasonExporting, "%s; the application runs", waits)
+	return reconcile.Wait(min(left, exportDelay))
+}

@@ -1,0 +1,163 @@
+package mover
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	resticexport "github.com/lull-dev/lull/restic-export"
+)
+
+// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;delete
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=events,verbs=list
+
+// Movers are the Jobs of all tasks.
+type Movers struct {
+	// Writes makes and removes them, and Live reads past the cache.
+	Writes client.Client
+	Live   client.Reader
+	// Image is the one that has the mover in it.
+	Image string
+
+	placing sync.Mutex
+}
+
+// Run is a task under way, or at its end.
+type Run struct {
+	// Ended is true once there is a Result.
+	Ended  bool
+	Result resticexport.Result
+	// Waits says what the task waits for, empty while it runs.
+	Waits string
+	// Since is when its Job was made, zero where it waits for a place.
+	Since time.Time
+}
+
+// Run has a task run once: it makes the Job where there is none, and has it wait
+// where the repository has no place for it.
+func (m *Movers) Run(ctx context.Context, in resticexport.JobInput, owner metav1.OwnerReference, place Place) (Run, error) {
+	job := &batchv1.Job{}
+	err := m.Live.Get(ctx, client.ObjectKey{Namespace: in.Namespace, Name: in.Name}, job)
+	switch {
+	case apierrors.IsNotFound(err):
+		return m.begin(ctx, in, owner, place)
+	case err != nil:
+		return Run{}, err
+	case !isOwnedBy(job, owner):
+		return Run{}, v1alpha1.Problemf(v1alpha1.ReasonJobExists, "there is a Job %s that isn't Lull's: delete it", job.Name)
+	case !job.DeletionTimestamp.IsZero():
+		return Run{Waits: "waits until Job " + job.Name + " of an earlier attempt is gone"}, nil
+	}
+	return m.look(ctx, job)
+}
+
+func (m *Movers) begin(ctx context.Context, in resticexport.JobInput, owner metav1.OwnerReference, place Place) (Run, error) {
+	m.placing.Lock()
+	defer m.placing.Unlock()
+	waits, err := m.waitsForPlace(ctx, in, place)
+	if err != nil || waits != "" {
+		return Run{Waits: waits}, err
+	}
+	in.Image = m.Image
+	job := resticexport.Job(in)
+	job.OwnerReferences = []metav1.OwnerReference{owner}
+	job.Labels[labelPlace], job.Labels[v1alpha1.LabelManagedBy], job.Labels[v1alpha1.LabelRepository] = string(place.Kind), v1alpha1.ManagedBy, in.Repository
+	waits, err = Refusal("Job "+job.Name, m.Writes.Create(ctx, job))
+	return Run{Waits: cmp.Or(waits, "its pod starts"), Since: job.CreationTimestamp.Time}, err
+}
+
+func isOwnedBy(job *batchv1.Job, owner metav1.OwnerReference) bool {
+	by := metav1.GetControllerOf(job)
+	return by != nil && by.UID == owner.UID
+}
+
+// Refusal is what is waited for where something can't be made because of a rule
+// of its namespace: a quota, or an admission policy. Somebody may lift it.
+func Refusal(what string, err error) (waits string, _ error) {
+	if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) {
+		return fmt.Sprintf("%s can't be made: %v", what, err), nil
+	}
+	return "", client.IgnoreAlreadyExists(err)
+}
+
+func (m *Movers) look(ctx context.Context, job *batchv1.Job) (Run, error) {
+	run := Run{Since: job.CreationTimestamp.Time}
+	pod, err := m.podOf(ctx, job)
+	if err != nil {
+		return run, err
+	}
+	if end := endOf(job); end != nil {
+		run.Ended, run.Result = true, resultOf(pod, end)
+		return run, nil
+	}
+	if pod == nil || pod.Status.Phase == corev1.PodPending {
+		run.Waits, err = m.whyPending(ctx, job, pod)
+	}
+	return run, err
+}
+
+// podOf is the newest pod of a Job, nil where it has none.
+func (m *Movers) podOf(ctx context.Context, job *batchv1.Job) (*corev1.Pod, error) {
+	var pods corev1.PodList
+	if err := m.Live.List(ctx, &pods, client.InNamespace(job.Namespace), client.MatchingLabels{batchv1.JobNameLabel: job.Name}); err != nil || len(pods.Items) == 0 {
+		return nil, err
+	}
+	newest := slices.MaxFunc(pods.Items, func(a, b corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+	return &newest, nil
+}
+
+func endOf(job *batchv1.Job) *batchv1.JobCondition {
+	for i, c := range job.Status.Conditions {
+		if c.Status == corev1.ConditionTrue && (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) {
+			return &job.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// resultOf is what the mover said of its end, or what the Job says of it where its
+// pod is gone.
+func resultOf(pod *corev1.Pod, end *batchv1.JobCondition) resticexport.Result {
+	if pod != nil {
+		if result, ended := resticexport.PodResult(pod); ended {
+			return result
+		}
+	}
+	return resticexport.Result{Cause: resticexport.CauseInterrupted, Message: cmp.Or(end.Message, "its pod is gone")}
+}
+
+// whyPending says what a pod that doesn't run yet waits for: by its conditions,
+// and by the newest warning about it.
+func (m *Movers) whyPending(ctx context.Context, job *batchv1.Job, pod *corev1.Pod) (string, error) {
+	name := job.Name
+	if pod != nil {
+		name = pod.Name
+	}
+	var told corev1.EventList
+	if err := m.Live.List(ctx, &told, client.InNamespace(job.Namespace), client.MatchingFields{"involvedObject.name": name, "type": corev1.EventTypeWarning}); err != nil {
+		return "", err
+	}
+	if len(told.Items) > 0 {
+		newest := slices.MaxFunc(told.Items, func(a, b corev1.Event) int { return a.LastTimestamp.Compare(b.LastTimestamp.Time) })
+		return fmt.Sprintf("pod %s doesn't start: %.512s", name, newest.Message), nil
+	}
+	return "its pod starts", nil
+}
+
+// Remove removes a task's Job with its pod. It is gone once there is none.
+func (m *Movers) Remove(ctx context.Context, namespace, name string) (gone bool, err error) {
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	err = m.Writes.Delete(ctx, job, client.PropagationPolicy(metav1.DeletePropagationForeground))
+	return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
+}

@@ -1,0 +1,11 @@
+package repository
+
+import "github.com/lull-dev/lull/controllers/reconcile"
+
+func eventInitialised(id string) reconcile.Event {
+	return reconcile.Normal("Initialised", "Init", "repository %.8s was made", id)
+}
+
+func eventNotReady(reason, message string) reconcile.Event {
+	return reconcile.Warning(reason, "Look", "%s", message)
+}

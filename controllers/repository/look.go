@@ -1,0 +1,111 @@
+package repository
+
+import (
+	"context"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/mover"
+	"github.com/lull-dev/lull/controllers/reconcile"
+	resticexport "github.com/lull-dev/lull/restic-export"
+)
+
+const (
+	// startLimit is how long a mover's pod may take to start before the repository
+	// is told to be unready, with what it waits for.
+	startLimit = 30 * time.Second
+	// lookLimit bounds a look: what is slower isn't there.
+	lookLimit = 10 * time.Minute
+	// podDelay is how soon it is looked again why a pod doesn't start.
+	podDelay = 5 * time.Second
+)
+
+// look opens the repository when it is time to.
+func (w *run) look(ctx context.Context) reconcile.Outcome {
+	if next := resticexport.NextLook(w.Object); next.After(w.Now()) {
+		return reconcile.SkipFor(next.Sub(w.Now()))
+	}
+	in := w.job("open", lastLook(w.Object), resticexport.Task{Open: &resticexport.Open{}})
+	looked, err := w.Movers.Run(ctx, in, w.owner(), mover.Place{Kind: mover.Beside})
+	switch {
+	case err != nil:
+		return reconcile.Retry(err)
+	case !looked.Ended:
+		return w.await(looked)
+	}
+	w.tell(resticexport.Judge(&w.Object.Status, looked.Result), looked.Result)
+	return w.done(ctx, in.Name)
+}
+
+// lastLook tells the Job of one look from that of the next.
+func lastLook(r *v1alpha1.ResticRepository) string {
+	if r.Status.LastLookTime == nil {
+		return ""
+	}
+	return r.Status.LastLookTime.UTC().Format(time.RFC3339)
+}
+
+// init makes the repository where a look has found none. Its Job has one name for
+// ever: two that make a repository at once make one that may never open again.
+func (w *run) init(ctx context.Context) reconcile.Outcome {
+	ready := w.Find(v1alpha1.ConditionReady)
+	if w.Object.Status.RepositoryID != "" || ready == nil || ready.Reason != v1alpha1.ReasonInitialising {
+		return reconcile.Skip()
+	}
+	in := w.job("init", "", resticexport.Task{Init: &resticexport.Init{}})
+	made, err := w.Movers.Run(ctx, in, w.owner(), mover.Place{Kind: mover.Alone})
+	switch {
+	case err != nil:
+		return reconcile.Retry(err)
+	case !made.Ended:
+		return w.await(made)
+	}
+	found := resticexport.Judge(&w.Object.Status, made.Result)
+	if made.Result.Done && made.Result.Repository.IsNew {
+		w.RecordOnceSaved(eventInitialised(made.Result.Repository.ID))
+	}
+	w.tell(found, made.Result)
+	return w.done(ctx, in.Name)
+}
+
+func (w *run) job(kind, which string, task resticexport.Task) resticexport.JobInput {
+	r := w.Object
+	return resticexport.JobInput{
+		Name:       resticexport.JobName(kind, r.Name, string(r.UID), which),
+		Namespace:  r.Namespace,
+		Repository: r.Name,
+		Spec:       &r.Spec,
+		Task:       task,
+		Deadline:   lookLimit,
+	}
+}
+
+func (w *run) owner() metav1.OwnerReference {
+	return resticexport.Owner(w.Object, "ResticRepository")
+}
+
+// await waits for a mover. One whose pod doesn't start says why.
+func (w *run) await(m mover.Run) reconcile.Outcome {
+	if m.Waits != "" && !m.Since.IsZero() && w.Now().Sub(m.Since) > startLimit {
+		w.Set(v1alpha1.ConditionReady, false, v1alpha1.ReasonMoverPending, "%s", m.Waits)
+	}
+	w.Working(v1alpha1.ReasonOpening, "opens the repository")
+	if m.Waits == "" {
+		return reconcile.Wait(lookLimit)
+	}
+	return reconcile.Wait(podDelay)
+}
+
+// done writes what a Job has come to before the Job goes. One that is left by a
+// manager that died in between goes with the next look.
+func (w *run) done(ctx context.Context, job string) reconcile.Outcome {
+	if err := w.Save(ctx); err != nil {
+		return reconcile.Retry(err)
+	}
+	if _, err := w.Movers.Remove(ctx, w.Object.Namespace, job); err != nil {
+		return reconcile.Retry(err)
+	}
+	return reconcile.Continue()
+}

@@ -1,0 +1,51 @@
+package repository
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/reconcile"
+	resticexport "github.com/lull-dev/lull/restic-export"
+)
+
+// tell writes what a look has come to.
+func (w *run) tell(found resticexport.Found, result resticexport.Result) {
+	status := &w.Object.Status
+	now := metav1.NewTime(w.Now())
+	status.LastLookTime = &now
+	if seen := result.Repository; found.Ready && seen != nil {
+		status.RepositoryID, status.Snapshots = seen.ID, int32(seen.Snapshots)
+		if seen.Bytes > 0 {
+			status.Size = resource.NewQuantity(seen.Bytes, resource.BinarySI)
+		}
+	}
+	if was := w.Find(v1alpha1.ConditionReady); !found.Ready && !found.Init && (was == nil || was.Reason != found.Reason) {
+		w.RecordOnceSaved(eventNotReady(found.Reason, found.Message))
+	}
+	w.Set(v1alpha1.ConditionReady, found.Ready, found.Reason, "%s", found.Message)
+}
+
+// rest waits for the next look.
+func (w *run) rest(context.Context) reconcile.Outcome {
+	w.AtRest(v1alpha1.ReasonOpened)
+	return reconcile.Wait(resticexport.NextLook(w.Object).Sub(w.Now()))
+}
+
+func stalled(s *reconcile.Scope[*v1alpha1.ResticRepository], p *v1alpha1.Problem) reconcile.Outcome {
+	s.Set(v1alpha1.ConditionReady, false, p.Reason, "%s", p.Message)
+	s.AtRest(p.Reason)
+	return reconcile.Done()
+}
+
+// summarize derives from the conditions what is for people.
+func summarize(s *reconcile.Scope[*v1alpha1.ResticRepository]) {
+	status := &s.Object.Status
+	status.ObservedGeneration = s.Object.Generation
+	status.Message = ""
+	if ready := s.Find(v1alpha1.ConditionReady); ready != nil && ready.Status != metav1.ConditionTrue {
+		status.Message = reconcile.Shorten(ready.Reason + ": " + ready.Message)
+	}
+}
