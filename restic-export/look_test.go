@@ -42,7 +42,7 @@ func TestNextLook(t *testing.T) {
 			next := NextLook(c.of)
 			if c.want < 0 {
 				if !next.IsZero() {
-					t.Errorf("it is looked at at %s, and not at once", next)
+					t.Errorf("the next look is at %s, and not at once", next)
 				}
 				return
 			}

@@ -85,10 +85,12 @@ func (w *run) exportVolumes(ctx context.Context) (waits string, err error) {
 func (w *run) repository(ctx context.Context) (*v1alpha1.ResticRepository, string, error) {
 	name := w.Spec.Export.RepositoryRef.Name
 	var found v1alpha1.ResticRepository
-	if err := w.Get(ctx, client.ObjectKey{Namespace: w.Namespace, Name: name}, &found); client.IgnoreNotFound(err) != nil {
-		return nil, "", err
-	} else if err != nil {
+	err := w.Get(ctx, client.ObjectKey{Namespace: w.Namespace, Name: name}, &found)
+	if apierrors.IsNotFound(err) {
 		return nil, fmt.Sprintf("there is no ResticRepository %s in namespace %s", name, w.Namespace), nil
+	}
+	if err != nil {
+		return nil, "", err
 	}
 	if ready := meta.FindStatusCondition(found.Status.Conditions, v1alpha1.ConditionReady); ready == nil {
 		return nil, fmt.Sprintf("waits until repository %s is opened", name), nil
@@ -178,17 +180,16 @@ func (w *run) readAs(ctx context.Context, repository *v1alpha1.ResticRepository)
 		}
 	}
 	app, err := live.Reader{Reader: w.Live}.Application(ctx, w.Namespace, w.Spec.ApplicationRef)
-	if reconcile.ProblemOf(err) != nil {
-		return as, nil // it is gone meanwhile
+	if reconcile.ProblemOf(err) != nil { // it is gone meanwhile
+		app, err = &live.Application{}, nil
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return as, err
-	}
-	for i := range app.Pods {
-		as = resticexport.ReadingAs(&app.Pods[i].Spec)
-	}
-	if len(app.Pods) == 0 && app.Workload != nil {
-		as = resticexport.ReadingAs(&app.Workload.Template.Spec)
+	case len(app.Pods) > 0:
+		return resticexport.ReadingAs(&app.Pods[0].Spec), nil
+	case app.Workload != nil:
+		return resticexport.ReadingAs(&app.Workload.Template.Spec), nil
 	}
 	return as, nil
 }
@@ -225,7 +226,7 @@ func (w *run) removeExports(ctx context.Context) (gone bool, err error) {
 		}
 		gone = false
 		uid := clone.UID
-		if err := w.Reconciler.Delete(ctx, clone, client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
+		if err := w.Delete(ctx, clone, client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
 			return false, err
 		}
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/controllers/mover"
 	"github.com/lull-dev/lull/controllers/reconcile"
-	resticexport "github.com/lull-dev/lull/restic-export"
 )
 
 // +kubebuilder:rbac:groups=lull.dev,resources=resticrepositories,verbs=get;list;watch
@@ -58,8 +57,6 @@ func (r *Reconciler) isAtRest(_ context.Context, repo *v1alpha1.ResticRepository
 type run struct {
 	*reconcile.Scope[*v1alpha1.ResticRepository]
 	*Reconciler
-
-	found resticexport.Found
 }
 
 func (r *Reconciler) steps(on *reconcile.Scope[*v1alpha1.ResticRepository]) []reconcile.Step {
