@@ -6,6 +6,9 @@
 //	live        reads of the cluster into plain data
 //	backup      VolumeBackup
 //	restore     VolumeRestore
+//	policy      SnapshotPolicy and ClusterSnapshotPolicy
+//	mover       Jobs that work in repositories, for the kinds that need one
+//	repository  ResticRepository
 //
 // No kind's decisions or deeds belong here.
 package controllers

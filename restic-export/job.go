@@ -22,9 +22,6 @@ const (
 // Container is the name of the mover's container.
 const Container = "mover"
 
-// LabelRepository on a mover's Job and on its pod is the repository's name.
-const LabelRepository = "lull.dev/repository"
-
 // JobInput is what a mover's Job is made of.
 type JobInput struct {
 	// Name is one of JobName.
@@ -88,6 +85,6 @@ func (in *JobInput) labels() map[string]string {
 	labels := map[string]string{}
 	maps.Copy(labels, in.Labels)
 	labels[v1alpha1.LabelManagedBy] = v1alpha1.ManagedBy
-	labels[LabelRepository] = names.LabelValue(in.Repository)
+	labels[v1alpha1.LabelRepository] = names.LabelValue(in.Repository)
 	return labels
 }

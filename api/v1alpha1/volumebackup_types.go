@@ -107,20 +107,6 @@ type BackupSettings struct {
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
 
-// ExportSpec says where the snapshots of a backup are shipped.
-type ExportSpec struct {
-	// RepositoryRef names a ResticRepository of the same namespace.
-	RepositoryRef RepositoryReference `json:"repositoryRef"`
-}
-
-// RepositoryReference names a ResticRepository of the object's own namespace.
-type RepositoryReference struct {
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="write the name of the ResticRepository alone, without kind or namespace: lower-case letters, digits, '-' and '.'"
-	Name string `json:"name"`
-}
-
 // DeletionPolicy says what becomes of snapshots when their backup is deleted.
 // +kubebuilder:validation:Enum=Delete;Retain;Orphan
 type DeletionPolicy string
@@ -360,42 +346,6 @@ type VolumeStatus struct {
 	// that where it is gone. A backup without it tells no more than a size.
 	// +optional
 	Claim *BackedUpClaim `json:"claim,omitempty"`
-}
-
-// ExportStatus is the export of one claim.
-type ExportStatus struct {
-	// SnapshotID is what restic calls it in the repository, in full. It is written
-	// once the export is done and verified.
-	// +optional
-	SnapshotID string `json:"snapshotID,omitempty"`
-	// Files are how many of them restic found.
-	// +optional
-	Files ExportedFiles `json:"files,omitempty"`
-	// Processed is what they take.
-	// +optional
-	Processed *resource.Quantity `json:"processed,omitempty"`
-	// Uploaded is what was added to the repository.
-	// +optional
-	Uploaded *resource.Quantity `json:"uploaded,omitempty"`
-	// Duration is that of restic's run.
-	// +optional
-	Duration *metav1.Duration `json:"duration,omitempty"`
-	// Attempts is how often it was tried, and LastAttemptTime when the last attempt
-	// ended.
-	// +optional
-	Attempts int32 `json:"attempts,omitempty"`
-	// +optional
-	LastAttemptTime *metav1.Time `json:"lastAttemptTime,omitempty"`
-	// Message is what it waits for, or what was wrong with the last attempt.
-	// +optional
-	Message string `json:"message,omitempty"`
-}
-
-// ExportedFiles are numbers of files, compared with the export before.
-type ExportedFiles struct {
-	New        int64 `json:"new"`
-	Changed    int64 `json:"changed"`
-	Unmodified int64 `json:"unmodified"`
 }
 
 // BackedUpClaim is how a PersistentVolumeClaim was when it was backed up.

@@ -6,6 +6,7 @@
 //	orphans      discard what failed attempts have made
 //	attempt      one attempt: acquire, plan, intent, freeze, cut, thaw, outcome
 //	ready        wait until the snapshots can be restored
+//	export       ship them into a repository, where that is asked for
 //
 // An attempt is read in attempt.go, downwards. What it needs stands beside it:
 // exclusivity.go (whose turn it is), plan.go (all reads, before anything is

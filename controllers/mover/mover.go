@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -32,6 +33,9 @@ type Movers struct {
 
 	placing sync.Mutex
 }
+
+// keptFor is how long the Job of a look is there after its end.
+const keptFor = time.Hour
 
 // Run is a task under way, or at its end.
 type Run struct {
@@ -72,7 +76,10 @@ func (m *Movers) begin(ctx context.Context, in resticexport.JobInput, owner meta
 	in.Image = m.Image
 	job := resticexport.Job(in)
 	job.OwnerReferences = []metav1.OwnerReference{owner}
-	job.Labels[labelPlace], job.Labels[v1alpha1.LabelManagedBy], job.Labels[v1alpha1.LabelRepository] = string(place.Kind), v1alpha1.ManagedBy, in.Repository
+	job.Labels[labelPlace] = string(place.Kind)
+	if place.Kind != Shared { // what can be asked again needn't be kept for a manager that comes late
+		job.Spec.TTLSecondsAfterFinished = ptr.To(int32(keptFor.Seconds()))
+	}
 	waits, err = Refusal("Job "+job.Name, m.Writes.Create(ctx, job))
 	return Run{Waits: cmp.Or(waits, "its pod starts"), Since: job.CreationTimestamp.Time}, err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	resticexport "github.com/lull-dev/lull/restic-export"
+	"github.com/lull-dev/lull/snapshot/names"
 )
 
 // Place is what a task needs of its repository.
@@ -41,7 +42,7 @@ func (m *Movers) waitsForPlace(ctx context.Context, in resticexport.JobInput, pl
 		return "", nil
 	}
 	var jobs batchv1.JobList
-	if err := m.Live.List(ctx, &jobs, client.InNamespace(in.Namespace), client.MatchingLabels{v1alpha1.LabelRepository: in.Repository}); err != nil {
+	if err := m.Live.List(ctx, &jobs, client.InNamespace(in.Namespace), client.MatchingLabels{v1alpha1.LabelRepository: names.LabelValue(in.Repository)}); err != nil {
 		return "", err
 	}
 	working := map[PlaceKind]int32{}

@@ -31,7 +31,7 @@ func (w *run) look(ctx context.Context) reconcile.Outcome {
 	looked, err := w.Movers.Run(ctx, in, w.owner(), mover.Place{Kind: mover.Beside})
 	switch {
 	case err != nil:
-		return reconcile.Retry(err)
+		return reconcile.Failed(err)
 	case !looked.Ended:
 		return w.await(looked)
 	}
@@ -58,7 +58,7 @@ func (w *run) init(ctx context.Context) reconcile.Outcome {
 	made, err := w.Movers.Run(ctx, in, w.owner(), mover.Place{Kind: mover.Alone})
 	switch {
 	case err != nil:
-		return reconcile.Retry(err)
+		return reconcile.Failed(err)
 	case !made.Ended:
 		return w.await(made)
 	}
@@ -99,7 +99,7 @@ func (w *run) await(m mover.Run) reconcile.Outcome {
 }
 
 // done writes what a Job has come to before the Job goes. One that is left by a
-// manager that died in between goes with the next look.
+// manager that died in between Kubernetes removes after a while.
 func (w *run) done(ctx context.Context, job string) reconcile.Outcome {
 	if err := w.Save(ctx); err != nil {
 		return reconcile.Retry(err)
