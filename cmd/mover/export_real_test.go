@@ -18,6 +18,7 @@ import (
 )
 
 func TestTheMoverMakesARepositoryOnce(t *testing.T) {
+	t.Parallel()
 	b := aTestbed(t)
 	first := b.done(resticexport.Task{Init: &resticexport.Init{}}).Repository
 	if !first.IsNew || first.Keys != 1 || len(first.ID) != 64 || first.Snapshots != 0 {
@@ -40,6 +41,7 @@ func TestTheMoverMakesARepositoryOnce(t *testing.T) {
 }
 
 func TestTheMoverMakesNothingWhereItOnlyOpens(t *testing.T) {
+	t.Parallel()
 	b := aTestbed(t)
 	b.fails(resticexport.Task{Open: &resticexport.Open{}}, resticexport.CauseNoRepository, "Is there a repository")
 	b.write("a", "a")
@@ -50,6 +52,7 @@ func TestTheMoverMakesNothingWhereItOnlyOpens(t *testing.T) {
 }
 
 func TestTheMoverMakesNothingWhereARepositoryCannotBeRead(t *testing.T) {
+	t.Parallel()
 	b := aRepository(t)
 	b.write(b.password, "another\n")
 	for _, task := range []resticexport.Task{{Init: &resticexport.Init{}}, {Open: &resticexport.Open{}}} {
@@ -63,6 +66,7 @@ func TestTheMoverMakesNothingWhereARepositoryCannotBeRead(t *testing.T) {
 }
 
 func TestTheMoverReadsOnlyWhatChanged(t *testing.T) {
+	t.Parallel()
 	b := aRepository(t)
 	b.write("a", strings.Repeat("a", 1<<20))
 	b.write("b", "b")
@@ -86,6 +90,7 @@ func TestTheMoverReadsOnlyWhatChanged(t *testing.T) {
 }
 
 func TestTheMoverTakesAnEmptyVolumeForAnErrorOnce(t *testing.T) {
+	t.Parallel()
 	b := aRepository(t)
 	for _, folder := range []string{"lost+found", "folder/below"} {
 		if err := os.MkdirAll(filepath.Join(b.mover.data, folder), 0o755); err != nil {
@@ -114,6 +119,7 @@ func TestTheMoverTakesAnEmptyVolumeForAnErrorOnce(t *testing.T) {
 
 // A snapshot of a part of a volume is worse than none.
 func TestTheMoverLeavesNoPartOfAVolume(t *testing.T) {
+	t.Parallel()
 	b := aRepository(t)
 	b.write("readable", "a")
 	b.write("secret", "b")
@@ -134,6 +140,7 @@ func TestTheMoverLeavesNoPartOfAVolume(t *testing.T) {
 }
 
 func TestTheMoverTellsOfALock(t *testing.T) {
+	t.Parallel()
 	b := aRepository(t)
 	end := b.hold()
 	b.fails(resticexport.Task{Check: &resticexport.Check{}}, resticexport.CauseLocked, "already locked")
@@ -156,6 +163,7 @@ func TestTheMoverTellsOfALock(t *testing.T) {
 
 // A device that is a pipe holds a backup up for as long as nobody writes into it.
 func TestTheMoverEndsResticWhenItIsToldTo(t *testing.T) {
+	t.Parallel()
 	b := aRepository(t)
 	if err := syscall.Mkfifo(b.mover.device, 0o600); err != nil {
 		t.Fatal(err)
@@ -182,6 +190,7 @@ func TestTheMoverEndsResticWhenItIsToldTo(t *testing.T) {
 }
 
 func TestTheMoverCheckFindsAFlippedByte(t *testing.T) {
+	t.Parallel()
 	b := aRepository(t)
 	random := make([]byte, 1<<20)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(random)

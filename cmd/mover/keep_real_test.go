@@ -40,6 +40,7 @@ func (b *testbed) remaining() (uids []string) {
 }
 
 func TestTheMoverForgetsWhatTheRulesDoNotKeep(t *testing.T) {
+	t.Parallel()
 	b := aRepository(t)
 	b.write("a", "a")
 	const day = 24 * time.Hour
@@ -71,6 +72,7 @@ func TestTheMoverForgetsWhatTheRulesDoNotKeep(t *testing.T) {
 }
 
 func TestTheMoverForgetsByName(t *testing.T) {
+	t.Parallel()
 	b := aRepository(t)
 	b.write("a", "a")
 	first, second := b.backup(aBackup("data", noon)), b.backup(aBackup("data", noon.Add(time.Hour)))
@@ -88,6 +90,7 @@ func TestTheMoverForgetsByName(t *testing.T) {
 
 // The claims of an application come from one backup, or they are of two moments.
 func TestTheMoverFindsTheClaimsOfOneBackup(t *testing.T) {
+	t.Parallel()
 	b := aRepository(t)
 	b.write("a", "a")
 	b.exportedAt(noon, "", "data", "old")

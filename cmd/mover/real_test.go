@@ -4,11 +4,13 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -23,11 +25,15 @@ func TestMain(m *testing.M) {
 		return
 	}
 	code := m.Run()
+	made, _ := aMadeRepository()
 	_ = os.RemoveAll(made)
 	os.Exit(code)
 }
 
-const host = "shop/web"
+const (
+	host     = "shop/web"
+	password = "secret"
+)
 
 var (
 	noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -50,7 +56,7 @@ func aTestbed(t *testing.T) *testbed {
 		t.Fatal("RESTIC isn't the path of restic: run make test-real")
 	}
 	b := &testbed{t: t, repository: filepath.Join(t.TempDir(), "repository"), password: filepath.Join(t.TempDir(), "password")}
-	b.write(b.password, "secret\n")
+	b.write(b.password, password+"\n")
 	b.mover = &mover{
 		data: t.TempDir(), device: filepath.Join(t.TempDir(), "device"), now: time.Now,
 		restic: &restic{path: path, goodbye: time.Minute, wait: patient, patience: time.Minute, say: func(resticexport.Message) {}},
@@ -69,26 +75,30 @@ func (b *testbed) at(repository string, more ...string) {
 	}, more...)
 }
 
-// made is a repository that a mover made: each test has a copy.
-var made string
+// aMadeRepository is a folder with a repository that restic made once: each test has
+// a copy. Deriving its key takes restic two seconds.
+var aMadeRepository = sync.OnceValues(func() (string, error) {
+	folder, err := os.MkdirTemp("", "")
+	if err != nil {
+		return "", err
+	}
+	restic := exec.Command(os.Getenv("RESTIC"), "--no-cache", "init")
+	restic.Env = []string{"RESTIC_PASSWORD=" + password, "RESTIC_REPOSITORY=" + folder, "HOME=" + folder}
+	if said, err := restic.CombinedOutput(); err != nil {
+		return folder, fmt.Errorf("restic init: %w: %s", err, said)
+	}
+	return folder, nil
+})
 
 // aRepository is a testbed whose repository is made.
 func aRepository(t *testing.T) *testbed {
 	t.Helper()
 	b := aTestbed(t)
-	if made != "" {
-		if err := os.CopyFS(b.repository, os.DirFS(made)); err != nil {
-			t.Fatal(err)
-		}
-		return b
+	made, err := aMadeRepository()
+	if err == nil {
+		err = os.CopyFS(b.repository, os.DirFS(made))
 	}
-	b.done(resticexport.Task{Init: &resticexport.Init{}})
-	copied, err := os.MkdirTemp("", "")
 	if err != nil {
-		t.Fatal(err)
-	}
-	made = copied
-	if err := os.CopyFS(made, os.DirFS(b.repository)); err != nil {
 		t.Fatal(err)
 	}
 	return b

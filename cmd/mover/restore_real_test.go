@@ -16,6 +16,7 @@ import (
 
 // Names and modes of every kind come back as they are.
 func TestTheMoverRestoresWhatItExported(t *testing.T) {
+	t.Parallel()
 	b := aRepository(t)
 	for i, name := range []string{"plain", "--delete", "-o", "two\nlines", "a*b?[c]", `back\slash`, "$(reboot)", "`id`", "ünï🦉", "\xff\xfe", "'\"", " ", "**", "!not", "lost+found/orphan"} {
 		b.write(filepath.Join("names", name), strings.Repeat(name, i+1))
@@ -66,6 +67,7 @@ func compare(t *testing.T, want, got map[string]string) {
 }
 
 func TestTheMoverRestoresPathsThatMeanThemselves(t *testing.T) {
+	t.Parallel()
 	b := aRepository(t)
 	names := []string{"a*", "ab", "a[b]", "?", "x", "**/y", "deep/**", `\*`, "-v"}
 	for _, name := range names {
@@ -88,6 +90,7 @@ func TestTheMoverRestoresPathsThatMeanThemselves(t *testing.T) {
 }
 
 func TestTheMoverDeletesOnlyWhenItIsAskedTo(t *testing.T) {
+	t.Parallel()
 	b := aRepository(t)
 	b.write("a", "a")
 	want := tree(t, b.mover.data)
@@ -111,6 +114,7 @@ func TestTheMoverDeletesOnlyWhenItIsAskedTo(t *testing.T) {
 }
 
 func TestTheMoverRestoresWhatWasMadeElsewhere(t *testing.T) {
+	t.Parallel()
 	b := aRepository(t)
 	b.write("below/a", "a")
 	want := tree(t, filepath.Join(b.mover.data, "below"))
@@ -130,6 +134,7 @@ func TestTheMoverRestoresWhatWasMadeElsewhere(t *testing.T) {
 }
 
 func TestTheMoverMovesADevice(t *testing.T) {
+	t.Parallel()
 	b := aRepository(t)
 	content := bytes.Repeat([]byte("blocks\x00"), 100000)
 	b.write(b.mover.device, string(content))

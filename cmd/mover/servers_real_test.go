@@ -85,6 +85,7 @@ func (b *testbed) moves() *resticexport.ExportedSnapshot {
 }
 
 func TestTheMoverMovesByREST(t *testing.T) {
+	t.Parallel()
 	b := aTestbed(t)
 	at := "rest:http://" + aServer(t, "open") + "/shop/"
 	b.at(at, user("wrong")...)
@@ -94,6 +95,7 @@ func TestTheMoverMovesByREST(t *testing.T) {
 }
 
 func TestTheMoverMayOnlyAppend(t *testing.T) {
+	t.Parallel()
 	b := aTestbed(t)
 	b.at("rest:http://"+aServer(t, "open", "--append-only")+"/", user("open")...)
 	snapshot := b.moves()
@@ -102,6 +104,7 @@ func TestTheMoverMayOnlyAppend(t *testing.T) {
 }
 
 func TestTheMoverTrustsNoOtherCertificate(t *testing.T) {
+	t.Parallel()
 	b := aTestbed(t)
 	certificate, key := aCertificate(t)
 	at := "rest:https://" + aServer(t, "open", "--tls", "--tls-cert="+certificate, "--tls-key="+key) + "/"
@@ -112,6 +115,7 @@ func TestTheMoverTrustsNoOtherCertificate(t *testing.T) {
 }
 
 func TestTheMoverTellsWhereNobodyAnswers(t *testing.T) {
+	t.Parallel()
 	b := aTestbed(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -253,6 +257,7 @@ func (b *testbed) by(s sshServer) {
 }
 
 func TestTheMoverMovesBySFTP(t *testing.T) {
+	t.Parallel()
 	b := aTestbed(t)
 	folder := t.TempDir()
 	server := anSSHServer(t, folder)
