@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 
-	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -97,17 +96,13 @@ func SetUp(ctx context.Context, mgr ctrl.Manager, o Options) (drain func(context
 	return backups.Drain, policies.SetupWithManager(ctx, mgr)
 }
 
-// CacheOptions are what the controllers need of a manager's cache: of all
-// snapshots in a cluster only ours are kept, of what only tells that there is
-// something to read no more than that, and of no object who wrote which field.
+// CacheOptions are what the controllers need of a manager's cache: of what only
+// tells that there is something to read no more than that is kept, and of no object
+// who wrote which field. Snapshots aren't in it.
 func CacheOptions() cache.Options {
 	options := cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			&snapshotv1.VolumeSnapshot{}: {
-				Label:     labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
-				Transform: backup.OnlyCut,
-			},
 			&v1alpha1.VolumeBackup{}: {Transform: backup.OnlyOutcome},
 			&batchv1.Job{}:           {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})},
 		},

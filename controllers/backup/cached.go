@@ -110,10 +110,10 @@ var ends = map[string][]metav1.Condition{
 	v1alpha1.ConditionFailed:   {{Type: v1alpha1.ConditionFailed, Status: metav1.ConditionTrue}},
 }
 
-// OnlyCut is the transform of a cache that keeps of snapshots and contents whose
-// they are and what they tell of the cut. What it made itself it leaves as it is:
-// a cache may ask twice (client-go, RealFIFO).
-func OnlyCut(obj any) (any, error) {
+// onlyCut leaves of snapshots and contents whose they are and what they tell of the
+// cut. What it made itself it leaves as it is: it may be asked twice, for a list
+// as it comes and for what is in it.
+func onlyCut(obj any) (any, error) {
 	switch o := obj.(type) {
 	case *snapshotv1.VolumeSnapshot:
 		return onlyOwned(o), nil
@@ -153,7 +153,7 @@ var statusReady = &snapshotv1.VolumeSnapshotStatus{ReadyToUse: ptr.To(true)}
 // onlyHandle tells of the storage's handle no more than that there is one.
 func onlyHandle(o *snapshotv1.VolumeSnapshotContent) *snapshotv1.VolumeSnapshotContent {
 	only := &snapshotv1.VolumeSnapshotContent{Status: o.Status}
-	only.Name, only.ResourceVersion, only.DeletionTimestamp = o.Name, o.ResourceVersion, o.DeletionTimestamp
+	only.UID, only.Name, only.ResourceVersion, only.DeletionTimestamp = o.UID, o.Name, o.ResourceVersion, o.DeletionTimestamp
 	ref := o.Spec.VolumeSnapshotRef
 	only.Spec.VolumeSnapshotRef.Namespace, only.Spec.VolumeSnapshotRef.Name, only.Spec.VolumeSnapshotRef.UID = ref.Namespace, ref.Name, ref.UID
 	if o.Status != nil && ptr.Deref(o.Status.SnapshotHandle, "") != "" {

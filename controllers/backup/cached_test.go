@@ -155,7 +155,7 @@ func only[T interface {
 	DeepCopy() T
 }](t *testing.T, obj T) T {
 	t.Helper()
-	kept, err := OnlyCut(obj.DeepCopy())
+	kept, err := onlyCut(obj.DeepCopy())
 	if err != nil {
 		t.Fatal(err)
 	}

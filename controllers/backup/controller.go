@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -109,6 +108,7 @@ type Reconciler struct {
 	limiter    *limiter
 	turns      *turns
 	waiters    *waiters
+	snapshots  *snapshots
 	departures *departures
 	deletions  deletions
 	groups     groupAPI
@@ -141,14 +141,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		Summarize: summarize,
 		Seen:      r.seen,
 	}
-	err := mgr.GetFieldIndexer().IndexField(ctx, &snapshotv1.VolumeSnapshot{}, byBackup, func(snap client.Object) []string {
-		owner, _ := ownerOf(snap)
-		return []string{bucketOf(string(owner))}
-	})
-	if err != nil {
-		return err
-	}
-	contents, err := watchContents(mgr, r.waiters)
+	snapshots, contents, err := r.watchSnapshots(mgr)
 	if err != nil {
 		return err
 	}
@@ -156,7 +149,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		For(&v1alpha1.VolumeBackup{}).
 		WatchesRawSource(source.Func(r.wakes)).
 		Watches(&v1alpha1.VolumeBackup{}, r.waiters.onDeletion()).
-		Watches(&snapshotv1.VolumeSnapshot{}, r.waiters.onChange(handler.EnqueueRequestsFromMapFunc(backupOf))).
+		WatchesRawSource(snapshots).
 		WatchesRawSource(contents).
 		Owns(&batchv1.Job{})
 	if r.groups.served() {
@@ -247,6 +240,7 @@ func (r *Reconciler) Drain(ctx context.Context) {
 // seen is told of each backup as it is, and of each that is gone.
 func (r *Reconciler) seen(key types.NamespacedName, b *v1alpha1.VolumeBackup) {
 	noteMetrics(key, b)
+	r.snapshots.settle(key, b)
 	if b.Name == "" {
 		r.deletions.end(key)
 	}

@@ -87,7 +87,7 @@ func (w *run) cut(ctx context.Context, c cutter, changed, lost <-chan struct{}, 
 	}
 	doubt := time.NewTicker(doubtAfter)
 	defer doubt.Stop()
-	from, doubted := client.Reader(watched{Reader: w.Cache, waiters: w.waiters}), false
+	from, doubted := client.Reader(w.watched()), false
 	for {
 		observed, err := c.observe(ctx, from)
 		if err != nil && !doubted {

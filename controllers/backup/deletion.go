@@ -19,6 +19,9 @@ import (
 // stuckAfter is how long snapshots may take to go before a person is asked.
 const stuckAfter = 5 * time.Minute
 
+// goneDelay is how soon it is looked whether they have gone where no watch tells.
+const goneDelay = 30 * time.Second
+
 // delete takes the snapshots of a deleted backup along or lets them go, and then
 // lets the object go. What may be frozen is thawed before, by the step Recover.
 func (w *run) delete(ctx context.Context) reconcile.Outcome {
@@ -154,7 +157,7 @@ func (w *run) retain(ctx context.Context, obj client.Object) error {
 }
 
 // awaitGone says what the deletion waits for. The end of a snapshot brings the
-// backup here again.
+// backup here again, unless the watch was lost just then.
 func (w *run) awaitGone(kind string, waiting []string, settled bool) reconcile.Outcome {
 	message := fmt.Sprintf("waits until these %ss are deleted: %s", kind, strings.Join(waiting, ", "))
 	w.Working(v1alpha1.ReasonDeleting, "%s", message)
@@ -168,5 +171,5 @@ func (w *run) awaitGone(kind string, waiting []string, settled bool) reconcile.O
 	if !settled {
 		left = min(left, settleDelay)
 	}
-	return reconcile.Wait(left)
+	return reconcile.Wait(min(left, goneDelay))
 }

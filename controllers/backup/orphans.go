@@ -38,28 +38,16 @@ func (w *run) discardOrphans(ctx context.Context) reconcile.Outcome {
 	return reconcile.Skip()
 }
 
-// byBackup is the index of snapshots in the cache by the end of the UID of their
-// backup: one of whole UIDs has a set for each, which takes more than the snapshot.
-const byBackup = "backup"
-
-func bucketOf(backup string) string { return backup[max(0, len(backup)-2):] }
-
-// orphansOf are, by the cache, the backup's snapshots that its status doesn't
-// name and its groups. One that isn't in the cache yet brings the backup here
-// again when it comes. A group's snapshots go with it.
+// orphansOf are, by the watches, the backup's snapshots that its status doesn't
+// name and its groups. One that hasn't been seen yet brings the backup here again
+// when it comes. A group's snapshots go with it.
 func (r *Reconciler) orphansOf(ctx context.Context, b *v1alpha1.VolumeBackup) ([]client.Object, error) {
 	if cut.Open(b.Status.Quiesce) && !cut.Ended(b) {
 		return nil, nil // its end isn't written yet: nobody knows what it is worth
 	}
-	var made snapshotv1.VolumeSnapshotList
-	if err := r.List(ctx, &made, client.InNamespace(b.Namespace), client.MatchingFields{byBackup: bucketOf(string(b.UID))}, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, err
-	}
 	var orphans []client.Object
-	for i := range made.Items {
-		snap := &made.Items[i]
-		owner, _ := ownerOf(snap)
-		if owner == b.UID && !cut.Names(b, snap.Name) && snap.DeletionTimestamp.IsZero() && groupOf(snap) == nil {
+	for _, snap := range r.snapshots.of(b) {
+		if !cut.Names(b, snap.Name) && snap.DeletionTimestamp.IsZero() && groupOf(snap) == nil {
 			orphans = append(orphans, snap)
 		}
 	}

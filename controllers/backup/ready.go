@@ -66,11 +66,11 @@ func (w *run) awaitReady(ctx context.Context) reconcile.Outcome {
 	return w.notReady(progress, left)
 }
 
-// readOnceReady reads past the cache a snapshot that is ready by it, and the
-// content, which the cache no longer has. Of any other it reads no content.
+// readOnceReady reads past the watches a snapshot that is ready by them, and its
+// content, which nobody keeps any more. Of any other it reads no content.
 func (w *run) readOnceReady(ctx context.Context, namespace, name string) (*snapshotv1.VolumeSnapshot, *snapshotv1.VolumeSnapshotContent, error) {
 	snap := &snapshotv1.VolumeSnapshot{}
-	if err := w.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, snap); err != nil {
+	if err := w.watched().Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, snap); err != nil {
 		return nil, nil, client.IgnoreNotFound(err)
 	}
 	if snap.Status == nil || !ptr.Deref(snap.Status.ReadyToUse, false) {

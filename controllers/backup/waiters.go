@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
@@ -65,8 +66,8 @@ func (w *waiters) remove(waiter chan struct{}, keys []waitKey) {
 	maps.DeleteFunc(w.contents, func(_ string, c *snapshotv1.VolumeSnapshotContent) bool { return w.by[keyOf(c)] == nil })
 }
 
-// keep keeps a content that somebody waits for, and wakes who does.
-func (w *waiters) keep(c *snapshotv1.VolumeSnapshotContent) {
+// keepContent keeps a content that somebody waits for, and wakes who does.
+func (w *waiters) keepContent(c *snapshotv1.VolumeSnapshotContent) {
 	w.mu.Lock()
 	if w.by[keyOf(c)] != nil {
 		w.contents[c.Name] = c
@@ -75,7 +76,7 @@ func (w *waiters) keep(c *snapshotv1.VolumeSnapshotContent) {
 	w.wake(keyOf(c))
 }
 
-func (w *waiters) forget(c *snapshotv1.VolumeSnapshotContent) {
+func (w *waiters) forgetContent(c *snapshotv1.VolumeSnapshotContent) {
 	w.mu.Lock()
 	delete(w.contents, c.Name)
 	w.mu.Unlock()
@@ -88,6 +89,12 @@ func (w *waiters) content(name string) *snapshotv1.VolumeSnapshotContent {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.contents[name]
+}
+
+func (w *waiters) allContents() []*snapshotv1.VolumeSnapshotContent {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Values(w.contents))
 }
 
 // wake never blocks: a waiter that hasn't looked since has a value already.

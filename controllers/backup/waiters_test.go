@@ -8,6 +8,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -35,8 +38,8 @@ func TestWhoWaitsIsWoken(t *testing.T) {
 	other, stopOther := w.add(waitKey{namespace: "other", name: "s"}, waitKey{namespace: "shop", name: "s", deletion: true})
 	change := map[string]func(){
 		"its snapshot":              func() { on.Update(t.Context(), event.UpdateEvent{ObjectNew: snap}, nil) },
-		"its content":               func() { w.keep(content) },
-		"its content, that it goes": func() { w.forget(content) },
+		"its content":               func() { w.keepContent(content) },
+		"its content, that it goes": func() { w.forgetContent(content) },
 	}
 	for name, changes := range change {
 		for range 3 { // more than a waiter has room for: it isn't waited for
@@ -61,10 +64,10 @@ func TestWhoWaitsIsWoken(t *testing.T) {
 // A content is kept while its snapshot is waited for, and no other ever is.
 func TestContentsThatAreWaitedFor(t *testing.T) {
 	w := newWaiters()
-	c := &contents{waiters: w, synced: make(chan struct{})}
+	c := sourceFor(t, contents{w})
 	from := watched{waiters: w}
 	named := func(snapshot string) *snapshotv1.VolumeSnapshotContent {
-		content := &snapshotv1.VolumeSnapshotContent{ObjectMeta: metav1.ObjectMeta{Name: "of-" + snapshot}}
+		content := &snapshotv1.VolumeSnapshotContent{ObjectMeta: metav1.ObjectMeta{Name: "of-" + snapshot, UID: types.UID(snapshot)}}
 		content.Spec.VolumeSnapshotRef = corev1.ObjectReference{Namespace: "shop", Name: snapshot, UID: "1"}
 		return content
 	}
@@ -87,7 +90,7 @@ func TestContentsThatAreWaitedFor(t *testing.T) {
 	if err := c.WaitForSync(t.Context()); err != nil {
 		t.Error(err)
 	}
-	for _, err := range []error{c.Add(named("t")), c.Add(named("another")), c.Replace(nil, "2")} {
+	for _, err := range []error{c.Add(named("t")), c.Add(named("another")), c.Replace([]any{named("t"), named("s")}, "2")} {
 		if err != nil {
 			t.Error(err)
 		}
@@ -102,14 +105,28 @@ func TestContentsThatAreWaitedFor(t *testing.T) {
 	if err := c.Delete(named("t")); err != nil || isKept("t") {
 		t.Errorf("one that is gone is kept: %v", err)
 	}
+	if err := c.Add(named("t")); err != nil || !isKept("t") {
+		t.Errorf("one that is there again isn't kept: %v", err)
+	}
+	if err := c.Replace([]any{named("s")}, "3"); err != nil || isKept("t") || !isKept("s") {
+		t.Errorf("one that went while nobody watched is kept: %v", err)
+	}
 	if stopTwo(); len(w.contents) > 0 {
 		t.Errorf("kept is what nobody waits for: %v", w.contents)
 	}
 	ended, end := context.WithCancel(t.Context())
 	end()
-	if err := (&contents{synced: make(chan struct{})}).WaitForSync(ended); err == nil {
+	if err := sourceFor(t, contents{w}).WaitForSync(ended); err == nil {
 		t.Error("what was never listed is synced")
 	}
+}
+
+func sourceFor(t *testing.T, k keeper) *storeless {
+	t.Helper()
+	q := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[ctrl.Request]())
+	t.Cleanup(q.ShutDown)
+	k.wakes(q)
+	return &storeless{keeper: k, synced: make(chan struct{})}
 }
 
 func TestADeletionWakesItsBackupAlone(t *testing.T) {

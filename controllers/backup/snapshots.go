@@ -1,0 +1,201 @@
+package backup
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/cut"
+)
+
+// snapshots are a keeper of the snapshots that backups are still to do something
+// about: all of a backup that goes on, and of one that has ended those that its
+// status doesn't name, and those that are being deleted.
+type snapshots struct {
+	// backups reads them by the cache, which has them all.
+	backups client.Reader
+	waiters *waiters
+
+	mu    sync.Mutex
+	queue queue
+	// by the backup that they name.
+	by map[types.NamespacedName][]*snapshotv1.VolumeSnapshot
+}
+
+func (s *snapshots) wakes(q queue) { s.queue = q }
+
+func (s *snapshots) keep(ctx context.Context, obj client.Object) {
+	snap, ok := obj.(*snapshotv1.VolumeSnapshot)
+	if !ok {
+		return
+	}
+	for _, backup := range backupOf(ctx, snap) {
+		if s.keepFor(ctx, backup.NamespacedName, snap) {
+			s.tell(backup, snap)
+		}
+	}
+}
+
+func (s *snapshots) keepFor(ctx context.Context, backup types.NamespacedName, snap *snapshotv1.VolumeSnapshot) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drop(backup, func(other *snapshotv1.VolumeSnapshot) bool { return other.Name == snap.Name })
+	var b v1alpha1.VolumeBackup
+	err := s.backups.Get(ctx, backup, &b, client.UnsafeDisableDeepCopy)
+	if err == nil && isSettled(&b, snap) {
+		return false
+	}
+	s.by[backup] = append(s.by[backup], snap)
+	return true
+}
+
+// isSettled is true for a snapshot that nothing has to be done about any more.
+func isSettled(b *v1alpha1.VolumeBackup, snap *snapshotv1.VolumeSnapshot) bool {
+	owner, _ := ownerOf(snap)
+	return owner == b.UID && cut.Ended(b) && cut.Names(b, snap.Name) && snap.DeletionTimestamp.IsZero()
+}
+
+func (s *snapshots) forget(obj client.Object) {
+	for _, backup := range backupOf(context.Background(), obj) {
+		s.mu.Lock()
+		s.drop(backup.NamespacedName, func(other *snapshotv1.VolumeSnapshot) bool { return other.UID == obj.GetUID() })
+		s.mu.Unlock()
+		s.tell(backup, obj)
+	}
+}
+
+// tell wakes the backup of a snapshot that has changed.
+func (s *snapshots) tell(backup ctrl.Request, snap client.Object) {
+	s.waiters.wake(keyOf(snap))
+	s.queue.Add(backup)
+}
+
+// drop is to be called with the lock held.
+func (s *snapshots) drop(backup types.NamespacedName, is func(*snapshotv1.VolumeSnapshot) bool) {
+	if s.by[backup] = slices.DeleteFunc(s.by[backup], is); len(s.by[backup]) == 0 {
+		delete(s.by, backup)
+	}
+}
+
+// settle drops what a backup needs no more. One that is gone has no name.
+func (s *snapshots) settle(backup types.NamespacedName, b *v1alpha1.VolumeBackup) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drop(backup, func(snap *snapshotv1.VolumeSnapshot) bool { return b.Name == "" || isSettled(b, snap) })
+}
+
+// of are those of a backup that are kept. They are not to be changed.
+func (s *snapshots) of(b *v1alpha1.VolumeBackup) []*snapshotv1.VolumeSnapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var own []*snapshotv1.VolumeSnapshot
+	for _, snap := range s.by[client.ObjectKeyFromObject(b)] {
+		if owner, _ := ownerOf(snap); owner == b.UID {
+			own = append(own, snap)
+		}
+	}
+	return own
+}
+
+func (s *snapshots) kept() []client.Object {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []client.Object
+	for _, of := range s.by {
+		for _, snap := range of {
+			all = append(all, snap)
+		}
+	}
+	return all
+}
+
+// contents are a keeper of the VolumeSnapshotContents that attempts wait for. A
+// content tells of the cut one hop earlier than its snapshot; once it has, nobody
+// asks for it. So what is cut takes no memory, however much it is and whoever cut
+// it.
+type contents struct{ *waiters }
+
+func (c contents) wakes(queue) {}
+
+func (c contents) keep(_ context.Context, obj client.Object) {
+	if content, ok := obj.(*snapshotv1.VolumeSnapshotContent); ok {
+		c.keepContent(content)
+	}
+}
+
+func (c contents) forget(obj client.Object) {
+	if content, ok := obj.(*snapshotv1.VolumeSnapshotContent); ok {
+		c.forgetContent(content)
+	}
+}
+
+func (c contents) kept() []client.Object {
+	var all []client.Object
+	for _, content := range c.allContents() {
+		all = append(all, content)
+	}
+	return all
+}
+
+// watchSnapshots are the sources of snapshots of ours, and of all contents.
+func (r *Reconciler) watchSnapshots(mgr ctrl.Manager) (ofSnapshots, ofContents *storeless, err error) {
+	from, err := newClient(mgr)
+	if err != nil {
+		return nil, nil, err
+	}
+	r.snapshots = &snapshots{backups: r.Client, waiters: r.waiters, by: map[types.NamespacedName][]*snapshotv1.VolumeSnapshot{}}
+	return &storeless{
+			keeper: r.snapshots, from: from,
+			empty: &snapshotv1.VolumeSnapshot{}, list: func() client.ObjectList { return &snapshotv1.VolumeSnapshotList{} },
+			only: client.MatchingLabels{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
+			// Which of them are kept is decided by the backups.
+			first: func(ctx context.Context) error {
+				_, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.VolumeBackup{})
+				return err
+			},
+		}, &storeless{
+			keeper: contents{r.waiters}, from: from,
+			empty: &snapshotv1.VolumeSnapshotContent{}, list: func() client.ObjectList { return &snapshotv1.VolumeSnapshotContentList{} },
+		}, nil
+}
+
+// watched reads the snapshots of one backup, and contents, by the watches: contents
+// only while they are waited for.
+type watched struct {
+	client.Reader
+	snapshots *snapshots
+	waiters   *waiters
+	backup    *v1alpha1.VolumeBackup
+}
+
+func (w *run) watched() watched {
+	return watched{Reader: w.Cache, snapshots: w.snapshots, waiters: w.waiters, backup: w.VolumeBackup}
+}
+
+// Get implements client.Reader.
+func (r watched) Get(ctx context.Context, key client.ObjectKey, obj client.Object, options ...client.GetOption) error {
+	switch o := obj.(type) {
+	case *snapshotv1.VolumeSnapshot:
+		for _, snap := range r.snapshots.of(r.backup) {
+			if snap.Name == key.Name {
+				snap.DeepCopyInto(o)
+				return nil
+			}
+		}
+		return apierrors.NewNotFound(snapshotv1.Resource("volumesnapshots"), key.Name)
+	case *snapshotv1.VolumeSnapshotContent:
+		if kept := r.waiters.content(key.Name); kept != nil {
+			kept.DeepCopyInto(o)
+			return nil
+		}
+		return apierrors.NewNotFound(snapshotv1.Resource("volumesnapshotcontents"), key.Name)
+	}
+	return r.Reader.Get(ctx, key, obj, options...)
+}
