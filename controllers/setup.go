@@ -87,7 +87,7 @@ func SetUp(ctx context.Context, mgr ctrl.Manager, o Options) (drain func(context
 		return nil, err
 	}
 	restores := &restore.Reconciler{
-		Client: mgr.GetClient(), Live: live,
+		Client: mgr.GetClient(), Live: live, Movers: movers,
 		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}, Options: o.Restore,
 	}
 	if err := restores.SetupWithManager(mgr); err != nil {

@@ -28,7 +28,7 @@ type BackupSource struct {
 // Command makes a snapshot. Without a parent nothing is compared: restic would
 // choose one by host and path, which all claims of an application have in common.
 func (b *Backup) Command(parent string, from BackupSource) []string {
-	tags := Tags{Claim: b.Claim, BackupUID: b.BackupUID, Policy: b.Policy, IsEmpty: from.IsEmpty}
+	tags := Tags{Claim: b.Claim, BackupUID: b.BackupUID, Of: b.Of, Policy: b.Policy, IsEmpty: from.IsEmpty}
 	command := []string{"backup", "--json", "--host=" + b.Host, "--time=" + b.Time.UTC().Format(time.DateTime)}
 	for _, tag := range tags.Strings() {
 		command = append(command, "--tag="+tag)
@@ -59,7 +59,7 @@ func (b *Backup) Command(parent string, from BackupSource) []string {
 // Command restores into a folder. A folder that the file system makes for itself
 // is never deleted.
 func (r *Restore) Command(target string) []string {
-	command := []string{"restore", "--json", "--target=" + target, "--verify"}
+	command := []string{"restore", "--json", "--target=" + target, "--verify", "--sparse"}
 	if r.Delete {
 		command = append(command, "--delete")
 	}

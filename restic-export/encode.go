@@ -61,16 +61,22 @@ func (r *Result) shrink() bool {
 		r.shrinkSnapshots() || drop(&r.Locks) || halve(&r.Message) || drop(&r.Snapshots)
 }
 
-// shrinkSnapshots leaves out what whoever asked knows: their order is that of the
-// claims.
+// shrinkSnapshots leaves out first what is only told, and then what whoever asked
+// mostly knows: their order is that of the claims.
 func (r *Result) shrinkSnapshots() bool {
 	for i := range r.Snapshots {
 		s := &r.Snapshots[i]
 		if drop(&s.Paths) {
 			return true
 		}
-		if s.Claim+s.Policy != "" {
-			s.Claim, s.Policy = "", ""
+		if s.Policy != "" {
+			s.Policy = ""
+			return true
+		}
+	}
+	for i := range r.Snapshots {
+		if s := &r.Snapshots[i]; s.Claim != "" {
+			s.Claim = ""
 			return true
 		}
 	}

@@ -96,7 +96,7 @@ func ExportJob(b *v1alpha1.VolumeBackup, v *v1alpha1.VolumeStatus, r *v1alpha1.R
 		User:       as.User, Groups: as.Groups, Privileged: as.Privileged,
 		Task: Task{Backup: &Backup{
 			Host: Host(b.Namespace, b.Spec.ApplicationRef), Claim: v.ClaimName,
-			BackupUID: b.UID, Policy: b.Labels[v1alpha1.LabelPolicy], Time: cutTime(b, v),
+			BackupUID: b.UID, Of: len(b.Status.Volumes), Policy: b.Labels[v1alpha1.LabelPolicy], Time: cutTime(b, v),
 			Device: isDevice, UploadLimit: limit, ReadConcurrency: r.Spec.Mover.ReadConcurrency,
 		}},
 	}
@@ -133,20 +133,25 @@ func RecordExport(e *v1alpha1.ExportStatus, result Result, now time.Time) {
 	e.Duration = &metav1.Duration{Duration: time.Duration(result.Seconds * float64(time.Second)).Round(time.Millisecond)}
 }
 
-// What the network did is tried again after ten seconds, and ever later.
-const (
-	firstExportDelay = 10 * time.Second
-	maxExportDelay   = 10 * time.Minute
-)
-
 // NextExportAt is when an export that failed is tried again.
 func NextExportAt(e *v1alpha1.ExportStatus) time.Time {
-	if e.LastAttemptTime == nil {
+	return nextAttempt(e.LastAttemptTime, e.Attempts)
+}
+
+// What the network did is tried again after ten seconds, and ever later.
+const (
+	firstDelay = 10 * time.Second
+	maxDelay   = 10 * time.Minute
+)
+
+// nextAttempt is when a task is tried again of which so many attempts failed.
+func nextAttempt(last *metav1.Time, attempts int32) time.Time {
+	if last == nil {
 		return time.Time{}
 	}
-	delay := firstExportDelay
-	for n := e.Attempts; n > 1 && delay < maxExportDelay; n-- {
+	delay := firstDelay
+	for ; attempts > 1 && delay < maxDelay; attempts-- {
 		delay *= 2
 	}
-	return e.LastAttemptTime.Add(min(delay, maxExportDelay))
+	return last.Add(min(delay, maxDelay))
 }

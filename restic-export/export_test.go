@@ -100,7 +100,7 @@ func TestReadingAs(t *testing.T) {
 		"nothing is said": {corev1.PodSpec{Containers: []corev1.Container{{}}}, Reading{}},
 		"by the pod": {corev1.PodSpec{SecurityContext: &corev1.PodSecurityContext{
 			RunAsUser: ptr.To[int64](26), RunAsGroup: ptr.To[int64](27), FSGroup: ptr.To[int64](28), SupplementalGroups: []int64{29},
-		}}, Reading{User: ptr.To[int64](26), Groups: []int64{29, 28, 27}}},
+		}}, Reading{User: ptr.To[int64](26), Groups: []int64{29, 28, 27}, FSGroup: ptr.To[int64](28)}},
 		"by a container": {corev1.PodSpec{SecurityContext: &corev1.PodSecurityContext{RunAsUser: ptr.To[int64](1)}, Containers: []corev1.Container{{}, {SecurityContext: user(999)}}},
 			Reading{User: ptr.To[int64](999)}},
 		"root": {corev1.PodSpec{SecurityContext: &corev1.PodSecurityContext{RunAsUser: ptr.To[int64](0)}, Containers: []corev1.Container{{SecurityContext: user(0)}}}, Reading{}},

@@ -101,6 +101,9 @@ func (b *Backup) validate() error {
 	if b.Time.IsZero() {
 		return errors.New("the time of the cut is missing")
 	}
+	if b.Of < 0 {
+		return fmt.Errorf("a backup of %d claims can't be", b.Of)
+	}
 	if b.UploadLimit < 0 || b.ReadConcurrency < 0 || b.ReadConcurrency > maxConcurrency {
 		return fmt.Errorf("an upload limit of %d bytes a second and %d files at once can't be", b.UploadLimit, b.ReadConcurrency)
 	}
@@ -115,8 +118,8 @@ func (f *Find) validate() error {
 		}
 		return isPrefix("snapshot", f.SnapshotID)
 	}
-	if len(f.Claims) == 0 || len(f.Claims) > MaxClaims {
-		return fmt.Errorf("%d claims can't be found at once: 1 to %d can", len(f.Claims), MaxClaims)
+	if len(f.Claims) > MaxClaims {
+		return fmt.Errorf("%d claims can't be found at once: %d can", len(f.Claims), MaxClaims)
 	}
 	return errors.Join(isText("host", f.Host), all("claim", f.Claims, isTag), unlessEmpty("backup", string(f.BackupUID), isTag))
 }

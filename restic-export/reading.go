@@ -4,15 +4,22 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 )
 
 // Reading is as whom a volume's files are read.
 type Reading struct {
 	// User is nil for one that owns nothing.
-	User       *int64
-	Groups     []int64
+	User   *int64
+	Groups []int64
+	// FSGroup is the group that the application has its volumes made writable for,
+	// nil where it has none.
+	FSGroup    *int64
 	Privileged bool
 }
+
+// ID is the user that a mover is which reads and writes so.
+func (as Reading) ID() int64 { return ptr.Deref(as.User, moverID) }
 
 // ReadingAs is as whom the pods of an application read its volumes: their groups,
 // and the user of the first container that names one. Root isn't taken over: what
@@ -20,7 +27,7 @@ type Reading struct {
 func ReadingAs(pod *corev1.PodSpec) Reading {
 	var as Reading
 	if c := pod.SecurityContext; c != nil {
-		if as.Groups = slices.Clone(c.SupplementalGroups); c.FSGroup != nil {
+		if as.Groups, as.FSGroup = slices.Clone(c.SupplementalGroups), c.FSGroup; c.FSGroup != nil {
 			as.Groups = append(as.Groups, *c.FSGroup)
 		}
 		if c.RunAsGroup != nil {

@@ -2,6 +2,7 @@ package resticexport
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -12,6 +13,8 @@ type Tags struct {
 	Claim     string    `json:"claim,omitempty"`
 	BackupUID types.UID `json:"backupUID,omitempty"`
 	Policy    string    `json:"policy,omitempty"`
+	// Of is how many claims that backup has, 0 where it isn't known.
+	Of int `json:"of,omitempty"`
 	// IsEmpty: the volume had no file.
 	IsEmpty bool `json:"isEmpty,omitempty"`
 }
@@ -23,13 +26,17 @@ const (
 	tagClaim  = "claim="
 	tagBackup = "backup="
 	tagPolicy = "policy="
+	tagOf     = "of="
 )
 
 // Strings are the tags as restic has them, none with a comma:
 //
-//	lull  claim=data  backup=8d0c…  policy=nightly
+//	lull  claim=data  backup=8d0c…  of=2  policy=nightly
 func (t Tags) Strings() []string {
 	all := []string{tagOurs, tagClaim + t.Claim, tagBackup + string(t.BackupUID)}
+	if t.Of > 0 {
+		all = append(all, tagOf+strconv.Itoa(t.Of))
+	}
 	if t.Policy != "" {
 		all = append(all, tagPolicy+t.Policy)
 	}
@@ -51,6 +58,9 @@ func ReadTags(tags []string) (Tags, bool) {
 		}
 		if uid, is := strings.CutPrefix(tag, tagBackup); is {
 			read.BackupUID = types.UID(uid)
+		}
+		if of, is := strings.CutPrefix(tag, tagOf); is {
+			read.Of, _ = strconv.Atoi(of) // one that is no number isn't ours: it isn't known then
 		}
 		if policy, is := strings.CutPrefix(tag, tagPolicy); is {
 			read.Policy = policy

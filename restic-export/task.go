@@ -46,6 +46,9 @@ type Backup struct {
 	// BackupUID is that of the VolumeBackup, Policy what it counts in, if any.
 	BackupUID types.UID `json:"backupUID"`
 	Policy    string    `json:"policy,omitempty"`
+	// Of is how many claims that backup has: by it is known whether a repository has
+	// all of them.
+	Of int `json:"of,omitempty"`
 	// Time is when the volume was cut. restic keeps whole seconds of it.
 	Time time.Time `json:"time"`
 	// Parent is the ID of the claim's last snapshot in the repository, whose files
@@ -68,6 +71,7 @@ type Backup struct {
 type Find struct {
 	// Host, Claims and AsOf find the newest backup that has a snapshot of every
 	// claim and isn't younger than AsOf, or the newest of all. At most 16 claims.
+	// Without Claims it is a backup of which there are all claims that it has.
 	Host   string     `json:"host,omitempty"`
 	Claims []string   `json:"claims,omitempty"`
 	AsOf   *time.Time `json:"asOf,omitempty"`

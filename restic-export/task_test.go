@@ -56,8 +56,8 @@ func TestATaskThatCannotBeIsRefused(t *testing.T) {
 		backup(func(b *Backup) { b.Host = "" }), backup(func(b *Backup) { b.Host = "a\x00b" }), backup(func(b *Backup) { b.Host = strings.Repeat("a", 1025) }),
 		backup(func(b *Backup) { b.Claim = "a,b" }), backup(func(b *Backup) { b.Claim = "" }), backup(func(b *Backup) { b.BackupUID = "a b" }),
 		backup(func(b *Backup) { b.Policy = "a,lull" }), backup(func(b *Backup) { b.Time = time.Time{} }), backup(func(b *Backup) { b.Parent = "latest" }),
-		backup(func(b *Backup) { b.UploadLimit = -1 }), backup(func(b *Backup) { b.ReadConcurrency = 65 }),
-		{Find: &Find{}}, {Find: &Find{Host: "h"}}, {Find: &Find{Claims: []string{"a"}}}, {Find: &Find{Host: "h", Claims: make([]string, 17)}},
+		backup(func(b *Backup) { b.Of = -1 }), backup(func(b *Backup) { b.UploadLimit = -1 }), backup(func(b *Backup) { b.ReadConcurrency = 65 }),
+		{Find: &Find{}}, {Find: &Find{Claims: []string{"a"}}}, {Find: &Find{Host: "h", Claims: make([]string, 17)}},
 		{Find: &Find{SnapshotID: "latest"}}, {Find: &Find{SnapshotID: "0123456"}}, {Find: &Find{SnapshotID: "01234567", Host: "h"}},
 		{Restore: &Restore{}}, {Restore: &Restore{SnapshotID: "latest"}}, {Restore: &Restore{SnapshotID: anID + ":/a"}},
 		{Restore: &Restore{SnapshotID: anID, Device: true, Delete: true}}, {Restore: &Restore{SnapshotID: anID, Folder: "/"}}, {Restore: &Restore{SnapshotID: anID, Folder: "a"}},
@@ -79,27 +79,27 @@ func TestATaskThatCannotBeIsRefused(t *testing.T) {
 }
 
 func TestCommandLines(t *testing.T) {
-	hostile := &Backup{Host: "--force", Claim: "$(id)", BackupUID: "u", Policy: "p", Time: noon.In(time.FixedZone("", 7200)), UploadLimit: 100, ReadConcurrency: 3}
+	hostile := &Backup{Host: "--force", Claim: "$(id)", BackupUID: "u", Of: 2, Policy: "p", Time: noon.In(time.FixedZone("", 7200)), UploadLimit: 100, ReadConcurrency: 3}
 	for want, got := range map[string][]string{
-		"backup|--json|--host=--force|--time=2026-05-01 12:00:00|--tag=lull|--tag=claim=$(id)|--tag=backup=u|--tag=policy=p|--limit-upload=1|--read-concurrency=3|--parent=" + anID + "|--exclude=/data/lost+found|--|.":
+		"backup|--json|--host=--force|--time=2026-05-01 12:00:00|--tag=lull|--tag=claim=$(id)|--tag=backup=u|--tag=of=2|--tag=policy=p|--limit-upload=1|--read-concurrency=3|--parent=" + anID + "|--exclude=/data/lost+found|--|.":
 		/**/ hostile.Command(anID, BackupSource{Path: "/data", Excludes: []string{"/data/lost+found"}}),
 		"backup|--json|--host=h|--time=2026-05-01 12:00:00|--tag=lull|--tag=claim=c|--tag=backup=u|--tag=empty|--limit-upload=2048|--force|--|/data":
 		/**/ (&Backup{Host: "h", Claim: "c", BackupUID: "u", Time: noon, UploadLimit: 2 << 20}).Command("", BackupSource{Path: "/data", IsEmpty: true}),
 		"backup|--json|--host=h|--time=2026-05-01 12:00:00|--tag=lull|--tag=claim=c|--tag=backup=u|--stdin|--stdin-filename=/disk.img":
 		/**/ (&Backup{Host: "h", Claim: "c", BackupUID: "u", Time: noon, Device: true}).Command("", BackupSource{}),
-		"restore|--json|--target=/data|--verify|--|" + anID: (&Restore{SnapshotID: anID}).Command("/data"),
-		`restore|--json|--target=/data|--verify|--delete|--include=/\*\?\[a\]\\|--|` + anID + ":/srv":
+		"restore|--json|--target=/data|--verify|--sparse|--|" + anID: (&Restore{SnapshotID: anID}).Command("/data"),
+		`restore|--json|--target=/data|--verify|--sparse|--delete|--include=/\*\?\[a\]\\|--|` + anID + ":/srv":
 		/**/ (&Restore{SnapshotID: anID, Folder: "/srv", Paths: []string{`/*?[a]\`}, Delete: true}).Command("/data"),
-		"restore|--json|--target=/data|--verify|--delete|--exclude=/lost+found|--|" + anID: (&Restore{SnapshotID: anID, Delete: true}).Command("/data"),
-		"ls|--json|--|" + anID + "|/a":                                                     (&Restore{SnapshotID: anID, Paths: []string{"/a"}}).ListCommand(),
-		"dump|--json|--|" + anID + "|/disk.img":                                            (&Restore{SnapshotID: anID, Device: true}).DumpCommand(),
-		"forget|--json|--|" + anID:                                                         (&Forget{IDs: []string{anID}}).Command(),
-		"check|--json":                                                                     (&Check{}).Command(),
-		"check|--json|--read-data-subset=2/7":                                              (&Check{Part: 2, Of: 7}).Command(),
-		"prune|--json":                                                                     (&Prune{}).Command(),
-		"unlock|--json":                                                                    (&Unlock{}).Command(),
-		"snapshots|--json|--no-lock|--host=shop/web":                                       SnapshotsCommand("shop/web"),
-		"snapshots|--json|--no-lock":                                                       SnapshotsCommand(""),
+		"restore|--json|--target=/data|--verify|--sparse|--delete|--exclude=/lost+found|--|" + anID: (&Restore{SnapshotID: anID, Delete: true}).Command("/data"),
+		"ls|--json|--|" + anID + "|/a":               (&Restore{SnapshotID: anID, Paths: []string{"/a"}}).ListCommand(),
+		"dump|--json|--|" + anID + "|/disk.img":      (&Restore{SnapshotID: anID, Device: true}).DumpCommand(),
+		"forget|--json|--|" + anID:                   (&Forget{IDs: []string{anID}}).Command(),
+		"check|--json":                               (&Check{}).Command(),
+		"check|--json|--read-data-subset=2/7":        (&Check{Part: 2, Of: 7}).Command(),
+		"prune|--json":                               (&Prune{}).Command(),
+		"unlock|--json":                              (&Unlock{}).Command(),
+		"snapshots|--json|--no-lock|--host=shop/web": SnapshotsCommand("shop/web"),
+		"snapshots|--json|--no-lock":                 SnapshotsCommand(""),
 	} {
 		if !slices.Equal(got, strings.Split(want, "|")) {
 			t.Errorf("%q\nnot %q", got, strings.Split(want, "|"))

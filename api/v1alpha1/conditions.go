@@ -81,6 +81,7 @@ const (
 // Types of conditions of a VolumeRestore, beside those that it shares.
 const (
 	ConditionClaimsReady      = "ClaimsReady"
+	ConditionClaimsFilled     = "ClaimsFilled"
 	ConditionScaledDown       = "ScaledDown"
 	ConditionSwapped          = "Swapped"
 	ConditionApplicationReady = "ApplicationReady"
@@ -113,11 +114,18 @@ const (
 	ReasonClaimsScaledAway    = "ClaimsDeletedByScaling"
 	ReasonRestoreUnderWay     = "RestoreUnderWay"
 	ReasonBackupUnderWay      = "BackupUnderWay"
+	ReasonRepositoryNotReady  = "RepositoryNotReady"
+	ReasonFinding             = "Finding"
+	ReasonNotFoundThere       = "NotInRepository"
+	ReasonFilling             = "Filling"
+	ReasonFilled              = "Filled"
+	ReasonFillFailed          = "FillFailed"
 
 	// Reasons of events that warn.
 	ReasonReadyTimeoutExtended = "ReadyTimeoutExtended"
 	ReasonClaimShared          = "ClaimShared"
 	ReasonClaimShapeUnknown    = "ClaimShapeUnknown"
+	ReasonOwnersNotRestored    = "OwnersNotRestored"
 
 	ReasonNotProven         = "NotProven"
 	ReasonAllProven         = "AllProven"

@@ -13,8 +13,13 @@ type RestoredClaim struct {
 	// OriginalClaim is what it was called before any restore, as the value of a
 	// label.
 	OriginalClaim string `json:"originalClaim"`
-	// SnapshotName is the VolumeSnapshot that it is made from.
-	SnapshotName string `json:"snapshotName"`
+	// SnapshotName is the VolumeSnapshot that it is made from. Empty where it is
+	// filled from a repository.
+	// +optional
+	SnapshotName string `json:"snapshotName,omitempty"`
+	// Fill is how it is filled from a repository.
+	// +optional
+	Fill *ClaimFill `json:"fill,omitempty"`
 	// PreviousClaim is what the application mounted before. Empty where
 	// nothing is replaced.
 	// +optional
@@ -57,19 +62,47 @@ type RestoredClaim struct {
 	Shape ClaimShape `json:"shape"`
 }
 
+// ClaimFill is how a claim is filled from a repository.
+type ClaimFill struct {
+	// SnapshotID is the snapshot that it is filled from, in full.
+	SnapshotID string `json:"snapshotID"`
+	// FilledAt is when all of it was there and had been read again.
+	// +optional
+	FilledAt *metav1.Time `json:"filledAt,omitempty"`
+	// Files and Bytes that were written.
+	// +optional
+	Files int64 `json:"files,omitempty"`
+	// +optional
+	Bytes int64 `json:"bytes,omitempty"`
+	// Duration is that of restic's run.
+	// +optional
+	Duration *metav1.Duration `json:"duration,omitempty"`
+	// Attempts is how often it was tried, and LastAttemptTime when the last attempt
+	// ended.
+	// +optional
+	Attempts int32 `json:"attempts,omitempty"`
+	// +optional
+	LastAttemptTime *metav1.Time `json:"lastAttemptTime,omitempty"`
+	// Message is what it waits for, or what was wrong with the last attempt.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
 // ShapeSource is what a new claim is made like.
-// +kubebuilder:validation:Enum=Claim;Backup;ClaimTemplate;Snapshot
+// +kubebuilder:validation:Enum=Claim;Backup;ClaimTemplate;Snapshot;Repository
 type ShapeSource string
 
 // What a new claim is made like, in this order: the claim that is there; how the
 // backup says that it was; the claim template of its StatefulSet; no more than
-// the snapshot tells. Onto another application's claims a template comes before
+// the snapshot, or that in the repository, tells. Onto another application's claims a template comes before
 // the backup.
 const (
 	ShapeFromClaim    ShapeSource = "Claim"
 	ShapeFromBackup   ShapeSource = "Backup"
 	ShapeFromTemplate ShapeSource = "ClaimTemplate"
 	ShapeFromSnapshot ShapeSource = "Snapshot"
+	// ShapeFromRepository: nothing but the size of the data is known.
+	ShapeFromRepository ShapeSource = "Repository"
 )
 
 // ClaimShape is all of a claim but its name, its volume and what the cluster

@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -47,6 +48,9 @@ type VolumeRestoreList struct {
 
 // VolumeRestoreSpec says what to restore, onto what and how.
 //
+// +kubebuilder:validation:XValidation:rule="!has(self.source.paths) || has(self.target.strategy) && self.target.strategy == 'ClaimsOnly'",message="paths are restored into new claims alone: write target.strategy: ClaimsOnly, and copy from them what you need"
+// +kubebuilder:validation:XValidation:rule="!has(self.source.repository) || has(self.target.applicationRef) || has(self.target.strategy) && self.target.strategy == 'ClaimsOnly'",message="a repository doesn't say what kind an application is: write target.applicationRef: {kind: ..., name: ...}, or target.strategy: ClaimsOnly to make claims alone"
+// +kubebuilder:validation:XValidation:rule="!has(self.source.repository) || has(self.target.applicationRef) || has(self.source.repository.application) || has(self.source.repository.snapshotID)",message="say whose backup: write source.repository.application: namespace/name, or source.repository.snapshotID"
 // +kubebuilder:validation:XValidation:rule="self.source == oldSelf.source && self.target == oldSelf.target && self.volumes == oldSelf.volumes && self.previousClaims == oldSelf.previousClaims && duration(self.readyTimeout) == duration(oldSelf.readyTimeout) && self.onFailure == oldSelf.onFailure",message="of a restore's spec only rollBack can be changed: create another VolumeRestore"
 type VolumeRestoreSpec struct {
 	// Source is what to restore from.
@@ -98,7 +102,8 @@ type VolumeRestoreSpec struct {
 
 // RestoreSource names what to restore from.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.volumeBackupRef), has(self.policy)].filter(is, is).size() == 1",message="say what to restore from, by one of volumeBackupRef: {name: ...} and policy: {ref: {name: ...}}"
+// +kubebuilder:validation:XValidation:rule="[has(self.volumeBackupRef), has(self.policy), has(self.repository)].filter(is, is).size() == 1",message="say what to restore from, by one of volumeBackupRef: {name: ...}, policy: {ref: {name: ...}} and repository: {ref: {name: ...}}"
+// +kubebuilder:validation:XValidation:rule="!has(self.paths) || has(self.repository)",message="paths are restored from a repository alone: write source.repository, or restore whole claims and copy what you need"
 type RestoreSource struct {
 	// VolumeBackupRef names a complete VolumeBackup of this namespace.
 	// +optional
@@ -108,6 +113,21 @@ type RestoreSource struct {
 	// of several applications, target.applicationRef says which.
 	// +optional
 	Policy *PolicySource `json:"policy,omitempty"`
+
+	// Repository takes what was exported into a ResticRepository.
+	// +optional
+	Repository *RepositorySource `json:"repository,omitempty"`
+
+	// Paths are the files and folders to restore, from the volume's root: /etc/app.conf.
+	// They mean themselves: no character is a pattern. They are restored into new
+	// claims alone, by strategy ClaimsOnly. Default: everything.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=1024
+	// +kubebuilder:validation:items:XValidation:rule="self.startsWith('/') && self != '/' && !self.endsWith('/') && !self.contains('//') && !(self + '/').contains('/./') && !(self + '/').contains('/../')",message="write a path from the volume's root, without . and .. in it and without a slash at its end, as /etc/app.conf"
+	// +listType=set
+	// +optional
+	Paths []string `json:"paths,omitempty"`
 }
 
 // PolicySource is a backup of a policy.
@@ -119,6 +139,37 @@ type PolicySource struct {
 	// AsOf is the moment that the data is to be from at the latest. Default: now.
 	// +optional
 	AsOf *metav1.Time `json:"asOf,omitempty"`
+}
+
+// RepositorySource is a backup in a repository: that of one snapshot, or the newest
+// of an application.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.snapshotID) || !has(self.application) && !has(self.asOf)",message="say which backup, by snapshotID alone, or by application and asOf"
+type RepositorySource struct {
+	// Ref names a ResticRepository of this namespace.
+	Ref RepositoryReference `json:"ref"`
+
+	// SnapshotID is what restic calls a snapshot, 8 to 64 digits of it. It needn't be
+	// one of Lull's: what another tool wrote is restored as well.
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{8,64}$`
+	// +optional
+	SnapshotID string `json:"snapshotID,omitempty"`
+
+	// Application is whose backup: its namespace and name, with a slash between, or
+	// its name in this namespace. Default: target.applicationRef, in this namespace.
+	// +kubebuilder:validation:MaxLength=317
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="write the namespace and the name of the application that was backed up, as shop/mysql"
+	// +optional
+	Application string `json:"application,omitempty"`
+
+	// AsOf is the moment that the data is to be from at the latest. Default: now.
+	// +optional
+	AsOf *metav1.Time `json:"asOf,omitempty"`
+
+	// Claim is the one to restore of a backup. Default: all of the backup. For a
+	// snapshot that another tool wrote it is the claim that it becomes.
+	// +optional
+	Claim ClaimName `json:"claim,omitempty"`
 }
 
 // LocalReference names an object in the same namespace.
@@ -246,9 +297,13 @@ type VolumeRestoreStatus struct {
 	// StepSince is when that step was begun.
 	// +optional
 	StepSince *metav1.MicroTime `json:"stepSince,omitempty"`
-	// Source is the name of the VolumeBackup that is restored from.
+	// Source is the name of the VolumeBackup that is restored from, or of the
+	// repository, with a slash and the beginning of its first snapshot's ID.
 	// +optional
 	Source string `json:"source,omitempty"`
+	// Found is what the repository has of it.
+	// +optional
+	Found *FoundBackup `json:"found,omitempty"`
 	// Application that is restored.
 	// +optional
 	Application *ApplicationReference `json:"application,omitempty"`
@@ -305,6 +360,41 @@ type VolumeRestoreStatus struct {
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// FoundBackup is a backup in a repository.
+type FoundBackup struct {
+	// Application is its namespace and name, with a slash between, as the snapshots
+	// say. For what another tool wrote it is the snapshot's host.
+	// +optional
+	Application string `json:"application,omitempty"`
+	// BackupUID is that of the VolumeBackup, empty for what another tool wrote.
+	// +optional
+	BackupUID types.UID `json:"backupUID,omitempty"`
+	// Snapshots are those of its claims.
+	// +listType=map
+	// +listMapKey=claimName
+	// +optional
+	Snapshots []RepositorySnapshot `json:"snapshots,omitempty"`
+}
+
+// RepositorySnapshot is a snapshot in a repository.
+type RepositorySnapshot struct {
+	// ClaimName is the claim that it is of.
+	ClaimName string `json:"claimName"`
+	// SnapshotID is what restic calls it, in full.
+	SnapshotID string `json:"snapshotID"`
+	// Time is when the data was cut.
+	Time metav1.Time `json:"time"`
+	// Size is what the data takes, 0 where restic didn't note it.
+	// +optional
+	Size resource.Quantity `json:"size,omitempty"`
+	// Folder of the snapshot that becomes the volume's root. Empty for one of Lull's.
+	// +optional
+	Folder string `json:"folder,omitempty"`
+	// VolumeMode is Block for a snapshot of a device.
+	// +optional
+	VolumeMode corev1.PersistentVolumeMode `json:"volumeMode,omitempty"`
 }
 
 // RollBackStatus is how a restore is undone. It is written before anything is

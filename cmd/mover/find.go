@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -62,12 +63,22 @@ func (m *mover) find(ctx context.Context, task *resticexport.Find, result *resti
 	}
 	found := newestOfOne(all, task)
 	if found == nil {
-		return failed(resticexport.CauseNotFound, "the repository has no backup of %s with all of %s%s", task.Host, names.List(task.Claims), asOf(task))
+		return failed(resticexport.CauseNotFound, "the repository has no backup of %s with all of %s%s", task.Host, claimsOf(task), asOf(task))
+	}
+	if len(found) > resticexport.MaxClaims {
+		return failed(resticexport.CauseInvalid, "the backup of %s has %d claims, and %d can be found at once", task.Host, len(found), resticexport.MaxClaims)
 	}
 	for _, s := range found {
 		result.Snapshots = append(result.Snapshots, foundOf(s))
 	}
 	return nil
+}
+
+func claimsOf(task *resticexport.Find) string {
+	if len(task.Claims) == 0 {
+		return "its claims"
+	}
+	return names.List(task.Claims)
 }
 
 func asOf(task *resticexport.Find) string {
@@ -94,7 +105,12 @@ func newestOfOne(all []resticexport.ResticSnapshot, task *resticexport.Find) []r
 		if isYounger || task.BackupUID != "" && tags.BackupUID != task.BackupUID {
 			continue
 		}
-		if found := ofClaims(byBackup[string(tags.BackupUID)], task.Claims); found != nil {
+		byClaim := byBackup[string(tags.BackupUID)]
+		wanted := task.Claims
+		if len(wanted) == 0 && len(byClaim) == tags.Of {
+			wanted = slices.Sorted(maps.Keys(byClaim))
+		}
+		if found := ofClaims(byClaim, wanted); len(found) > 0 {
 			return found
 		}
 	}

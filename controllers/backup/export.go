@@ -9,13 +9,11 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/controllers/live"
 	"github.com/lull-dev/lull/controllers/mover"
 	"github.com/lull-dev/lull/controllers/reconcile"
 	resticexport "github.com/lull-dev/lull/restic-export"
@@ -25,7 +23,6 @@ import (
 // Who makes claims and Jobs:
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;create;delete
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;delete
-// +kubebuilder:rbac:groups=lull.dev,resources=resticrepositories,verbs=get;list;watch
 
 // exportDelay is how soon it is looked again at what nothing tells of.
 const exportDelay = 5 * time.Second
@@ -64,9 +61,9 @@ func (w *run) export(ctx context.Context) reconcile.Outcome {
 
 // exportVolumes brings the exports on, and says what they wait for.
 func (w *run) exportVolumes(ctx context.Context) (waits string, err error) {
-	repository, waits, err := w.repository(ctx)
-	if err != nil || waits != "" {
-		return waits, err
+	repository, waits, err := mover.Repository(ctx, w.Client, w.Namespace, w.Spec.Export.RepositoryRef.Name)
+	if client.IgnoreNotFound(err) != nil || waits != "" {
+		return waits, client.IgnoreNotFound(err)
 	}
 	var told []string
 	for i := range w.Status.Volumes {
@@ -81,25 +78,6 @@ func (w *run) exportVolumes(ctx context.Context) (waits string, err error) {
 	return strings.Join(told, "; "), nil
 }
 
-// repository is the one to export to, or what is waited for until it can be used.
-func (w *run) repository(ctx context.Context) (*v1alpha1.ResticRepository, string, error) {
-	name := w.Spec.Export.RepositoryRef.Name
-	var found v1alpha1.ResticRepository
-	err := w.Get(ctx, client.ObjectKey{Namespace: w.Namespace, Name: name}, &found)
-	if apierrors.IsNotFound(err) {
-		return nil, fmt.Sprintf("there is no ResticRepository %s in namespace %s", name, w.Namespace), nil
-	}
-	if err != nil {
-		return nil, "", err
-	}
-	if ready := meta.FindStatusCondition(found.Status.Conditions, v1alpha1.ConditionReady); ready == nil {
-		return nil, fmt.Sprintf("waits until repository %s is opened", name), nil
-	} else if ready.Status != metav1.ConditionTrue {
-		return nil, fmt.Sprintf("repository %s isn't ready: %s: %s", name, ready.Reason, ready.Message), nil
-	}
-	return &found, "", nil
-}
-
 // exportVolume brings the export of one volume on, and says what it waits for.
 // Nothing is left to wait for once its snapshot in the repository is recorded.
 func (w *run) exportVolume(ctx context.Context, v *v1alpha1.VolumeStatus, repository *v1alpha1.ResticRepository) (waits string, err error) {
@@ -112,7 +90,7 @@ func (w *run) exportVolume(ctx context.Context, v *v1alpha1.VolumeStatus, reposi
 	if next := resticexport.NextExportAt(v.Export); next.After(w.Now()) {
 		return fmt.Sprintf("tries again at %s after %s", next.UTC().Format(time.TimeOnly+" MST"), v.Export.Message), nil
 	}
-	as, err := w.readAs(ctx, repository)
+	as, err := w.Movers.As(ctx, w.Namespace, w.Spec.ApplicationRef, repository)
 	if err != nil {
 		return "", err
 	}
@@ -165,33 +143,6 @@ func (w *run) exported(ctx context.Context, v *v1alpha1.VolumeStatus, result res
 		return "", v1alpha1.Problemf(v1alpha1.ReasonExportFailed, "claim %s could not be exported: %s: %s. The snapshots are kept", v.ClaimName, result.Cause, result.Message)
 	}
 	return v.Export.Message, nil
-}
-
-// readAs is as whom the volumes' files are read: as the application does, as far
-// as that is known and the namespace lets it.
-func (w *run) readAs(ctx context.Context, repository *v1alpha1.ResticRepository) (as resticexport.Reading, err error) {
-	if repository.Spec.Mover.Privileged {
-		var namespace corev1.Namespace
-		if err := w.Live.Get(ctx, client.ObjectKey{Name: w.Namespace}, &namespace); err != nil {
-			return as, err
-		}
-		if as.Privileged = namespace.Annotations[v1alpha1.AnnotationPrivilegedMovers] == "true"; as.Privileged {
-			return as, nil
-		}
-	}
-	app, err := live.Reader{Reader: w.Live}.Application(ctx, w.Namespace, w.Spec.ApplicationRef)
-	if reconcile.ProblemOf(err) != nil { // it is gone meanwhile
-		app, err = &live.Application{}, nil
-	}
-	switch {
-	case err != nil:
-		return as, err
-	case len(app.Pods) > 0:
-		return resticexport.ReadingAs(&app.Pods[0].Spec), nil
-	case app.Workload != nil:
-		return resticexport.ReadingAs(&app.Workload.Template.Spec), nil
-	}
-	return as, nil
 }
 
 // removeExports removes what the exports were made by. It is true once all of it

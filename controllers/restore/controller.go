@@ -6,6 +6,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/controllers/live"
+	"github.com/lull-dev/lull/controllers/mover"
 	"github.com/lull-dev/lull/controllers/reconcile"
 	"github.com/lull-dev/lull/snapshot/restore"
 )
@@ -48,6 +50,9 @@ type Options struct {
 	// ClaimTimeout is how long new claims may take to bind and mount. The
 	// application runs meanwhile; some drivers copy all the data.
 	ClaimTimeout time.Duration
+	// FillTimeout is how long they may take to be filled from a repository, waiting
+	// among it. The application runs meanwhile.
+	FillTimeout time.Duration
 	// ExclusivityTimeout is how long a restore waits for another of the same
 	// application.
 	ExclusivityTimeout time.Duration
@@ -65,6 +70,7 @@ func DefaultOptions() Options {
 	return Options{
 		NotFoundTimeout:    15 * time.Second,
 		ClaimTimeout:       30 * time.Minute,
+		FillTimeout:        24 * time.Hour,
 		ExclusivityTimeout: 2 * time.Hour,
 		Workers:            20,
 
@@ -80,6 +86,7 @@ type Reconciler struct {
 	client.Client
 	// Live reads past the cache.
 	Live    client.Reader
+	Movers  *mover.Movers
 	Events  events.EventRecorder
 	Clock   clock.PassiveClock
 	Options Options
@@ -102,6 +109,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	b := ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.VolumeRestore{}).
 		Watches(&v1alpha1.VolumeRestore{}, wake).
+		Owns(&batchv1.Job{}).
 		WithOptions(reconcile.Options("VolumeRestore", r.Options.Workers))
 	for _, kind := range wakingKinds() {
 		b = b.Watches(kind, wake, builder.OnlyMetadata)
@@ -163,7 +171,9 @@ func (r *Reconciler) steps(s *scope) []reconcile.Step {
 		{Name: "RollBack", Take: w.rollBackAsAsked},
 		{Name: "Rest", Take: w.rest},
 		{Name: "Begin", Take: w.begin},
+		{Name: "Find", Take: w.find},
 		{Name: "Resolve", Take: w.resolve},
+		{Name: "EndMovers", Take: w.endMovers},
 		{Name: "Proceed", Take: w.proceed},
 	}
 }

@@ -74,8 +74,8 @@ func (w *run) applicationOf(ctx context.Context, v *v1alpha1.VolumeRestore) *v1a
 	if ref := v.Spec.Source.VolumeBackupRef; ref != nil {
 		name = ref.Name
 	}
-	if name == "" {
-		return nil // one from a policy that hasn't chosen yet, and comes here by itself
+	if name == "" || restore.IsFromRepository(v) {
+		return nil // one that hasn't chosen yet, and comes here by itself
 	}
 	var b v1alpha1.VolumeBackup
 	if err := w.Live.Get(ctx, client.ObjectKey{Namespace: v.Namespace, Name: name}, &b); err != nil {

@@ -3,6 +3,8 @@ package restore
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	resticexport "github.com/lull-dev/lull/restic-export"
 )
 
 // The metrics of restores.
@@ -16,8 +18,27 @@ var (
 		Name: "lull_restores_total",
 		Help: "Restores that ended, by result (Completed, RolledBack, Failed) and strategy.",
 	}, []string{"result", "strategy"})
+	fillsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lull_fills_total",
+		Help: "Attempts to fill a claim from a repository that ended, by result (Done, or the cause).",
+	}, []string{"result"})
+	filledBytes = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "lull_filled_bytes_total",
+		Help: "Bytes that were written into claims from repositories.",
+	})
 )
 
+func noteFill(result resticexport.Result) {
+	if !result.Done {
+		fillsTotal.WithLabelValues(string(result.Cause)).Inc()
+		return
+	}
+	fillsTotal.WithLabelValues("Done").Inc()
+	if result.Restore != nil {
+		filledBytes.Add(float64(result.Restore.Bytes))
+	}
+}
+
 func init() {
-	metrics.Registry.MustRegister(downtimeSeconds, restoresTotal)
+	metrics.Registry.MustRegister(downtimeSeconds, restoresTotal, fillsTotal, filledBytes)
 }

@@ -29,7 +29,7 @@ import (
 // Between the stop of an application and its start that adds up, so lists are
 // read there only where something depends on them.
 func (w *run) observe(ctx context.Context) (*restore.State, error) {
-	state := &restore.State{Restore: w.Object, Now: w.Now(), ClaimTimeout: w.Options.ClaimTimeout, Image: w.Options.Image, Resources: w.Options.MountCheckResources}
+	state := &restore.State{Restore: w.Object, Now: w.Now(), ClaimTimeout: w.Options.ClaimTimeout, FillTimeout: w.Options.FillTimeout, Image: w.Options.Image, Resources: w.Options.MountCheckResources}
 	var pods []corev1.Pod
 	all, inTime := errgroup.WithContext(ctx)
 	all.Go(func() (err error) { state.Claims, err = w.claims(inTime); return err })

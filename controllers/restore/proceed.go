@@ -35,6 +35,11 @@ func (w *run) proceed(ctx context.Context) reconcile.Outcome {
 	if err := w.intend(ctx, state, next); err != nil {
 		return reconcile.Retry(err)
 	}
+	if next.Name == restore.StepFill {
+		if err := w.fill(ctx, state); err != nil {
+			return w.withinDeadline(ctx, state, reconcile.Failed(err)).In(string(next.Name))
+		}
+	}
 	need := next.Need()
 	if w.stop.isOld() && restore.DeletesClaims(need.Changes) {
 		w.forgetStop() // who uses the claims is looked at right before
@@ -185,6 +190,8 @@ func (w *run) mark(state *restore.State, step restore.Step) reconcile.Outcome {
 	case restore.StepCheckMounts:
 		restore.RecordVolumes(state)
 		w.Set(v1alpha1.ConditionClaimsReady, true, v1alpha1.ReasonAllProven, "%d claim(s) are bound and mount", claims)
+	case restore.StepFill:
+		w.Set(v1alpha1.ConditionClaimsFilled, true, v1alpha1.ReasonFilled, "%d claim(s) hold what was found in the repository", claims)
 	case restore.StepAwaitPodsGone: // they hang, and the application has its previous volumes
 		*restore.WayOf(w.Object).ScaledUpAt = microTime(w.Now())
 	case restore.StepSwap:

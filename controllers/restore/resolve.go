@@ -47,6 +47,9 @@ func (w *run) resolve(ctx context.Context) reconcile.Outcome {
 		return reconcile.Failed(err)
 	}
 	w.fix(in, target, resolution)
+	if err := w.warnOfOwners(ctx); err != nil {
+		return reconcile.Retry(err)
+	}
 	return reconcile.Failed(w.Save(ctx))
 }
 
@@ -95,6 +98,9 @@ func (w *run) chooseSource(ctx context.Context) error {
 	if w.Object.Status.Source != "" {
 		return nil
 	}
+	if source.Repository != nil {
+		return nil // it was found before
+	}
 	if source.Policy == nil {
 		w.Object.Status.Source = source.VolumeBackupRef.Name
 		return nil
@@ -113,6 +119,9 @@ func (w *run) chooseSource(ctx context.Context) error {
 }
 
 func (w *run) backup(ctx context.Context) (*v1alpha1.VolumeBackup, error) {
+	if restore.IsFromRepository(w.Object) {
+		return restore.BackupIn(w.Object), nil
+	}
 	name := w.Object.Status.Source
 	b := &v1alpha1.VolumeBackup{}
 	err := w.Live.Get(ctx, client.ObjectKey{Namespace: w.Object.Namespace, Name: name}, b)

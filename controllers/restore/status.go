@@ -121,7 +121,7 @@ func markEnded(s *scope, result v1alpha1.RestorePhase, event reconcile.Event) {
 
 func completeMessage(state *restore.State) string {
 	v := state.Restore
-	what := fmt.Sprintf("%d claim(s) from VolumeBackup %s by %s (%s)", len(v.Status.Claims), v.Status.Source, v.Status.Strategy, v.Status.StrategyReason)
+	what := fmt.Sprintf("%d claim(s) from %s by %s (%s)", len(v.Status.Claims), restore.SourceOf(v), v.Status.Strategy, v.Status.StrategyReason)
 	if v.Status.Strategy == v1alpha1.StrategyClaimsOnly {
 		return what
 	}

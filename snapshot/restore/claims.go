@@ -7,6 +7,7 @@ import (
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -49,6 +50,9 @@ func (in *Input) shape(mounted string, v v1alpha1.VolumeStatus) v1alpha1.ClaimSh
 // leastSize is the least that a volume from the snapshot can have, nil where
 // nobody knows: some drivers don't say.
 func (in *Input) leastSize(v v1alpha1.VolumeStatus) *resource.Quantity {
+	if IsFromRepository(in.Restore) {
+		return v.RestoreSize // of files nobody knows: they may have holes
+	}
 	snap := in.Snapshots[v.SnapshotName]
 	least := largest(cut.Observe(snap, in.Contents[cut.ContentName(snap)]).RestoreSize, v.RestoreSize)
 	if least.IsZero() {
@@ -57,9 +61,14 @@ func (in *Input) leastSize(v v1alpha1.VolumeStatus) *resource.Quantity {
 	return &least
 }
 
-// contentOf is the content of the snapshot that a claim is made from.
+// contentOf is the content of the snapshot that a claim is made from, nil where it
+// is filled from a repository.
 func (in *Input) contentOf(c *v1alpha1.RestoredClaim) *snapshotv1.VolumeSnapshotContent {
-	return in.Contents[cut.ContentName(in.Snapshots[c.SnapshotName])]
+	snap := in.Snapshots[c.SnapshotName]
+	if snap == nil {
+		return nil
+	}
+	return in.Contents[cut.ContentName(snap)]
 }
 
 // modelOf is what a new claim is made like. The record of a claim tells how it
@@ -75,6 +84,9 @@ func (in *Input) modelOf(mounted string, v v1alpha1.VolumeStatus) (*corev1.Persi
 	}
 	if record != nil {
 		return record, v1alpha1.ShapeFromBackup
+	}
+	if there := snapshotThere(in.Restore, v.ClaimName); there != nil {
+		return in.modelThere(there), v1alpha1.ShapeFromRepository
 	}
 	mode := in.Contents[cut.ContentName(in.Snapshots[v.SnapshotName])].Spec.SourceVolumeMode
 	return &corev1.PersistentVolumeClaim{Spec: corev1.PersistentVolumeClaimSpec{
@@ -125,13 +137,22 @@ func recordedModel(r *v1alpha1.BackedUpClaim) *corev1.PersistentVolumeClaim {
 	return model
 }
 
+// usualClass is the cluster's default, else its only one, else none.
+func (in *Input) usualClass() *string {
+	return in.defaultOf(func(*storagev1.StorageClass) bool { return true })
+}
+
 // defaultClass is the cluster's default where it is of the driver, else the
 // only one of the driver, else none.
 func (in *Input) defaultClass(driver string) *string {
+	return in.defaultOf(func(class *storagev1.StorageClass) bool { return class.Provisioner == driver })
+}
+
+func (in *Input) defaultOf(counts func(*storagev1.StorageClass) bool) *string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(in.Classes)) {
 		class := in.Classes[name]
-		if class.Provisioner != driver {
+		if !counts(class) {
 			continue
 		}
 		if class.Annotations["storageclass.kubernetes.io/is-default-class"] == "true" {
@@ -155,11 +176,14 @@ func largest(sizes ...*resource.Quantity) resource.Quantity {
 	return most
 }
 
-// NewClaim is the claim that is made from a snapshot. It carries the labels of
+// NewClaim is the claim that is made from a snapshot, or an empty one that is to be
+// filled from a repository. It carries the labels of
 // the one that it is a copy of, but those by which a tool would prune it.
 func NewClaim(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim) *corev1.PersistentVolumeClaim {
 	claim := claimOf(r.Namespace, NewClaimName(c), c, c.Shape.Size, c.Shape.StorageClassName)
-	claim.Spec.DataSource = &corev1.TypedLocalObjectReference{APIGroup: ptr.To(snapshotv1.GroupName), Kind: "VolumeSnapshot", Name: c.SnapshotName}
+	if c.SnapshotName != "" {
+		claim.Spec.DataSource = dataSource(c.SnapshotName)
+	}
 	claim.Labels = unmarked(c.Shape.Labels)
 	maps.Copy(claim.Labels, claimLabels(r, c))
 	claim.Labels[v1alpha1.LabelManagedBy] = v1alpha1.ManagedBy
@@ -167,7 +191,11 @@ func NewClaim(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim) *corev1.Pers
 	return claim
 }
 
-// NewClaimName is the name of the claim that is made from the snapshot.
+func dataSource(snapshot string) *corev1.TypedLocalObjectReference {
+	return &corev1.TypedLocalObjectReference{APIGroup: ptr.To(snapshotv1.GroupName), Kind: "VolumeSnapshot", Name: snapshot}
+}
+
+// NewClaimName is the name of the claim that is made.
 func NewClaimName(c *v1alpha1.RestoredClaim) string { return cmp.Or(c.TemporaryClaim, c.RestoredClaim) }
 
 // claimLabels are those of what belongs to one claim of a restore.
@@ -175,8 +203,12 @@ func claimLabels(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim) map[strin
 	labels := map[string]string{
 		v1alpha1.LabelRestore:    names.LabelValue(r.Name),
 		v1alpha1.LabelRestoreUID: string(r.UID),
-		v1alpha1.LabelBackup:     names.LabelValue(r.Status.Source),
 		v1alpha1.LabelClaim:      c.OriginalClaim,
+	}
+	if IsFromRepository(r) {
+		labels[v1alpha1.LabelRepository] = names.LabelValue(r.Spec.Source.Repository.Ref.Name)
+	} else {
+		labels[v1alpha1.LabelBackup] = names.LabelValue(r.Status.Source)
 	}
 	if r.Status.Application != nil {
 		labels[v1alpha1.LabelApplication] = names.LabelValue(r.Status.Application.Name)

@@ -12,7 +12,8 @@ type StepName string
 // The steps. Each is done or not by what is there, so a manager that comes back
 // after a crash takes up the first that isn't:
 //
-//	Preparing   MakeClaims ─ CheckMounts ─ EndMountCheck ─ KeepVolumes ─ ReserveVolumes
+//	Preparing   MakeClaims ─ CheckMounts ─ EndMountCheck ─ Fill (from a repository) ─
+//	            KeepVolumes ─ ReserveVolumes
 //	ScalingDown ScaleDown ─ AwaitPodsGone           (the application is down from here)
 //	Swapping    Swap
 //	ScalingUp   ScaleUp ─ AwaitReady                (and up again)
@@ -24,12 +25,14 @@ type StepName string
 //	            AwaitPodsGone ─ ScaleUp ─ CallOff   (asked, and its claims can't be
 //	                                                 replaced: it goes on as it was)
 const (
-	// StepMakeClaims makes claims from the snapshots.
+	// StepMakeClaims makes claims from the snapshots, or empty ones to be filled.
 	StepMakeClaims StepName = "MakeClaims"
 	// StepCheckMounts mounts them in short pods.
 	StepCheckMounts StepName = "CheckMounts"
 	// StepEndMountCheck sees those pods gone.
 	StepEndMountCheck StepName = "EndMountCheck"
+	// StepFill has movers write into them what the repository has.
+	StepFill StepName = "Fill"
 	// StepKeepVolumes retains what a claim's deletion could take along.
 	StepKeepVolumes StepName = "KeepVolumes"
 	// StepReserveVolumes reserves each new volume for the old claim's name.
@@ -118,9 +121,12 @@ func planPreparation(s *State) []Step {
 	n := len(s.Restore.Status.Claims)
 	areMounted, isSwapped := s.holds(v1alpha1.ConditionClaimsReady), s.holds(v1alpha1.ConditionSwapped)
 	plan := []Step{
-		{Name: StepMakeClaims, Phase: phase, What: fmt.Sprintf("makes %d claim(s) from the snapshots of VolumeBackup %s", n, s.Restore.Status.Source), isMarked: areMounted, need: s.makeClaims},
+		{Name: StepMakeClaims, Phase: phase, What: fmt.Sprintf("makes %d claim(s) from %s", n, SourceOf(s.Restore)), isMarked: areMounted, need: s.makeClaims},
 		{Name: StepCheckMounts, Phase: phase, What: fmt.Sprintf("binds %d claim(s) and proves by a short pod that they mount; the application runs", n), isMarked: areMounted, byMark: true, need: s.checkMounts},
 		{Name: StepEndMountCheck, Phase: phase, What: "waits until that pod is gone", need: s.endMountCheck},
+	}
+	if IsFromRepository(s.Restore) {
+		plan = append(plan, Step{Name: StepFill, Phase: phase, What: fmt.Sprintf("fills %d claim(s) from %s; the application runs", n, SourceOf(s.Restore)), isMarked: s.holds(v1alpha1.ConditionClaimsFilled), byMark: true, need: s.fill})
 	}
 	if s.Restore.Status.Strategy != v1alpha1.StrategyClaimsOnly {
 		plan = append(plan, Step{Name: StepKeepVolumes, Phase: phase, What: whatKeep, isMarked: isSwapped, need: s.keepVolumes})

@@ -18,7 +18,7 @@ func (s *State) LacksMountChecks() bool {
 	return !WayOf(s.Restore).IsBack && !s.holds(v1alpha1.ConditionClaimsReady) && len(s.MountChecks) < len(mountCheckPods(s.Restore))
 }
 
-// makeClaims makes a claim from every snapshot.
+// makeClaims makes a claim from every snapshot, or for it to be filled from.
 func (s *State) makeClaims() Need {
 	changes, _, problem := s.gather(s.madeClaim)
 	return Need{Changes: changes, Problem: problem}

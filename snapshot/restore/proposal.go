@@ -56,6 +56,14 @@ func TargetOf(r *v1alpha1.VolumeRestore, b *v1alpha1.VolumeBackup) v1alpha1.Appl
 
 func (in *Input) target() v1alpha1.ApplicationReference { return TargetOf(in.Restore, in.Backup) }
 
+// source is what is restored from, for people.
+func (in *Input) source() string {
+	if IsFromRepository(in.Restore) {
+		return SourceOf(in.Restore)
+	}
+	return "VolumeBackup " + in.Backup.Name
+}
+
 // held are the claims that the backup holds.
 func (in *Input) held() []string {
 	var held []string

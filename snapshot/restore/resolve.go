@@ -98,6 +98,9 @@ func (in *Input) although(asked v1alpha1.RestoreStrategy) string {
 // claim is what becomes of one claim of the backup.
 func (p *proposal) claim(v v1alpha1.VolumeStatus) v1alpha1.RestoredClaim {
 	c := v1alpha1.RestoredClaim{ClaimName: v.ClaimName, SnapshotName: v.SnapshotName}
+	if there := snapshotThere(p.Restore, v.ClaimName); there != nil {
+		c.Fill = &v1alpha1.ClaimFill{SnapshotID: there.SnapshotID}
+	}
 	if p.touches() {
 		c.PreviousClaim, _ = p.mountedAs(p.res.Strategy, v.ClaimName)
 	}

@@ -125,12 +125,15 @@ func checkNames(p *proposal) *v1alpha1.Problem {
 
 func (p *proposal) notHeld(field, claim string) *v1alpha1.Problem {
 	return v1alpha1.Problemf(v1alpha1.ReasonClaimNotFound,
-		"%s names claim %q, which VolumeBackup %s doesn't hold: it holds %s", field, claim, p.Backup.Name, names.List(p.held()))
+		"%s names claim %q, which %s doesn't hold: it holds %s", field, claim, p.source(), names.List(p.held()))
 }
 
 // checkSnapshots sees that each snapshot is there and ready: an empty volume is
 // never a restore.
 func checkSnapshots(p *proposal) *v1alpha1.Problem {
+	if IsFromRepository(p.Restore) {
+		return nil // they were found there
+	}
 	for _, v := range p.volumes {
 		if problem := p.checkSnapshot(v); problem != nil {
 			return problem
@@ -166,7 +169,7 @@ func checkLeft(p *proposal) *v1alpha1.Problem {
 		return nil
 	}
 	return v1alpha1.Problemf(v1alpha1.ReasonNoVolumes,
-		"every claim of VolumeBackup %s (%s) is excluded by spec.volumes: leave at least one", p.Backup.Name, names.List(p.held()))
+		"every claim of %s (%s) is excluded by spec.volumes: leave at least one", p.source(), names.List(p.held()))
 }
 
 func checkScalable(p *proposal) *v1alpha1.Problem {
@@ -281,8 +284,8 @@ func checkMounted(p *proposal) *v1alpha1.Problem {
 			continue
 		}
 		return v1alpha1.Problemf(v1alpha1.ReasonClaimNotMounted,
-			"VolumeBackup %s holds claim %q, which %s %s doesn't mount: it mounts %s. Exclude it by spec.volumes.exclude, or write strategy ClaimsOnly",
-			p.Backup.Name, p.wanted(p.res.Strategy, v.ClaimName), w.Ref.Kind, w.Ref.Name, names.List(names.Set(w.Claims())))
+			"%s holds claim %q, which %s %s doesn't mount: it mounts %s. Exclude it by spec.volumes.exclude, or write strategy ClaimsOnly",
+			p.source(), p.wanted(p.res.Strategy, v.ClaimName), w.Ref.Kind, w.Ref.Name, names.List(names.Set(w.Claims())))
 	}
 	return nil
 }
@@ -292,7 +295,7 @@ func checkPlaces(p *proposal) *v1alpha1.Problem {
 	for _, c := range p.res.Claims {
 		if taken[c.PreviousClaim] {
 			return v1alpha1.Problemf(v1alpha1.ReasonClaimNotMounted,
-				"two claims of VolumeBackup %s would take the place of claim %s: write spec.volumes.include or spec.target.claims", p.Backup.Name, c.PreviousClaim)
+				"two claims of %s would take the place of claim %s: write spec.volumes.include or spec.target.claims", p.source(), c.PreviousClaim)
 		}
 		taken[c.PreviousClaim] = true
 	}
@@ -300,17 +303,21 @@ func checkPlaces(p *proposal) *v1alpha1.Problem {
 }
 
 func checkClass(p *proposal, c *v1alpha1.RestoredClaim) *v1alpha1.Problem {
-	driver := p.contentOf(c).Spec.Driver
 	name := ptr.Deref(c.Shape.StorageClassName, "")
 	class := p.Classes[name]
+	driver, of := "", ""
+	if content := p.contentOf(c); content != nil {
+		driver = content.Spec.Driver
+		of = fmt.Sprintf(" of the driver %q", driver)
+	}
 	switch {
 	case name == "":
 		return v1alpha1.Problemf(v1alpha1.ReasonNoStorageClass,
-			"claim %s has no storage class that its volume can be made by: write one of the driver %q into spec.target.storageClassName", c.ClaimName, driver)
+			"claim %s has no storage class that its volume can be made by: write one%s into spec.target.storageClassName", c.ClaimName, of)
 	case class == nil:
 		return v1alpha1.PassingProblemf(v1alpha1.ReasonNoStorageClass,
 			"there is no StorageClass %q, which claim %s is to be made by: create it, or write another into spec.target.storageClassName", name, c.ClaimName)
-	case class.Provisioner != driver:
+	case driver != "" && class.Provisioner != driver:
 		return v1alpha1.Problemf(v1alpha1.ReasonStorageMismatch,
 			"StorageClass %q is of %q, the snapshot of claim %s is of the driver %q: write a class of that driver into spec.target.storageClassName", name, class.Provisioner, c.ClaimName, driver)
 	}
@@ -318,6 +325,9 @@ func checkClass(p *proposal, c *v1alpha1.RestoredClaim) *v1alpha1.Problem {
 }
 
 func checkMode(p *proposal, c *v1alpha1.RestoredClaim) *v1alpha1.Problem {
+	if there := snapshotThere(p.Restore, c.ClaimName); there != nil {
+		return checkModeThere(c, there)
+	}
 	content := p.contentOf(c)
 	is, was := ptr.Deref(c.Shape.VolumeMode, corev1.PersistentVolumeFilesystem), ptr.Deref(content.Spec.SourceVolumeMode, "")
 	if was == "" || is == was || content.Annotations[annotationAllowModeChange] == "true" {
@@ -325,6 +335,17 @@ func checkMode(p *proposal, c *v1alpha1.RestoredClaim) *v1alpha1.Problem {
 	}
 	return v1alpha1.Problemf(v1alpha1.ReasonVolumeModeMismatch,
 		"claim %s has volumeMode %s now, its snapshot was taken of a volume of mode %s: make the claim with that mode, or have VolumeSnapshotContent %s annotated with %s: \"true\"", c.ClaimName, is, was, content.Name, annotationAllowModeChange)
+}
+
+// checkModeThere sees that files are written into a file system, and a device onto
+// one.
+func checkModeThere(c *v1alpha1.RestoredClaim, there *v1alpha1.RepositorySnapshot) *v1alpha1.Problem {
+	is, was := ptr.Deref(c.Shape.VolumeMode, corev1.PersistentVolumeFilesystem), modeThere(there)
+	if is == was {
+		return nil
+	}
+	return v1alpha1.Problemf(v1alpha1.ReasonVolumeModeMismatch,
+		"claim %s has volumeMode %s now, and what is in the repository was a volume of mode %s: restore by strategy ClaimsOnly under another name (spec.target.claims), or make the claim with that mode", c.ClaimName, is, was)
 }
 
 func checkSize(p *proposal, c *v1alpha1.RestoredClaim) *v1alpha1.Problem {

@@ -203,6 +203,9 @@ func (s *State) runningUntil() time.Time {
 	if mounted == nil {
 		return s.Now
 	}
+	if filled := s.condition(v1alpha1.ConditionClaimsFilled); filled != nil {
+		mounted = filled
+	}
 	return mounted.LastTransitionTime.Add(s.ClaimTimeout)
 }
 

@@ -40,7 +40,7 @@ func warnOfReadyTimeout(p *proposal) *Warning {
 func warnOfShape(p *proposal) *Warning {
 	var unknown []string
 	for _, c := range p.res.Claims {
-		if c.Shape.From == v1alpha1.ShapeFromSnapshot {
+		if c.Shape.From == v1alpha1.ShapeFromSnapshot || c.Shape.From == v1alpha1.ShapeFromRepository {
 			unknown = append(unknown, fmt.Sprintf("%s (ReadWriteOnce, class %s, %s)", c.ClaimName, ptr.Deref(c.Shape.StorageClassName, "none"), &c.Shape.Size))
 		}
 	}
@@ -48,6 +48,6 @@ func warnOfShape(p *proposal) *Warning {
 		return nil
 	}
 	return &Warning{v1alpha1.ReasonClaimShapeUnknown, fmt.Sprintf(
-		"gone, and VolumeBackup %s doesn't say how it was: claim %s is made like this, without labels. Make it as it was before you restore where that matters",
-		p.Backup.Name, strings.Join(unknown, ", "))}
+		"gone, and %s doesn't say how it was: claim %s is made like this, without labels. Make it as it was before you restore where that matters",
+		p.source(), strings.Join(unknown, ", "))}
 }

@@ -36,6 +36,14 @@ var unreached = map[string]string{
 	"sub.Patch reconcile.Scope.Save<backup.run.exported":                     noExports,
 	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.init": noExports,
 	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.look": noExports,
+
+	"Delete mover.Movers.Remove<restore.run.endMoversOf<restore.run.endMovers":   noExports,
+	"Delete mover.Movers.Remove<restore.run.endMoversOf<restore.run.fill":        noExports,
+	"Delete mover.Movers.Remove<restore.run.endMoversOf<restore.run.notFoundYet": noExports,
+	"Delete mover.Movers.Remove<restore.run.fillClaim":                           noExports,
+	"Delete mover.Movers.Remove<restore.run.find":                                noExports,
+	"sub.Patch reconcile.Scope.Save<restore.run.fillClaim":                       noExports,
+	"sub.Patch reconcile.Scope.Save<restore.run.find":                            noExports,
 }
 
 const noExports = "no scenario exports"

@@ -174,3 +174,32 @@ func TestATypedClientCanUpdateARestore(t *testing.T) {
 		}
 	}
 }
+
+func TestARestoreFromARepositorySaysWhatAndWhere(t *testing.T) {
+	fc := aFakeCluster(t)
+	for spec, says := range map[string]string{
+		`{source: {repository: {ref: {name: offsite}}}}`:                                                                           "a repository doesn't say what kind an application is",
+		`{source: {repository: {ref: {name: offsite}}}, target: {strategy: ClaimsOnly}}`:                                           "say whose backup",
+		`{source: {repository: {ref: {name: offsite}, snapshotID: latest}}, target: {strategy: ClaimsOnly}}`:                       "spec.source.repository.snapshotID",
+		`{source: {repository: {ref: {name: offsite}, snapshotID: "0123abcd", application: a/b}}, target: {strategy: ClaimsOnly}}`: "by snapshotID alone, or by application and asOf",
+		`{source: {repository: {ref: {name: offsite}, application: "a/b/c"}}, target: {strategy: ClaimsOnly}}`:                     "as shop/mysql",
+		`{source: {repository: {ref: {name: ResticRepository/offsite}, application: a}}, target: {strategy: ClaimsOnly}}`:          "write the name of the ResticRepository alone",
+		`{source: {repository: {ref: {name: offsite}}, volumeBackupRef: {name: b}}, target: {applicationRef: {name: a}}}`:          "say what to restore from, by one of",
+		`{source: {volumeBackupRef: {name: b}, paths: [/a]}, target: {strategy: ClaimsOnly}}`:                                      "paths are restored from a repository alone",
+		`{source: {repository: {ref: {name: offsite}}, paths: [/a]}, target: {applicationRef: {name: a}}}`:                         "paths are restored into new claims alone",
+		`{source: {repository: {ref: {name: offsite}, application: a}, paths: [etc/app.conf]}, target: {strategy: ClaimsOnly}}`:    "write a path from the volume's root",
+		`{source: {repository: {ref: {name: offsite}, application: a}, paths: [/etc/../x]}, target: {strategy: ClaimsOnly}}`:       "write a path from the volume's root",
+		`{source: {repository: {ref: {name: offsite}, application: a}, paths: [/]}, target: {strategy: ClaimsOnly}}`:               "write a path from the volume's root",
+	} {
+		_, err := fc.restoreAs(admin, spec)
+		refusedBecause(t, err, says)
+	}
+	for _, spec := range []string{
+		`{source: {repository: {ref: {name: offsite}}}, target: {applicationRef: {name: a}}}`,
+		`{source: {repository: {ref: {name: offsite}, application: shop/mysql, asOf: "2026-05-01T12:00:00Z", claim: data}}, target: {applicationRef: {kind: StatefulSet, name: a}}}`,
+		`{source: {repository: {ref: {name: offsite}, snapshotID: "0123abcd"}, paths: [/etc/app.conf, "/..a/.b", "/ü ?*"]}, target: {strategy: ClaimsOnly}}`,
+	} {
+		_, err := fc.restoreAs(admin, spec)
+		fc.must(err)
+	}
+}

@@ -1,0 +1,62 @@
+package mover
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/live"
+	"github.com/lull-dev/lull/controllers/reconcile"
+	resticexport "github.com/lull-dev/lull/restic-export"
+)
+
+// +kubebuilder:rbac:groups=lull.dev,resources=resticrepositories,verbs=get;list;watch
+
+// Repository is a repository that can be used, or what is waited for until it can
+// be. Where there is none the API's error comes with that.
+func Repository(ctx context.Context, from client.Reader, namespace, name string) (_ *v1alpha1.ResticRepository, waits string, err error) {
+	var found v1alpha1.ResticRepository
+	if err := from.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &found); err != nil {
+		return nil, fmt.Sprintf("there is no ResticRepository %s in namespace %s", name, namespace), err
+	}
+	ready := meta.FindStatusCondition(found.Status.Conditions, v1alpha1.ConditionReady)
+	switch {
+	case ready == nil:
+		return nil, fmt.Sprintf("waits until repository %s is opened", name), nil
+	case ready.Status != metav1.ConditionTrue:
+		return nil, fmt.Sprintf("repository %s isn't ready: %s: %s", name, ready.Reason, ready.Message), nil
+	}
+	return &found, "", nil
+}
+
+// As is as whom a mover reads and writes an application's files: as its pods do, as
+// far as that is known and the namespace lets it.
+func (m *Movers) As(ctx context.Context, namespace string, ref v1alpha1.ApplicationReference, repository *v1alpha1.ResticRepository) (as resticexport.Reading, err error) {
+	if repository.Spec.Mover.Privileged {
+		var there corev1.Namespace
+		if err := m.Live.Get(ctx, client.ObjectKey{Name: namespace}, &there); err != nil {
+			return as, err
+		}
+		if there.Annotations[v1alpha1.AnnotationPrivilegedMovers] == "true" {
+			return resticexport.Reading{Privileged: true}, nil
+		}
+	}
+	app, err := live.Reader{Reader: m.Live}.Application(ctx, namespace, ref)
+	if reconcile.ProblemOf(err) != nil { // it is gone, or not there yet
+		app, err = &live.Application{}, nil
+	}
+	switch {
+	case err != nil:
+		return as, err
+	case len(app.Pods) > 0:
+		return resticexport.ReadingAs(&app.Pods[0].Spec), nil
+	case app.Workload != nil:
+		return resticexport.ReadingAs(&app.Workload.Template.Spec), nil
+	}
+	return as, nil
+}

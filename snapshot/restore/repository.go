@@ -1,0 +1,128 @@
+package restore
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+)
+
+// IsFromRepository is true for a restore whose claims are filled from a repository.
+// The others are made from snapshots.
+func IsFromRepository(r *v1alpha1.VolumeRestore) bool { return r.Spec.Source.Repository != nil }
+
+// SourceOf is what a restore is from, for people.
+func SourceOf(r *v1alpha1.VolumeRestore) string {
+	if IsFromRepository(r) {
+		return "ResticRepository " + r.Spec.Source.Repository.Ref.Name
+	}
+	return "VolumeBackup " + r.Status.Source
+}
+
+// FoundSource is how status.source names what a repository has.
+func FoundSource(repository string, found *v1alpha1.FoundBackup) string {
+	return fmt.Sprintf("%s/%.8s", repository, found.Snapshots[0].SnapshotID)
+}
+
+// BackupIn is what was found in a repository, as a backup that is complete.
+func BackupIn(r *v1alpha1.VolumeRestore) *v1alpha1.VolumeBackup {
+	found := r.Status.Found
+	b := &v1alpha1.VolumeBackup{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: r.Status.Source}}
+	b.Spec.ApplicationRef = applicationIn(r)
+	b.Status.Phase = v1alpha1.PhaseCompleted
+	b.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue}}
+	for i := range found.Snapshots {
+		s := &found.Snapshots[i]
+		v := v1alpha1.VolumeStatus{ClaimName: s.ClaimName, Export: &v1alpha1.ExportStatus{SnapshotID: s.SnapshotID}}
+		if modeThere(s) == corev1.PersistentVolumeBlock {
+			v.RestoreSize = &s.Size
+		}
+		b.Status.Volumes = append(b.Status.Volumes, v)
+	}
+	return b
+}
+
+// applicationIn is the application that was backed up. A repository knows no kinds:
+// it is taken to be of that of the one that is restored.
+func applicationIn(r *v1alpha1.VolumeRestore) v1alpha1.ApplicationReference {
+	if target := r.Spec.Target.ApplicationRef; target != nil {
+		_, name, _ := strings.Cut(r.Status.Found.Application, "/")
+		return v1alpha1.ApplicationReference{Kind: target.Kind, Name: name}
+	}
+	return v1alpha1.ApplicationReference{Kind: v1alpha1.KindPersistentVolumeClaim, Name: r.Status.Found.Snapshots[0].ClaimName}
+}
+
+// modeThere is the mode of the volume that a snapshot in a repository is of.
+func modeThere(s *v1alpha1.RepositorySnapshot) corev1.PersistentVolumeMode {
+	if s.VolumeMode == corev1.PersistentVolumeBlock {
+		return corev1.PersistentVolumeBlock
+	}
+	return corev1.PersistentVolumeFilesystem
+}
+
+// snapshotThere is the snapshot in the repository of a claim of the backup, nil for
+// a restore that isn't from one.
+func snapshotThere(r *v1alpha1.VolumeRestore, claim string) *v1alpha1.RepositorySnapshot {
+	if r.Status.Found == nil {
+		return nil
+	}
+	for i := range r.Status.Found.Snapshots {
+		if s := &r.Status.Found.Snapshots[i]; s.ClaimName == claim {
+			return s
+		}
+	}
+	return nil
+}
+
+// roomFor is the size of a volume for so many bytes of files, where nothing else
+// tells: a file system needs something for itself. A device has the bytes that it
+// has.
+func roomFor(s *v1alpha1.RepositorySnapshot) resource.Quantity {
+	size := s.Size.Value()
+	if modeThere(s) == corev1.PersistentVolumeFilesystem && size > 0 {
+		size += size/5 + 64<<20
+	}
+	const mebi = 1 << 20
+	return *resource.NewQuantity((size+mebi-1)/mebi*mebi, resource.BinarySI)
+}
+
+// modelThere is a claim of which nothing is known but what the repository has.
+func (in *Input) modelThere(s *v1alpha1.RepositorySnapshot) *corev1.PersistentVolumeClaim {
+	mode := modeThere(s)
+	return &corev1.PersistentVolumeClaim{Spec: corev1.PersistentVolumeClaimSpec{
+		AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+		StorageClassName: in.usualClass(),
+		VolumeMode:       &mode,
+		Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: roomFor(s)}},
+	}}
+}
+
+// fill has the claims filled by movers, and waits until they are. What it waits for
+// is observed when it is this step's turn.
+func (s *State) fill() Need {
+	if len(s.Filling) == 0 {
+		return Need{}
+	}
+	return Need{Wait: &Wait{
+		Before: "fills the claims from " + SourceOf(s.Restore) + ": ", For: s.Filling, After: "; the application runs",
+		Condition: v1alpha1.ConditionClaimsFilled, ConditionReason: v1alpha1.ReasonFilling,
+		Until: s.mountedAt().Add(s.FillTimeout), LateSays: true, Every: fillDelay,
+		Late: v1alpha1.Problem{Reason: v1alpha1.ReasonFillFailed, Message: fmt.Sprintf("the claims were not filled within %s: ", s.FillTimeout)},
+	}}
+}
+
+// fillDelay is how soon it is looked again at what no watch tells of.
+const fillDelay = 5 * time.Second
+
+// mountedAt is when the new claims were seen to mount.
+func (s *State) mountedAt() time.Time {
+	if mounted := s.condition(v1alpha1.ConditionClaimsReady); mounted != nil {
+		return mounted.LastTransitionTime.Time
+	}
+	return s.Now
+}
