@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -47,6 +48,7 @@ var policyScenarios = []policyScenario{
 	{name: "after one couldn't be removed", of: idle, before: 1, keepLast: 1, begin: askedFor, prelude: &prelude{at: beforeRemoval, answer: "internal"}},
 	{name: "the brake holds", of: idle, before: 5, keepLast: 1, braked: true, begin: askedFor},
 	{name: "due each minute", begin: dueTwice, slow: true},
+	{name: "six minutes by annotation, in which managers and the API server are killed", keepLast: 3, begin: sixMinutes, slow: true, outage: true},
 	{name: "due while the API server is away", of: idle, begin: dueWithoutServer, outage: true},
 }
 
@@ -162,6 +164,47 @@ func dueTwice(ctx context.Context, r *policyRun) error {
 	if err := until(ctx, r.due[1]); err != nil {
 		return err
 	}
+	return r.suspendOnceMade(ctx, p)
+}
+
+func (r *policyRun) suspendOnceMade(ctx context.Context, p *v1alpha1.SnapshotPolicy) error {
 	r.awaitMade(ctx)
 	return client.IgnoreNotFound(r.testbed.Merge(ctx, p, `{"spec":{"suspend":true}}`))
+}
+
+// sixMinutes has the books ask for a policy, and lets six minutes go by. As the
+// second and the fourth backup are made the manager is killed, and as the fifth is
+// the API server.
+func sixMinutes(ctx context.Context, r *policyRun) error {
+	asks := func(policy any) error {
+		annotations, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{v1alpha1.AnnotationPolicy: policy}}})
+		if err != nil {
+			return err
+		}
+		return r.testbed.Merge(ctx, r.testbed.books.Workload(), string(annotations))
+	}
+	if err := asks(r.name); err != nil {
+		return err
+	}
+	p, err := r.aPolicy(ctx, "@every 1m", func(p *v1alpha1.SnapshotPolicy) { p.Spec.Applications.Refs = nil })
+	if err != nil {
+		return err
+	}
+	befalls := map[int]func(context.Context, *round, *manager) (string, error){2: killed, 4: killed, 5: component("kill", "kube-apiserver")}
+	for n := range 6 {
+		due := p.CreationTimestamp.Add(time.Duration(n+1) * time.Minute)
+		r.due = append(r.due, due)
+		if err := until(ctx, due); err != nil {
+			return err
+		}
+		if happens := befalls[n+1]; happens != nil {
+			if _, err := happens(ctx, r.round, r.testbed.current()); err != nil {
+				return err
+			}
+		}
+	}
+	if err := r.suspendOnceMade(ctx, p); err != nil {
+		return err
+	}
+	return asks(nil)
 }
