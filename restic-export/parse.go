@@ -139,6 +139,18 @@ func (f *Forget) validate() error {
 }
 
 func (r *Retain) validate() error {
+	if len(r.Histories) == 0 || len(r.Histories) > MaxIDs {
+		return fmt.Errorf("%d histories can't be retained at once: 1 to %d can", len(r.Histories), MaxIDs)
+	}
+	for i := range r.Histories {
+		if err := r.Histories[i].validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *History) validate() error {
 	if r.Rules == (v1alpha1.RetentionRules{}) {
 		return errors.New("there is no rule")
 	}

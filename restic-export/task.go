@@ -105,8 +105,15 @@ type Forget struct {
 	IDs []string `json:"ids"`
 }
 
-// Retain forgets what the rules don't keep, of each claim by itself.
+// Retain forgets what the rules don't keep.
 type Retain struct {
+	// Histories are 1 to 500.
+	Histories []History `json:"histories"`
+}
+
+// History is what rules are applied to: what one policy has exported of one
+// application, each claim by itself.
+type History struct {
 	// Host and Policy say whose backups are counted. Those of another policy, or of
 	// none where Policy is set, don't count and are never forgotten.
 	Host   string `json:"host"`

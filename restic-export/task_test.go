@@ -26,7 +26,7 @@ func someTasks() []Task {
 		{Find: &Find{Host: "shop/web", Claims: []string{"a", "b"}, AsOf: &noon, BackupUID: "8d0c"}}, {Find: &Find{SnapshotID: "01234567"}},
 		{Restore: &Restore{SnapshotID: anID, Folder: "/srv", Paths: []string{"/a b", "/c\n", "/**"}, Delete: true}}, {Restore: &Restore{SnapshotID: anID, Device: true}},
 		{Forget: &Forget{IDs: []string{anID}}},
-		{Retain: &Retain{Host: "shop/web", Policy: "nightly", Claims: []string{"a"}, Rules: v1alpha1.RetentionRules{KeepLast: 1}, TimeZone: "Europe/Zurich", Held: []types.UID{"8d0c"}}},
+		{Retain: &Retain{Histories: []History{{Host: "shop/web", Policy: "nightly", Claims: []string{"a"}, Rules: v1alpha1.RetentionRules{KeepLast: 1}, TimeZone: "Europe/Zurich", Held: []types.UID{"8d0c"}}}}},
 		{Check: &Check{}}, {Check: &Check{Part: 3, Of: 3}},
 	}
 }
@@ -64,7 +64,7 @@ func TestATaskThatCannotBeIsRefused(t *testing.T) {
 		{Restore: &Restore{SnapshotID: anID, Paths: []string{"/a/../b"}}}, {Restore: &Restore{SnapshotID: anID, Paths: []string{"a"}}}, {Restore: &Restore{SnapshotID: anID, Paths: []string{""}}},
 		{Restore: &Restore{SnapshotID: anID, Paths: []string{"/a\x00"}}},
 		{Forget: &Forget{}}, {Forget: &Forget{IDs: []string{"01234567"}}}, {Forget: &Forget{IDs: make([]string, 501)}},
-		{Retain: &Retain{Host: "h"}}, {Retain: &Retain{Rules: v1alpha1.RetentionRules{KeepLast: 1}}},
+		{Retain: &Retain{}}, {Retain: &Retain{Histories: make([]History, 501)}}, {Retain: &Retain{Histories: []History{{Host: "h"}}}}, {Retain: &Retain{Histories: []History{{Rules: v1alpha1.RetentionRules{KeepLast: 1}}}}},
 		{Check: &Check{Part: 1}}, {Check: &Check{Of: 1}}, {Check: &Check{Part: 2, Of: 1}}, {Check: &Check{Part: -1, Of: 1}},
 	} {
 		if _, err := ParseTask(task.String()); err == nil {

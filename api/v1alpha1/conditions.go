@@ -76,6 +76,9 @@ const (
 	ReasonMoverPending       = "MoverPending"
 	ReasonRepositoryVanished = "RepositoryVanished"
 	ReasonRepositoryChanged  = "RepositoryChanged"
+	ReasonMaintaining        = "Maintaining"
+	ReasonChecked            = "Checked"
+	ReasonDamaged            = "Damaged"
 )
 
 // Types of conditions of a VolumeRestore, beside those that it shares.

@@ -70,10 +70,51 @@ type ResticRepositorySpec struct {
 	// +optional
 	Concurrency int32 `json:"concurrency,omitempty"`
 
+	// Maintenance says when it is looked after. Default: never.
+	// +optional
+	Maintenance RepositoryMaintenance `json:"maintenance,omitempty"`
+
 	// Mover says how the pods run that move data.
 	// +optional
 	Mover MoverSpec `json:"mover,omitempty"`
 }
+
+// RepositoryMaintenance says when a repository is looked after. Each task is alone
+// in the repository: it waits for exports and restores, and they for it. Times are
+// in UTC.
+type RepositoryMaintenance struct {
+	// Prune removes the data that no snapshot uses any more. Of a repository that a
+	// check has found damaged nothing is removed.
+	// +optional
+	Prune *PruneMaintenance `json:"prune,omitempty"`
+	// Check sees whether all is there that the snapshots need.
+	// +optional
+	Check *CheckMaintenance `json:"check,omitempty"`
+}
+
+// PruneMaintenance says when a repository is pruned.
+type PruneMaintenance struct {
+	Schedule MaintenanceSchedule `json:"schedule"`
+}
+
+// CheckMaintenance says when a repository is checked.
+type CheckMaintenance struct {
+	Schedule MaintenanceSchedule `json:"schedule"`
+
+	// ReadData is how much of the data is read and verified each time, in percent:
+	// one part after another, until all was read. Default: none.
+	// +kubebuilder:validation:MaxLength=4
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([1-9][0-9]?|100)%$')",message="write a share of the data, from 1% to 100%"
+	// +optional
+	ReadData string `json:"readData,omitempty"`
+}
+
+// MaintenanceSchedule is a cron expression of five fields, or one of @daily, @weekly,
+// @monthly, @yearly, or @every with a duration.
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=256
+// +kubebuilder:validation:XValidation:rule="self.matches('^ *@') || self.matches('^ *([^ ]+ +){4}[^ ]+ *$')",message="a schedule has five fields: minute hour day-of-month month day-of-week, as in 0 4 * * 0, or is one of @daily, @weekly, @monthly, @yearly, @every 24h"
+type MaintenanceSchedule string
 
 // RepositoryBackend is where a repository is, one of its fields.
 // +kubebuilder:validation:XValidation:rule="[has(self.s3), has(self.azure), has(self.gcs), has(self.b2), has(self.swift), has(self.rest), has(self.sftp), has(self.volume)].filter(is, is).size() == 1",message="write exactly one of s3, azure, gcs, b2, swift, rest, sftp and volume"
@@ -272,9 +313,44 @@ type ResticRepositoryStatus struct {
 	// LastLookTime is when it was last opened.
 	// +optional
 	LastLookTime *metav1.Time `json:"lastLookTime,omitempty"`
+	// LastRetentionTime is when policies' exports were last forgotten as their
+	// retention says.
+	// +optional
+	LastRetentionTime *metav1.Time `json:"lastRetentionTime,omitempty"`
+	// LastCheckTime is when it was last checked, and CheckedPart which part of the
+	// data was read then, counted from 1.
+	// +optional
+	LastCheckTime *metav1.Time `json:"lastCheckTime,omitempty"`
+	// +optional
+	CheckedPart int32 `json:"checkedPart,omitempty"`
+	// LastPruneTime is when it was last pruned.
+	// +optional
+	LastPruneTime *metav1.Time `json:"lastPruneTime,omitempty"`
+	// Maintenance is the task that didn't come to its end, none where all did.
+	// +optional
+	Maintenance *MaintenanceStatus `json:"maintenance,omitempty"`
 	// Conditions are the truth.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// MaintenanceStatus is a task of maintenance that didn't come to its end.
+type MaintenanceStatus struct {
+	// Task is retain, check or prune.
+	Task string `json:"task"`
+	// Attempts is how often it was tried without success, and is tried again. 0:
+	// another try mends nothing, and it is left until it is due again.
+	// +optional
+	Attempts int32 `json:"attempts,omitempty"`
+	// LastAttemptTime is when the last attempt ended.
+	// +optional
+	LastAttemptTime *metav1.Time `json:"lastAttemptTime,omitempty"`
+	// Message is what was wrong.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// IsLocked: a mover that is gone may have left a lock, which is removed first.
+	// +optional
+	IsLocked bool `json:"isLocked,omitempty"`
 }

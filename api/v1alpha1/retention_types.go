@@ -5,6 +5,11 @@ type PolicyRetention struct {
 	// Snapshots are the rules for backups in the cluster.
 	// +optional
 	Snapshots *RetentionRules `json:"snapshots,omitempty"`
+
+	// Exports are the rules for what the policy has exported into a repository, of
+	// each claim by itself. Default: all is kept.
+	// +optional
+	Exports *RetentionRules `json:"exports,omitempty"`
 }
 
 // RetentionRules have restic's meaning: what any of them keeps is kept. Each

@@ -92,6 +92,8 @@ type ClusterSnapshotPolicySpec struct {
 }
 
 // SnapshotPolicySpec says when, who and what is kept.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.retention) || !has(self.retention.exports) || has(self.template) && has(self.template.spec) && has(self.template.spec.export)",message="retention.exports is about what is exported, and the template exports nothing: write template.spec.export: {repositoryRef: {name: ...}}, or leave retention.exports out"
 type SnapshotPolicySpec struct {
 	// Schedule is a cron expression of five fields, or one of @hourly, @daily,
 	// @weekly, @monthly, @yearly, or @every with a duration of a minute at least.

@@ -53,9 +53,10 @@ func TestTheMoverForgetsWhatTheRulesDoNotKeep(t *testing.T) {
 	b.exportedAt(noon.Add(-9*day), "weekly", "data", "of another policy")
 	b.exportedAt(noon.Add(-9*day), "", "data", "of no policy")
 	b.restic("backup", "--host="+host, "--tag=nightly", ".")
-	task := &resticexport.Retain{
-		Host: host, Policy: "nightly", Rules: v1alpha1.RetentionRules{KeepDaily: 2}, TimeZone: "Europe/Zurich", Held: []types.UID{"held"},
-	}
+	task := &resticexport.Retain{Histories: []resticexport.History{
+		{Host: host, Policy: "nightly", Rules: v1alpha1.RetentionRules{KeepDaily: 2}, TimeZone: "Europe/Zurich", Held: []types.UID{"held"}},
+		{Host: "shop/other", Policy: "weekly", Rules: v1alpha1.RetentionRules{KeepLast: 1}},
+	}}
 	forgotten := b.done(resticexport.Task{Retain: task}).Forget
 	if forgotten.Forgotten != 1 || forgotten.Kept != 4 {
 		t.Errorf("%+v", forgotten)
@@ -67,7 +68,7 @@ func TestTheMoverForgetsWhatTheRulesDoNotKeep(t *testing.T) {
 	if seen := b.done(resticexport.Task{Open: &resticexport.Open{}}).Repository; seen.Snapshots != 7 {
 		t.Errorf("a snapshot of others is gone: %+v", seen)
 	}
-	task.Rules = v1alpha1.RetentionRules{KeepWithin: "0h"}
+	task.Histories[1].Rules = v1alpha1.RetentionRules{KeepWithin: "0h"}
 	b.fails(resticexport.Task{Retain: task}, resticexport.CauseInvalid, "keep nothing")
 }
 

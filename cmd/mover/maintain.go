@@ -65,33 +65,36 @@ func (m *mover) listed(ctx context.Context) (map[string]bool, error) {
 // retain forgets what the rules don't keep, by the rules of snapshots in the
 // cluster.
 func (m *mover) retain(ctx context.Context, task *resticexport.Retain, result *resticexport.Result) error {
-	rules, zone, err := rulesOf(task)
-	if err != nil {
-		return failed(resticexport.CauseInvalid, "%v", err)
-	}
-	all, err := m.ours(ctx, task.Host)
+	all, err := m.ours(ctx, "")
 	if err != nil {
 		return err
 	}
 	result.Forget = &resticexport.ForgottenSnapshots{}
 	var surplus []string
-	for _, history := range histories(all, task) {
-		kept, rest := rules.Split(history, zone, m.now())
-		result.Forget.Kept += len(kept)
-		for _, b := range rest {
-			surplus = append(surplus, b.Name)
+	for i := range task.Histories {
+		history := &task.Histories[i]
+		rules, zone, err := rulesOf(history)
+		if err != nil {
+			return failed(resticexport.CauseInvalid, "%s of %s: %v", history.Policy, history.Host, err)
+		}
+		for _, ofClaim := range byClaim(all, history) {
+			kept, rest := rules.Split(ofClaim, zone, m.now())
+			result.Forget.Kept += len(kept)
+			for _, b := range rest {
+				surplus = append(surplus, b.Name)
+			}
 		}
 	}
 	result.Forget.Forgotten = len(surplus)
 	return m.remove(ctx, surplus)
 }
 
-// histories are the backups that are counted, of each claim by itself.
-func histories(all []resticexport.ResticSnapshot, task *resticexport.Retain) map[string][]retention.Backup {
+// byClaim are the backups that are counted, of each claim by itself.
+func byClaim(all []resticexport.ResticSnapshot, task *resticexport.History) map[string][]retention.Backup {
 	byClaim := map[string][]retention.Backup{}
 	for _, s := range all {
 		tags, _ := s.Tagged()
-		if tags.Policy != task.Policy || len(task.Claims) > 0 && !slices.Contains(task.Claims, tags.Claim) {
+		if s.Hostname != task.Host || tags.Policy != task.Policy || len(task.Claims) > 0 && !slices.Contains(task.Claims, tags.Claim) {
 			continue
 		}
 		byClaim[tags.Claim] = append(byClaim[tags.Claim], retention.Backup{
@@ -101,7 +104,7 @@ func histories(all []resticexport.ResticSnapshot, task *resticexport.Retain) map
 	return byClaim
 }
 
-func rulesOf(task *resticexport.Retain) (retention.Rules, *time.Location, error) {
+func rulesOf(task *resticexport.History) (retention.Rules, *time.Location, error) {
 	zone, err := time.LoadLocation(task.TimeZone)
 	if err != nil {
 		return retention.Rules{}, nil, err

@@ -138,7 +138,7 @@ func TestResticIsGivenKnownVariablesAlone(t *testing.T) {
 }
 
 func TestRulesThatKeepNothingAreRefused(t *testing.T) {
-	task := &resticexport.Retain{}
+	task := &resticexport.History{}
 	if _, _, err := rulesOf(task); err == nil {
 		t.Error("no rule")
 	}

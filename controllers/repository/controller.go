@@ -64,6 +64,7 @@ func (r *Reconciler) steps(on *reconcile.Scope[*v1alpha1.ResticRepository]) []re
 	return []reconcile.Step{
 		{Name: "Init", Take: w.init},
 		{Name: "Look", Take: w.look},
+		{Name: "Maintain", Take: w.maintain},
 		{Name: "Rest", Take: w.rest},
 	}
 }

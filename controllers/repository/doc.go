@@ -4,6 +4,7 @@
 //
 //	controller.go   the kind, its steps and what wakes it
 //	look.go         opening it, and making it once
+//	maintain.go     retention, checks and pruning, when they are due
 //	status.go       what is told
 //
 // Exports and restores, which work in it, are their kinds' own.

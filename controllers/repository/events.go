@@ -9,3 +9,7 @@ func eventInitialised(id string) reconcile.Event {
 func eventNotReady(reason, message string) reconcile.Event {
 	return reconcile.Warning(reason, "Look", "%s", message)
 }
+
+func eventMaintenanceFailed(message string) reconcile.Event {
+	return reconcile.Warning("MaintenanceFailed", "Maintain", "%s", message)
+}

@@ -41,10 +41,15 @@ func (w *run) look(ctx context.Context) reconcile.Outcome {
 
 // lastLook tells the Job of one look from that of the next.
 func lastLook(r *v1alpha1.ResticRepository) string {
-	if r.Status.LastLookTime == nil {
+	return stamp(r.Status.LastLookTime)
+}
+
+// stamp is a time as the status keeps it, whoever has read or written it.
+func stamp(t *metav1.Time) string {
+	if t == nil {
 		return ""
 	}
-	return r.Status.LastLookTime.UTC().Format(time.RFC3339)
+	return t.UTC().Format(time.RFC3339)
 }
 
 // init makes the repository where a look has found none. Its Job has one name for

@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -45,7 +46,17 @@ func summarize(s *reconcile.Scope[*v1alpha1.ResticRepository]) {
 	status := &s.Object.Status
 	status.ObservedGeneration = s.Object.Generation
 	status.Message = ""
-	if ready := s.Find(v1alpha1.ConditionReady); ready != nil && ready.Status != metav1.ConditionTrue {
-		status.Message = reconcile.Shorten(ready.Reason + ": " + ready.Message)
+	bad := func(kind string, wants metav1.ConditionStatus) *metav1.Condition {
+		if c := s.Find(kind); c != nil && c.Status != wants {
+			return c
+		}
+		return nil
+	}
+	wrong := cmp.Or(bad(v1alpha1.ConditionReady, metav1.ConditionTrue), bad(v1alpha1.ConditionStalled, metav1.ConditionFalse), bad(v1alpha1.ConditionHealthy, metav1.ConditionTrue))
+	switch {
+	case wrong != nil:
+		status.Message = reconcile.Shorten(wrong.Reason + ": " + wrong.Message)
+	case status.Maintenance != nil && status.Maintenance.Message != "":
+		status.Message = reconcile.Shorten(status.Maintenance.Task + ": " + status.Maintenance.Message)
 	}
 }

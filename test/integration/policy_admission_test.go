@@ -32,6 +32,8 @@ func TestBadPoliciesAreRefusedBySayingWhatToWrite(t *testing.T) {
 	fc := aFakeCluster(t)
 	for name, c := range map[string]struct{ spec, says string }{
 		"no schedule":                {`{}`, "spec.schedule: Required value"},
+		"exports without an export":  {`{schedule: "@daily", retention: {exports: {keepLast: 3}}}`, "the template exports nothing: write template.spec.export"},
+		"exports that keep nothing":  {`{schedule: "@daily", template: {spec: {export: {repositoryRef: {name: r}}}}, retention: {exports: {keepLast: 0}}}`, "these rules would keep nothing"},
 		"six fields":                 {`{schedule: "0 0 2 * * *"}`, "a schedule has five fields, without seconds: leave out the first of the six"},
 		"four fields":                {`{schedule: "0 2 * *"}`, "as in 0 2 * * *"},
 		"a zone":                     {`{schedule: "TZ=Europe/Zurich 0 2 * * *"}`, "write that as timeZone"},

@@ -55,6 +55,28 @@ func TestBadRepositoriesAreRefusedBySayingWhatToWrite(t *testing.T) {
 	}
 }
 
+func TestBadMaintenanceIsRefusedBySayingWhatToWrite(t *testing.T) {
+	fc := aFakeCluster(t)
+	const rest = `backend: {volume: {claimName: disk}}, passwordSecretRef: {name: p}`
+	for maintenance, says := range map[string]string{
+		`{prune: {}}`:                                      "schedule: Required value",
+		`{prune: {schedule: "0 0 4 * * 0"}}`:               "as in 0 4 * * 0",
+		`{check: {schedule: "@weekly", readData: 5}}`:      "readData",
+		`{check: {schedule: "@weekly", readData: "0%"}}`:   "from 1% to 100%",
+		`{check: {schedule: "@weekly", readData: "101%"}}`: "from 1% to 100%",
+		`{forget: {schedule: "@weekly"}}`:                  `unknown field "spec.maintenance.forget"`,
+	} {
+		_, err := fc.createAs(admin, "ResticRepository", `{`+rest+`, maintenance: `+maintenance+`}`, client.DryRunAll)
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s should say %q: %v", maintenance, says, err)
+		}
+	}
+	const good = `{prune: {schedule: "0 4 * * 0"}, check: {schedule: "@every 24h", readData: "5%"}}`
+	if _, err := fc.createAs(admin, "ResticRepository", `{`+rest+`, maintenance: `+good+`}`, client.DryRunAll); err != nil {
+		t.Error(err)
+	}
+}
+
 // A repository has pods run that mount Secrets, so that its writer needs the right
 // to do that.
 func TestARepositoryIsWrittenByThoseWhoMayRunPods(t *testing.T) {

@@ -1,0 +1,128 @@
+package repository
+
+import (
+	"context"
+	"fmt"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/mover"
+	"github.com/lull-dev/lull/controllers/reconcile"
+	resticexport "github.com/lull-dev/lull/restic-export"
+)
+
+// +kubebuilder:rbac:groups=lull.dev,resources=snapshotpolicies;clustersnapshotpolicies,verbs=get;list;watch
+// +kubebuilder:rbac:groups=lull.dev,resources=volumebackups,verbs=get;list;watch
+
+// maintain does what of the repository's maintenance is due, one task after
+// another, each alone in the repository.
+func (w *run) maintain(ctx context.Context) reconcile.Outcome {
+	if !w.Is(v1alpha1.ConditionReady) {
+		return reconcile.Skip()
+	}
+	histories, err := w.histories(ctx)
+	if err != nil {
+		return reconcile.Retry(err)
+	}
+	name, task, at, err := resticexport.NextTask(w.Object, histories, w.Now())
+	switch {
+	case err != nil:
+		w.Set(v1alpha1.ConditionStalled, true, v1alpha1.ReasonInvalidSchedule, "%s", err)
+		return reconcile.Skip()
+	case task == nil && at.IsZero():
+		w.Remove(v1alpha1.ConditionStalled)
+		return reconcile.Skip()
+	case task == nil:
+		w.Remove(v1alpha1.ConditionStalled)
+		return reconcile.SkipFor(at.Sub(w.Now()))
+	}
+	in := w.job(task.Kind(), w.attempt(), *task)
+	in.Deadline = 0 // of a large repository it takes hours
+	ran, err := w.Movers.Run(ctx, in, w.owner(), mover.Place{Kind: mover.Alone})
+	switch {
+	case err != nil:
+		return reconcile.Failed(err)
+	case !ran.Ended && ran.Waits != "":
+		w.Working(v1alpha1.ReasonMaintaining, "%s: %s", name, ran.Waits)
+		return reconcile.Wait(podDelay)
+	case !ran.Ended:
+		w.Working(v1alpha1.ReasonMaintaining, "%s is under way", name)
+		return reconcile.Wait(resticexport.NextLook(w.Object).Sub(w.Now()))
+	}
+	if told := resticexport.RecordTask(w.Object, name, task, ran.Result, w.Now()); told != "" {
+		w.RecordOnceSaved(eventMaintenanceFailed(told))
+	}
+	if task.Check != nil && (ran.Result.Done || ran.Result.Cause == resticexport.CauseDamaged) {
+		w.tellChecked(ran.Result)
+	}
+	return w.done(ctx, in.Name)
+}
+
+// attempt tells the Job of one attempt from that of the next.
+func (w *run) attempt() string {
+	s := &w.Object.Status
+	failed := v1alpha1.MaintenanceStatus{}
+	if s.Maintenance != nil {
+		failed = *s.Maintenance
+	}
+	return fmt.Sprint(stamp(s.LastRetentionTime), stamp(s.LastCheckTime), stamp(s.LastPruneTime), failed.Attempts, failed.IsLocked)
+}
+
+func (w *run) tellChecked(result resticexport.Result) {
+	if result.Done {
+		w.Set(v1alpha1.ConditionHealthy, true, v1alpha1.ReasonChecked, "the last check found no error")
+		return
+	}
+	message := result.Message
+	if c := result.Check; c != nil && c.BrokenPackCount > 0 {
+		message += fmt.Sprintf("; %d packs are broken, as %.8s", c.BrokenPackCount, c.BrokenPacks[0])
+	}
+	w.Set(v1alpha1.ConditionHealthy, false, v1alpha1.ReasonDamaged,
+		"the last check found damage: %s. Nothing is pruned. Exports and restores of what is whole go on. https://restic.readthedocs.io/en/stable/077_troubleshooting.html says how to mend it", message)
+}
+
+// histories are what retention has to look at, after each look at the repository.
+func (w *run) histories(ctx context.Context) ([]resticexport.History, error) {
+	s := &w.Object.Status
+	if s.LastRetentionTime != nil && !s.LastLookTime.After(s.LastRetentionTime.Time) {
+		return nil, nil
+	}
+	policies, err := w.exportPolicies(ctx)
+	if err != nil || len(policies) == 0 {
+		return nil, err
+	}
+	var backups v1alpha1.VolumeBackupList // of what has ended the cache doesn't know where it was exported to
+	if err := w.Live.List(ctx, &backups, client.InNamespace(w.Object.Namespace)); err != nil {
+		return nil, err
+	}
+	return resticexport.Histories(w.Object.Name, policies, backups.Items, s.LastRetentionTime), nil
+}
+
+// exportPolicies are the policies that say which of their exports into the
+// repository are kept. Of two of one name that of the namespace counts.
+func (w *run) exportPolicies(ctx context.Context) (all []resticexport.ExportPolicy, err error) {
+	known := map[string]bool{}
+	add := func(name string, spec *v1alpha1.SnapshotPolicySpec) {
+		export, rules := spec.Template.Spec.Export, spec.Retention.Exports
+		if !known[name] && export != nil && rules != nil && export.RepositoryRef.Name == w.Object.Name {
+			all = append(all, resticexport.ExportPolicy{Name: name, TimeZone: spec.TimeZone, Rules: *rules})
+		}
+		known[name] = true
+	}
+	var ofNamespace v1alpha1.SnapshotPolicyList
+	if err := w.List(ctx, &ofNamespace, client.InNamespace(w.Object.Namespace)); err != nil {
+		return nil, err
+	}
+	for i := range ofNamespace.Items {
+		add(ofNamespace.Items[i].Name, &ofNamespace.Items[i].Spec)
+	}
+	var ofCluster v1alpha1.ClusterSnapshotPolicyList
+	if err := w.List(ctx, &ofCluster); err != nil {
+		return nil, err
+	}
+	for i := range ofCluster.Items {
+		add(ofCluster.Items[i].Name, &ofCluster.Items[i].Spec.SnapshotPolicySpec)
+	}
+	return all, nil
+}

@@ -1,0 +1,208 @@
+package resticexport
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/schedule"
+)
+
+// The tasks of maintenance, in the order of their turns.
+const (
+	taskRetain = "retain"
+	taskCheck  = "check"
+	taskPrune  = "prune"
+)
+
+// NextTask is what of a repository's maintenance is to be done now, or, where that
+// is nothing, when something is to be, the zero time where that isn't known.
+// histories are what retention has news of. The error says what is wrong with a
+// schedule.
+func NextTask(r *v1alpha1.ResticRepository, histories []History, now time.Time) (name string, task *Task, at time.Time, err error) {
+	dues, err := duesOf(r, histories, now)
+	if err != nil {
+		return "", nil, time.Time{}, err
+	}
+	for _, d := range dues {
+		due := d.at
+		if failed := r.Status.Maintenance; failed != nil && failed.Task == d.name {
+			due = latest(due, nextAttempt(failed.LastAttemptTime, failed.Attempts))
+			if failed.IsLocked {
+				d.task = &Task{Unlock: &Unlock{}}
+			}
+		}
+		if !due.After(now) {
+			return d.name, d.task, due, nil
+		}
+		if at.IsZero() || due.Before(at) {
+			at = due
+		}
+	}
+	return "", nil, at, nil
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+type due struct {
+	name string
+	task *Task
+	at   time.Time
+}
+
+func duesOf(r *v1alpha1.ResticRepository, histories []History, now time.Time) (all []due, err error) {
+	if len(histories) > 0 {
+		all = append(all, due{taskRetain, &Task{Retain: &Retain{Histories: histories}}, now})
+	}
+	if check := r.Spec.Maintenance.Check; check != nil {
+		at, err := nextBy(r, check.Schedule, r.Status.LastCheckTime)
+		if err != nil {
+			return nil, fmt.Errorf("spec.maintenance.check.schedule: %w", err)
+		}
+		part, of := nextPart(check.ReadData, r.Status.CheckedPart)
+		all = append(all, due{taskCheck, &Task{Check: &Check{Part: part, Of: of}}, at})
+	}
+	if prune := r.Spec.Maintenance.Prune; prune != nil && !meta.IsStatusConditionFalse(r.Status.Conditions, v1alpha1.ConditionHealthy) {
+		at, err := nextBy(r, prune.Schedule, r.Status.LastPruneTime)
+		if err != nil {
+			return nil, fmt.Errorf("spec.maintenance.prune.schedule: %w", err)
+		}
+		all = append(all, due{taskPrune, &Task{Prune: &Prune{}}, at})
+	}
+	return all, nil
+}
+
+// nextBy is when a task is due after the last time, or after the repository's
+// making.
+func nextBy(r *v1alpha1.ResticRepository, expression v1alpha1.MaintenanceSchedule, last *metav1.Time) (time.Time, error) {
+	by, err := schedule.Parse(string(expression), "", r.CreationTimestamp.Time)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return by.Next(cmp.Or(last, &r.CreationTimestamp).Time), nil
+}
+
+// nextPart is the part of the data that is read next, of how many.
+func nextPart(readData string, last int32) (part, of int32) {
+	percent, err := strconv.Atoi(strings.TrimSuffix(readData, "%"))
+	if err != nil || percent <= 0 {
+		return 0, 0
+	}
+	of = int32(100+percent-1) / int32(percent)
+	return last%of + 1, of
+}
+
+// RecordTask writes what a task came to. told is what a person should know, empty
+// where all is well.
+func RecordTask(r *v1alpha1.ResticRepository, name string, task *Task, result Result, now time.Time) (told string) {
+	s, at := &r.Status, metav1.NewTime(now)
+	failed := v1alpha1.MaintenanceStatus{Task: name}
+	if s.Maintenance != nil && s.Maintenance.Task == name {
+		failed = *s.Maintenance
+	}
+	if task.Unlock != nil && result.Done {
+		failed.IsLocked, s.Maintenance = false, &failed
+		failed.LastAttemptTime = nil // what was locked is tried at once
+		return ""
+	}
+	isDamaged := task.Check != nil && result.Cause == CauseDamaged
+	switch {
+	case result.Done || isDamaged:
+		s.Maintenance = nil
+		recordDone(s, task, at)
+		if isDamaged {
+			return "the repository is damaged: " + result.Message
+		}
+		return ""
+	case result.Cause.Again():
+		failed.Attempts++
+		failed.LastAttemptTime, failed.IsLocked = &at, result.Cause == CauseLocked
+	default:
+		failed.Attempts, failed.LastAttemptTime = 0, nil
+		recordDone(s, task, at)
+	}
+	failed.Message = fmt.Sprintf("%s: %s", result.Cause, result.Message)
+	s.Maintenance = &failed
+	return fmt.Sprintf("%s could not be done: %s", name, failed.Message)
+}
+
+func recordDone(s *v1alpha1.ResticRepositoryStatus, task *Task, at metav1.Time) {
+	switch {
+	case task.Retain != nil:
+		s.LastRetentionTime = &at
+	case task.Check != nil:
+		s.LastCheckTime, s.CheckedPart = &at, task.Check.Part
+	case task.Prune != nil:
+		s.LastPruneTime = &at
+	}
+}
+
+// ExportPolicy is what a policy says of its exports.
+type ExportPolicy struct {
+	Name, TimeZone string
+	Rules          v1alpha1.RetentionRules
+}
+
+// Histories are those of the policies that have exported something since, by the
+// backups of a namespace. What people keep, and the newest proven of each
+// application, stay whatever the rules say.
+func Histories(repository string, policies []ExportPolicy, backups []v1alpha1.VolumeBackup, since *metav1.Time) (all []History) {
+	for _, p := range policies {
+		of := map[string]*History{}
+		isNews := map[string]bool{}
+		proven := map[string]*v1alpha1.VolumeBackup{}
+		for i := range backups {
+			b := &backups[i]
+			if !isExportOf(b, p.Name, repository) {
+				continue
+			}
+			host := Host(b.Namespace, b.Spec.ApplicationRef)
+			if of[host] == nil {
+				of[host] = &History{Host: host, Policy: p.Name, Rules: p.Rules, TimeZone: p.TimeZone}
+			}
+			isNews[host] = isNews[host] || since == nil || b.Status.CompletionTime.After(since.Time)
+			if b.Annotations[v1alpha1.AnnotationKeep] == "true" {
+				of[host].Held = append(of[host].Held, b.UID)
+			}
+			if newest := proven[host]; b.Status.Consistency == v1alpha1.Proven && (newest == nil || b.Status.CompletionTime.After(newest.Status.CompletionTime.Time)) {
+				proven[host] = b
+			}
+		}
+		for _, host := range slices.Sorted(maps.Keys(of)) {
+			if !isNews[host] {
+				continue
+			}
+			if newest := proven[host]; newest != nil {
+				of[host].Held = append(of[host].Held, newest.UID)
+			}
+			of[host].Held = unique(of[host].Held)
+			all = append(all, *of[host])
+		}
+	}
+	return all
+}
+
+func unique(uids []types.UID) []types.UID {
+	slices.Sort(uids)
+	return slices.Compact(uids)
+}
+
+// isExportOf is true for a backup of a policy that is in a repository.
+func isExportOf(b *v1alpha1.VolumeBackup, policy, repository string) bool {
+	return b.Labels[v1alpha1.LabelPolicy] == policy && b.Spec.Export != nil && b.Spec.Export.RepositoryRef.Name == repository &&
+		b.Status.CompletionTime != nil && meta.IsStatusConditionTrue(b.Status.Conditions, v1alpha1.ConditionComplete)
+}
