@@ -11,37 +11,45 @@ import (
 	"github.com/lull-dev/lull/test/framework"
 )
 
-// backUp asks for a backup and tells what becomes of it.
-func (d *demo) backUp(ctx context.Context) (string, error) {
+func (d *demo) backUp(ctx context.Context) (said string, err error) {
+	d.made, said, err = d.backUpAs(ctx, "first")
+	return said, err
+}
+
+// backUpAs asks for a backup and tells what becomes of it.
+func (d *demo) backUpAs(ctx context.Context, name string, changes ...framework.Change) (*v1alpha1.VolumeBackup, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	changes, err := d.Watch(ctx, &v1alpha1.VolumeBackupList{}, client.InNamespace(namespace))
+	happens, err := d.Watch(ctx, &v1alpha1.VolumeBackupList{}, client.InNamespace(namespace))
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
-	defer changes.Stop()
-	d.made = framework.NewBackup(namespace, d.db.Ref())
-	d.made.Name = "first"
-	if err := d.Create(ctx, d.made); err != nil {
-		return "", err
+	defer happens.Stop()
+	made := framework.NewBackup(namespace, d.db.Ref(), changes...)
+	made.Name = name
+	if err := d.Create(ctx, made); err != nil {
+		return nil, "", err
 	}
 	said := ""
 	for {
 		select {
-		case change := <-changes.ResultChan():
+		case change := <-happens.ResultChan():
 			b, ok := change.Object.(*v1alpha1.VolumeBackup)
 			if !ok {
-				return "", errors.New("the watch of the backup ended")
+				return nil, "", errors.New("the watch of the backup ended")
 			}
-			if d.made = b; ended(b) {
-				return fmt.Sprintf("VolumeBackup %s %s: %s", b.Name, b.Status.Phase, progress(b)), failure(b)
+			if b.Name != name {
+				continue
+			}
+			if made = b; ended(b) {
+				return b, fmt.Sprintf("VolumeBackup %s %s: %s", b.Name, b.Status.Phase, progress(b)), failure(b)
 			}
 			if now := progress(b); now != said && now != "" {
 				said = now
 				d.say.meanwhile("%s", said)
 			}
 		case <-ctx.Done():
-			return "", fmt.Errorf("%s: %w", d.made.Status.Message, ctx.Err())
+			return nil, "", fmt.Errorf("%s: %w", made.Status.Message, ctx.Err())
 		}
 	}
 }

@@ -70,21 +70,21 @@ func (n *narrator) epilogue(d *demo) {
 	if _, err := exec.LookPath("kubectl"); err != nil && kubeconfig == ownCluster {
 		fmt.Fprintln(n.out, `  export PATH="$PATH:$(go run -C test/cluster . binaries kubectl)"`)
 	}
-	fmt.Fprintf(n.out, `  kubectl -n %[1]s get vb,vr,sp -o wide
-  kubectl -n %[1]s describe vb %[2]s
+	fmt.Fprintf(n.out, `  kubectl -n %[1]s get vb,vr,rr -o wide
   kubectl -n %[1]s describe vr first-back
+  kubectl -n %[1]s describe vr from-offsite
   kubectl -n %[1]s get volumesnapshots,pvc,pods
 
 Take another backup:
 
-  echo '{apiVersion: lull.dev/v1alpha1, kind: VolumeBackup, metadata: {generateName: %[3]s-}, spec: {applicationRef: {name: %[3]s}}}' |
+  echo '{apiVersion: lull.dev/v1alpha1, kind: VolumeBackup, metadata: {generateName: %[2]s-}, spec: {applicationRef: {name: %[2]s}}}' |
     kubectl -n %[1]s create -f -
   kubectl -n %[1]s get vb -w
 
 Clean up:
 
   kubectl delete namespace %[1]s
-`, namespace, d.made.Name, d.db.Name)
+`, namespace, d.db.Name)
 	if kubeconfig == ownCluster {
 		fmt.Fprintln(n.out, "  make cluster-down        # all of the cluster")
 	}

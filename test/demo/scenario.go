@@ -43,6 +43,10 @@ func (d *demo) scenario() []step {
 		{"the way back", d.undo},
 		{"a policy", d.schedule},
 		{"what is kept", d.keep},
+		{"a repository", d.openRepository},
+		{"an export", d.export},
+		{"a fire", d.loseAll},
+		{"from elsewhere", d.bringBack},
 	}
 }
 
@@ -130,21 +134,22 @@ func (d *demo) judge(ctx context.Context) (string, error) {
 	if status.Consistency != v1alpha1.Proven {
 		return "", fmt.Errorf("the backup is %s, not %s: %s", status.Consistency, v1alpha1.Proven, status.Message)
 	}
-	err := d.await(ctx, func(context.Context) error {
-		if d.pause().To.IsZero() {
+	pause, err := d.pauseOf(ctx, d.made)
+	return fmt.Sprintf("%s, frozen for %d ms; the writer saw a pause of %d ms after row %d",
+		status.Consistency, status.Quiesce.FrozenFor.Milliseconds(), pause.Length().Milliseconds(), pause.Rows), err
+}
+
+// pauseOf is the writer's pause around a moment at which the database was surely
+// frozen for a backup, once it has gone on.
+func (d *demo) pauseOf(ctx context.Context, b *v1alpha1.VolumeBackup) (pause framework.Pause, err error) {
+	q := b.Status.Quiesce
+	err = d.await(ctx, func(context.Context) error {
+		if pause = d.writer.PauseAt(q.FrozenAt.Add(q.CutAt.Sub(q.FrozenAt.Time) / 2)); pause.To.IsZero() {
 			return errors.New("the writer has not gone on after the freeze")
 		}
 		return nil
 	})
-	return fmt.Sprintf("%s, frozen for %d ms; the writer saw a pause of %d ms after row %d",
-		status.Consistency, status.Quiesce.FrozenFor.Milliseconds(), d.pause().Length().Milliseconds(), d.pause().Rows), err
-}
-
-// pause is the writer's pause around a moment at which the database was surely
-// frozen.
-func (d *demo) pause() framework.Pause {
-	q := d.made.Status.Quiesce
-	return d.writer.PauseAt(q.FrozenAt.Add(q.CutAt.Sub(q.FrozenAt.Time) / 2))
+	return pause, err
 }
 
 // compare starts a second database from the snapshot and compares its rows
@@ -161,7 +166,11 @@ func (d *demo) compare(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	d.committed = d.pause().Rows
+	pause, err := d.pauseOf(ctx, d.made)
+	if err != nil {
+		return "", err
+	}
+	d.committed = pause.Rows
 	if err := check(ledger, d.committed); err != nil {
 		return "", err
 	}
