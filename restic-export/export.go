@@ -135,7 +135,7 @@ func RecordExport(e *v1alpha1.ExportStatus, result Result, now time.Time) {
 
 // NextExportAt is when an export that failed is tried again.
 func NextExportAt(e *v1alpha1.ExportStatus) time.Time {
-	return nextAttempt(e.LastAttemptTime, e.Attempts)
+	return NextAttempt(e.LastAttemptTime, e.Attempts)
 }
 
 // What the network did is tried again after ten seconds, and ever later.
@@ -144,8 +144,8 @@ const (
 	maxDelay   = 10 * time.Minute
 )
 
-// nextAttempt is when a task is tried again of which so many attempts failed.
-func nextAttempt(last *metav1.Time, attempts int32) time.Time {
+// NextAttempt is when a task is tried again of which so many attempts failed.
+func NextAttempt(last *metav1.Time, attempts int32) time.Time {
 	if last == nil {
 		return time.Time{}
 	}

@@ -4,7 +4,8 @@
 //
 //	controller.go   the kind, its steps and what wakes it
 //	look.go         opening it, and making it once
-//	maintain.go     retention, checks and pruning, when they are due
+//	maintain.go     retention, checks and pruning, one after another
+//	due.go          which of them is due, and what it came to
 //	status.go       what is told
 //
 // Exports and restores, which work in it, are their kinds' own.

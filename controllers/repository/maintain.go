@@ -25,7 +25,7 @@ func (w *run) maintain(ctx context.Context) reconcile.Outcome {
 	if err != nil {
 		return reconcile.Retry(err)
 	}
-	name, task, at, err := resticexport.NextTask(w.Object, histories, w.Now())
+	name, task, at, err := nextTask(w.Object, histories, w.Now())
 	switch {
 	case err != nil:
 		w.Set(v1alpha1.ConditionStalled, true, v1alpha1.ReasonInvalidSchedule, "%s", err)
@@ -50,7 +50,7 @@ func (w *run) maintain(ctx context.Context) reconcile.Outcome {
 		w.Working(v1alpha1.ReasonMaintaining, "%s is under way", name)
 		return reconcile.Wait(resticexport.NextLook(w.Object).Sub(w.Now()))
 	}
-	if told := resticexport.RecordTask(w.Object, name, task, ran.Result, w.Now()); told != "" {
+	if told := recordTask(w.Object, name, task, ran.Result, w.Now()); told != "" {
 		w.RecordOnceSaved(eventMaintenanceFailed(told))
 	}
 	if task.Check != nil && (ran.Result.Done || ran.Result.Cause == resticexport.CauseDamaged) {
@@ -96,17 +96,17 @@ func (w *run) histories(ctx context.Context) ([]resticexport.History, error) {
 	if err := w.Live.List(ctx, &backups, client.InNamespace(w.Object.Namespace)); err != nil {
 		return nil, err
 	}
-	return resticexport.Histories(w.Object.Name, policies, backups.Items, s.LastRetentionTime), nil
+	return historiesOf(w.Object.Name, policies, backups.Items, s.LastRetentionTime), nil
 }
 
 // exportPolicies are the policies that say which of their exports into the
 // repository are kept. Of two of one name that of the namespace counts.
-func (w *run) exportPolicies(ctx context.Context) (all []resticexport.ExportPolicy, err error) {
+func (w *run) exportPolicies(ctx context.Context) (all []exportPolicy, err error) {
 	known := map[string]bool{}
 	add := func(name string, spec *v1alpha1.SnapshotPolicySpec) {
 		export, rules := spec.Template.Spec.Export, spec.Retention.Exports
 		if !known[name] && export != nil && rules != nil && export.RepositoryRef.Name == w.Object.Name {
-			all = append(all, resticexport.ExportPolicy{Name: name, TimeZone: spec.TimeZone, Rules: *rules})
+			all = append(all, exportPolicy{name: name, timeZone: spec.TimeZone, rules: *rules})
 		}
 		known[name] = true
 	}

@@ -1,4 +1,4 @@
-package resticexport
+package repository
 
 import (
 	"slices"
@@ -11,7 +11,10 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	resticexport "github.com/lull-dev/lull/restic-export"
 )
+
+var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
 // aMaintained is a repository of noon, a Friday, that is checked and pruned on
 // Sundays.
@@ -22,9 +25,9 @@ func aMaintained() *v1alpha1.ResticRepository {
 	return r
 }
 
-func next(t *testing.T, r *v1alpha1.ResticRepository, now time.Time, histories ...History) (string, *Task, time.Time) {
+func next(t *testing.T, r *v1alpha1.ResticRepository, now time.Time, histories ...resticexport.History) (string, *resticexport.Task, time.Time) {
 	t.Helper()
-	name, task, at, err := NextTask(r, histories, now)
+	name, task, at, err := nextTask(r, histories, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +40,7 @@ func TestMaintenanceHasItsTurns(t *testing.T) {
 	if _, task, at := next(t, r, noon); task != nil || !at.Equal(sunday) {
 		t.Errorf("on Friday: %v at %s", task, at)
 	}
-	if name, task, _ := next(t, r, noon, History{Host: "h"}); name != "retain" || task.Retain == nil {
+	if name, task, _ := next(t, r, noon, resticexport.History{Host: "h"}); name != "retain" || task.Retain == nil {
 		t.Errorf("with news: %s %v", name, task)
 	}
 	late := sunday.Add(3 * time.Hour)
@@ -51,7 +54,7 @@ func TestMaintenanceHasItsTurns(t *testing.T) {
 			break
 		}
 		done = append(done, task.String())
-		if told := RecordTask(r, name, task, Result{Done: true}, late); told != "" {
+		if told := recordTask(r, name, task, resticexport.Result{Done: true}, late); told != "" {
 			t.Error(told)
 		}
 	}
@@ -64,12 +67,12 @@ func TestMaintenanceHasItsTurns(t *testing.T) {
 		if want := (part-1)%3 + 1; task.Check == nil || task.Check.Part != want {
 			t.Errorf("after part %d comes %s", part-1, task)
 		}
-		RecordTask(r, name, task, Result{Done: true}, late)
+		recordTask(r, name, task, resticexport.Result{Done: true}, late)
 		name, task, _ = next(t, r, late)
-		RecordTask(r, name, task, Result{Done: true}, late)
+		recordTask(r, name, task, resticexport.Result{Done: true}, late)
 	}
 	r.Spec.Maintenance.Prune.Schedule = "0 4 31 2 *"
-	if _, _, _, err := NextTask(r, nil, late); err == nil || !strings.Contains(err.Error(), "spec.maintenance.prune.schedule") {
+	if _, _, _, err := nextTask(r, nil, late); err == nil || !strings.Contains(err.Error(), "spec.maintenance.prune.schedule") {
 		t.Errorf("a time that never comes: %v", err)
 	}
 }
@@ -78,7 +81,7 @@ func TestDamageIsNotPruned(t *testing.T) {
 	r := aMaintained()
 	late := noon.Add(7 * 24 * time.Hour)
 	name, task, _ := next(t, r, late)
-	if told := RecordTask(r, name, task, Result{Cause: CauseDamaged, Message: "the repository has 1 errors"}, late); !strings.Contains(told, "damaged") || r.Status.LastCheckTime == nil {
+	if told := recordTask(r, name, task, resticexport.Result{Cause: resticexport.CauseDamaged, Message: "the repository has 1 errors"}, late); !strings.Contains(told, "damaged") || r.Status.LastCheckTime == nil {
 		t.Errorf("%q, %+v", told, r.Status)
 	}
 	r.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionHealthy, Status: metav1.ConditionFalse}}
@@ -92,7 +95,7 @@ func TestMaintenanceThatFails(t *testing.T) {
 	r.Spec.Maintenance.Check = nil
 	late := noon.Add(7 * 24 * time.Hour)
 	name, task, _ := next(t, r, late)
-	if told := RecordTask(r, name, task, Result{Cause: CauseLocked, Message: "locked by web-0"}, late); !strings.Contains(told, "locked by web-0") {
+	if told := recordTask(r, name, task, resticexport.Result{Cause: resticexport.CauseLocked, Message: "locked by web-0"}, late); !strings.Contains(told, "locked by web-0") {
 		t.Error(told)
 	}
 	if _, task, at := next(t, r, late); task != nil || !at.Equal(late.Add(10*time.Second)) {
@@ -103,17 +106,17 @@ func TestMaintenanceThatFails(t *testing.T) {
 	if task.Unlock == nil {
 		t.Errorf("what is gone may have left a lock, which is removed first: %s", task)
 	}
-	RecordTask(r, name, task, Result{Done: true}, late)
+	recordTask(r, name, task, resticexport.Result{Done: true}, late)
 	if name, task, _ = next(t, r, late); task == nil || task.Prune == nil {
 		t.Errorf("then it is tried at once: %v", task)
 	}
-	RecordTask(r, name, task, Result{Cause: CauseUnreachable}, late)
+	recordTask(r, name, task, resticexport.Result{Cause: resticexport.CauseUnreachable}, late)
 	if _, task, at := next(t, r, late); task != nil || !at.Equal(late.Add(20*time.Second)) {
 		t.Errorf("ever later: %v at %s", task, at)
 	}
 	late = late.Add(time.Minute)
 	name, task, _ = next(t, r, late)
-	RecordTask(r, name, task, Result{Cause: CauseAccessDenied, Message: "append-only"}, late)
+	recordTask(r, name, task, resticexport.Result{Cause: resticexport.CauseAccessDenied, Message: "append-only"}, late)
 	if _, task, at := next(t, r, late); task != nil || at.Before(late.Add(time.Hour)) || !strings.Contains(r.Status.Maintenance.Message, "append-only") {
 		t.Errorf("what no try mends is left until it is due again: %v at %s, %+v", task, at, r.Status.Maintenance)
 	}
@@ -121,7 +124,7 @@ func TestMaintenanceThatFails(t *testing.T) {
 
 func TestWhatRetentionLooksAt(t *testing.T) {
 	rules := v1alpha1.RetentionRules{KeepLast: 1}
-	policies := []ExportPolicy{{Name: "nightly", Rules: rules, TimeZone: "Europe/Zurich"}}
+	policies := []exportPolicy{{name: "nightly", rules: rules, timeZone: "Europe/Zurich"}}
 	exported := func(uid types.UID, app string, at time.Duration, change func(*v1alpha1.VolumeBackup)) v1alpha1.VolumeBackup {
 		b := v1alpha1.VolumeBackup{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: string(uid), UID: uid, Labels: map[string]string{v1alpha1.LabelPolicy: "nightly"}}}
 		b.Spec.ApplicationRef.Name = app
@@ -146,11 +149,11 @@ func TestWhatRetentionLooksAt(t *testing.T) {
 		exported("8", "failed", time.Hour, func(b *v1alpha1.VolumeBackup) { b.Status.Conditions = nil }),
 	}
 	since := metav1.NewTime(noon)
-	news := Histories("offsite", policies, backups, &since)
+	news := historiesOf("offsite", policies, backups, &since)
 	if len(news) != 1 || news[0].Host != "shop/web" || news[0].Policy != "nightly" || news[0].TimeZone != "Europe/Zurich" || !slices.Equal(news[0].Held, []types.UID{"2", "3"}) {
 		t.Errorf("%+v", news)
 	}
-	if all := Histories("offsite", policies, backups, nil); len(all) != 2 || all[0].Host != "shop/old" {
+	if all := historiesOf("offsite", policies, backups, nil); len(all) != 2 || all[0].Host != "shop/old" {
 		t.Errorf("the first time: %+v", all)
 	}
 }

@@ -1,4 +1,4 @@
-package resticexport
+package repository
 
 import (
 	"cmp"
@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	resticexport "github.com/lull-dev/lull/restic-export"
 	"github.com/lull-dev/lull/snapshot/schedule"
 )
 
@@ -24,11 +25,11 @@ const (
 	taskPrune  = "prune"
 )
 
-// NextTask is what of a repository's maintenance is to be done now, or, where that
+// nextTask is what of a repository's maintenance is to be done now, or, where that
 // is nothing, when something is to be, the zero time where that isn't known.
 // histories are what retention has news of. The error says what is wrong with a
 // schedule.
-func NextTask(r *v1alpha1.ResticRepository, histories []History, now time.Time) (name string, task *Task, at time.Time, err error) {
+func nextTask(r *v1alpha1.ResticRepository, histories []resticexport.History, now time.Time) (name string, task *resticexport.Task, at time.Time, err error) {
 	dues, err := duesOf(r, histories, now)
 	if err != nil {
 		return "", nil, time.Time{}, err
@@ -36,9 +37,9 @@ func NextTask(r *v1alpha1.ResticRepository, histories []History, now time.Time) 
 	for _, d := range dues {
 		due := d.at
 		if failed := r.Status.Maintenance; failed != nil && failed.Task == d.name {
-			due = latest(due, nextAttempt(failed.LastAttemptTime, failed.Attempts))
+			due = latest(due, resticexport.NextAttempt(failed.LastAttemptTime, failed.Attempts))
 			if failed.IsLocked {
-				d.task = &Task{Unlock: &Unlock{}}
+				d.task = &resticexport.Task{Unlock: &resticexport.Unlock{}}
 			}
 		}
 		if !due.After(now) {
@@ -60,13 +61,13 @@ func latest(a, b time.Time) time.Time {
 
 type due struct {
 	name string
-	task *Task
+	task *resticexport.Task
 	at   time.Time
 }
 
-func duesOf(r *v1alpha1.ResticRepository, histories []History, now time.Time) (all []due, err error) {
+func duesOf(r *v1alpha1.ResticRepository, histories []resticexport.History, now time.Time) (all []due, err error) {
 	if len(histories) > 0 {
-		all = append(all, due{taskRetain, &Task{Retain: &Retain{Histories: histories}}, now})
+		all = append(all, due{taskRetain, &resticexport.Task{Retain: &resticexport.Retain{Histories: histories}}, now})
 	}
 	if check := r.Spec.Maintenance.Check; check != nil {
 		at, err := nextBy(r, check.Schedule, r.Status.LastCheckTime)
@@ -74,14 +75,14 @@ func duesOf(r *v1alpha1.ResticRepository, histories []History, now time.Time) (a
 			return nil, fmt.Errorf("spec.maintenance.check.schedule: %w", err)
 		}
 		part, of := nextPart(check.ReadData, r.Status.CheckedPart)
-		all = append(all, due{taskCheck, &Task{Check: &Check{Part: part, Of: of}}, at})
+		all = append(all, due{taskCheck, &resticexport.Task{Check: &resticexport.Check{Part: part, Of: of}}, at})
 	}
 	if prune := r.Spec.Maintenance.Prune; prune != nil && !meta.IsStatusConditionFalse(r.Status.Conditions, v1alpha1.ConditionHealthy) {
 		at, err := nextBy(r, prune.Schedule, r.Status.LastPruneTime)
 		if err != nil {
 			return nil, fmt.Errorf("spec.maintenance.prune.schedule: %w", err)
 		}
-		all = append(all, due{taskPrune, &Task{Prune: &Prune{}}, at})
+		all = append(all, due{taskPrune, &resticexport.Task{Prune: &resticexport.Prune{}}, at})
 	}
 	return all, nil
 }
@@ -106,9 +107,9 @@ func nextPart(readData string, last int32) (part, of int32) {
 	return last%of + 1, of
 }
 
-// RecordTask writes what a task came to. told is what a person should know, empty
+// recordTask writes what a task came to. told is what a person should know, empty
 // where all is well.
-func RecordTask(r *v1alpha1.ResticRepository, name string, task *Task, result Result, now time.Time) (told string) {
+func recordTask(r *v1alpha1.ResticRepository, name string, task *resticexport.Task, result resticexport.Result, now time.Time) (told string) {
 	s, at := &r.Status, metav1.NewTime(now)
 	failed := v1alpha1.MaintenanceStatus{Task: name}
 	if s.Maintenance != nil && s.Maintenance.Task == name {
@@ -119,7 +120,7 @@ func RecordTask(r *v1alpha1.ResticRepository, name string, task *Task, result Re
 		failed.LastAttemptTime = nil // what was locked is tried at once
 		return ""
 	}
-	isDamaged := task.Check != nil && result.Cause == CauseDamaged
+	isDamaged := task.Check != nil && result.Cause == resticexport.CauseDamaged
 	switch {
 	case result.Done || isDamaged:
 		s.Maintenance = nil
@@ -130,7 +131,7 @@ func RecordTask(r *v1alpha1.ResticRepository, name string, task *Task, result Re
 		return ""
 	case result.Cause.Again():
 		failed.Attempts++
-		failed.LastAttemptTime, failed.IsLocked = &at, result.Cause == CauseLocked
+		failed.LastAttemptTime, failed.IsLocked = &at, result.Cause == resticexport.CauseLocked
 	default:
 		failed.Attempts, failed.LastAttemptTime = 0, nil
 		recordDone(s, task, at)
@@ -140,7 +141,7 @@ func RecordTask(r *v1alpha1.ResticRepository, name string, task *Task, result Re
 	return fmt.Sprintf("%s could not be done: %s", name, failed.Message)
 }
 
-func recordDone(s *v1alpha1.ResticRepositoryStatus, task *Task, at metav1.Time) {
+func recordDone(s *v1alpha1.ResticRepositoryStatus, task *resticexport.Task, at metav1.Time) {
 	switch {
 	case task.Retain != nil:
 		s.LastRetentionTime = &at
@@ -151,28 +152,28 @@ func recordDone(s *v1alpha1.ResticRepositoryStatus, task *Task, at metav1.Time) 
 	}
 }
 
-// ExportPolicy is what a policy says of its exports.
-type ExportPolicy struct {
-	Name, TimeZone string
-	Rules          v1alpha1.RetentionRules
+// exportPolicy is what a policy says of its exports.
+type exportPolicy struct {
+	name, timeZone string
+	rules          v1alpha1.RetentionRules
 }
 
-// Histories are those of the policies that have exported something since, by the
+// historiesOf are those of the policies that have exported something since, by the
 // backups of a namespace. What people keep, and the newest proven of each
 // application, stay whatever the rules say.
-func Histories(repository string, policies []ExportPolicy, backups []v1alpha1.VolumeBackup, since *metav1.Time) (all []History) {
+func historiesOf(repository string, policies []exportPolicy, backups []v1alpha1.VolumeBackup, since *metav1.Time) (all []resticexport.History) {
 	for _, p := range policies {
-		of := map[string]*History{}
+		of := map[string]*resticexport.History{}
 		isNews := map[string]bool{}
 		proven := map[string]*v1alpha1.VolumeBackup{}
 		for i := range backups {
 			b := &backups[i]
-			if !isExportOf(b, p.Name, repository) {
+			if !isExportOf(b, p.name, repository) {
 				continue
 			}
-			host := Host(b.Namespace, b.Spec.ApplicationRef)
+			host := resticexport.Host(b.Namespace, b.Spec.ApplicationRef)
 			if of[host] == nil {
-				of[host] = &History{Host: host, Policy: p.Name, Rules: p.Rules, TimeZone: p.TimeZone}
+				of[host] = &resticexport.History{Host: host, Policy: p.name, Rules: p.rules, TimeZone: p.timeZone}
 			}
 			isNews[host] = isNews[host] || since == nil || b.Status.CompletionTime.After(since.Time)
 			if b.Annotations[v1alpha1.AnnotationKeep] == "true" {
