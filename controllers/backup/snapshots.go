@@ -49,8 +49,8 @@ func (s *snapshots) keepFor(ctx context.Context, backup types.NamespacedName, sn
 	s.drop(backup, func(other *snapshotv1.VolumeSnapshot) bool { return other.Name == snap.Name })
 	var b v1alpha1.VolumeBackup
 	err := s.backups.Get(ctx, backup, &b, client.UnsafeDisableDeepCopy)
-	if err == nil && isSettled(&b, snap) {
-		return false
+	if client.IgnoreNotFound(err) != nil || err == nil && isSettled(&b, snap) {
+		return false // that of a namespace that isn't this manager's, among others
 	}
 	s.by[backup] = append(s.by[backup], snap)
 	return true
@@ -65,9 +65,13 @@ func isSettled(b *v1alpha1.VolumeBackup, snap *snapshotv1.VolumeSnapshot) bool {
 func (s *snapshots) forget(obj client.Object) {
 	for _, backup := range backupOf(context.Background(), obj) {
 		s.mu.Lock()
+		before := len(s.by[backup.NamespacedName])
 		s.drop(backup.NamespacedName, func(other *snapshotv1.VolumeSnapshot) bool { return other.UID == obj.GetUID() })
+		wasKept := len(s.by[backup.NamespacedName]) < before
 		s.mu.Unlock()
-		s.tell(backup, obj)
+		if wasKept {
+			s.tell(backup, obj)
+		}
 	}
 }
 

@@ -154,10 +154,26 @@ func (r *policyRun) begin(ctx context.Context) error { return r.scenario.begin(c
 
 func (r *policyRun) end(ctx context.Context) {
 	r.awaitMade(ctx)
+	r.catchUp(ctx)
 	r.backupRun.end(ctx)
 	r.checkMade()
 	r.checkKept(ctx)
 	r.checkStatus(ctx)
+}
+
+// catchUp sees the backups that there are: after an outage the watch may be behind.
+func (r *policyRun) catchUp(ctx context.Context) {
+	err := poll(ctx, endLimit, "the backups are listed", func(ctx context.Context) (string, error) {
+		var all v1alpha1.VolumeBackupList
+		err := r.testbed.List(ctx, &all, client.InNamespace(r.testbed.namespace))
+		for i := range all.Items {
+			r.see(&all.Items[i])
+		}
+		return "", err
+	})
+	if err != nil {
+		r.broke("%v", err)
+	}
 }
 
 // leave removes the policy, and then its backups, which it doesn't take along.
@@ -166,6 +182,7 @@ func (r *policyRun) leave(ctx context.Context) {
 	if err := r.testbed.Delete(ctx, p); client.IgnoreNotFound(err) != nil {
 		r.broke("%v", err)
 	}
+	r.catchUp(ctx)
 	r.backupRun.leave(ctx)
 }
 
