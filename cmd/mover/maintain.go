@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"time"
+	_ "time/tzdata" // the image has no zones of its own
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	resticexport "github.com/lull-dev/lull/restic-export"
