@@ -21,6 +21,8 @@ const (
 	diskName       = "backup-disk"
 )
 
+const mebi = 1 << 20
+
 // openRepository has a repository made. The database's files belong to a user of
 // its own, so that the movers are root, which the namespace's administrator lets.
 func (d *demo) openRepository(ctx context.Context) (string, error) {
@@ -62,8 +64,8 @@ func (d *demo) export(ctx context.Context) (string, error) {
 	pause, err := d.pauseOf(ctx, b)
 	d.committed = pause.Rows
 	e := b.Status.Volumes[0].Export
-	return fmt.Sprintf("VolumeBackup %s %s, frozen for %d ms; snapshot %.8s of restic, %s read, %s uploaded", b.Name, b.Status.Consistency,
-		b.Status.Quiesce.FrozenFor.Milliseconds(), e.SnapshotID, e.Processed, e.Uploaded), err
+	return fmt.Sprintf("VolumeBackup %s %s, frozen for %d ms; snapshot %.8s of restic, %.1f MiB read, %.1f MiB uploaded", b.Name, b.Status.Consistency,
+		b.Status.Quiesce.FrozenFor.Milliseconds(), e.SnapshotID, e.Processed.AsApproximateFloat64()/mebi, e.Uploaded.AsApproximateFloat64()/mebi), err
 }
 
 // loseAll deletes the database, its claims, all backups and with them all snapshots.
