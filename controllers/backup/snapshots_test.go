@@ -1,6 +1,8 @@
 package backup
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"testing"
 
@@ -155,4 +157,26 @@ func TestASnapshotOfAnotherBackupOfTheSameName(t *testing.T) {
 	if err := (watched{snapshots: k.snapshots, backup: before}).Get(t.Context(), key, &snap); err != nil || snap.Name != "s" {
 		t.Errorf("its own isn't read: %v", err)
 	}
+}
+
+// One whose backup this manager doesn't look after, and one that was settled, are
+// nobody's matter.
+func TestSnapshotsOfNobodyHereWakeNobody(t *testing.T) {
+	k := someSnapshots(t)
+	ended := k.backup("ended", true, "s")
+	check(t, k.Add(snapshotFor(ended, "s")))
+	check(t, k.Delete(snapshotFor(ended, "s")))
+	k.backups = elsewhere{}
+	check(t, k.Add(snapshotFor(ended, "other")))
+	check(t, k.Delete(snapshotFor(ended, "other")))
+	if woken := k.woken(); len(woken) > 0 || len(k.by) > 0 {
+		t.Errorf("%v are woken, %v are kept", woken, k.by)
+	}
+}
+
+// elsewhere is the cache of a manager of other namespaces.
+type elsewhere struct{ client.Reader }
+
+func (elsewhere) Get(context.Context, client.ObjectKey, client.Object, ...client.GetOption) error {
+	return errors.New("unknown namespace for the cache")
 }
