@@ -106,14 +106,7 @@ func (d *demo) bringBack(ctx context.Context) (string, error) {
 	if err := d.Create(ctx, d.back); err != nil {
 		return "", err
 	}
-	if err := d.awaitRestore(ctx, v1alpha1.ConditionComplete); err != nil {
-		return "", err
-	}
-	pod, err := d.database(ctx)
-	if err != nil {
-		return "", err
-	}
-	ledger, err := d.ReadLedger(ctx, pod)
+	ledger, err := d.restored(ctx)
 	if err != nil {
 		return "", err
 	}

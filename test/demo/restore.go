@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 // breakIt is what people fear: the table is dropped.
@@ -39,19 +40,24 @@ func (d *demo) restore(ctx context.Context) (string, error) {
 	if err := d.Create(ctx, d.back); err != nil {
 		return "", err
 	}
-	if err := d.awaitRestore(ctx, v1alpha1.ConditionComplete); err != nil {
-		return "", err
-	}
-	pod, err := d.database(ctx)
-	if err != nil {
-		return "", err
-	}
-	ledger, err := d.ReadLedger(ctx, pod)
+	ledger, err := d.restored(ctx)
 	if err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("VolumeRestore %s by %s: down for %s; %d rows are back, none is missing or damaged",
 		d.back.Name, d.back.Status.Strategy, d.back.Status.Downtime.Round(time.Millisecond), ledger.Rows), check(ledger, d.committed)
+}
+
+// restored is what the database holds once the restore is complete.
+func (d *demo) restored(ctx context.Context) (framework.Ledger, error) {
+	if err := d.awaitRestore(ctx, v1alpha1.ConditionComplete); err != nil {
+		return framework.Ledger{}, err
+	}
+	pod, err := d.database(ctx)
+	if err != nil {
+		return framework.Ledger{}, err
+	}
+	return d.ReadLedger(ctx, pod)
 }
 
 // undo rolls the restore back: the data that it replaced was kept.
