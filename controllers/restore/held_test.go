@@ -6,9 +6,12 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/snapshot/restore"
@@ -101,4 +104,29 @@ func TestARestoreThatFailedAtOnceHasNothingToUndo(t *testing.T) {
 		t.Errorf("%s, %s: %+v", v.Status.Phase, v.Status.Message, refusal)
 	}
 	failedBecause(t, v, v1alpha1.RestoreFailed, v1alpha1.ReasonBackupNotFound, "nobody")
+}
+
+// Its owner applies a change and asks in the same breath: whether the change is
+// held back isn't known before its controller has seen it.
+func TestAWayBackWaitsUntilTheNewestChangeIsSeen(t *testing.T) {
+	w := newCluster(t, v1alpha1.KindDeployment)
+	ctx := context.Background()
+	w.must(w.Create(ctx, aRestore(nil)))
+	v := w.run()
+	w.changeDeployment(func(*appsv1.Deployment) {})
+	v.Spec.RollBack = true
+	v.Generation++
+	w.must(w.Update(ctx, v))
+	for range 3 {
+		if _, err := w.manager().Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(v)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.must(w.Get(ctx, client.ObjectKeyFromObject(v), v))
+	if v.Status.RollBack != nil || !strings.HasPrefix(v.Status.Message, "waits until the controller of Deployment db has seen its newest change") {
+		t.Errorf("%s: %s", v.Status.Phase, v.Status.Message)
+	}
+	if v = w.run(); v.Status.Phase != v1alpha1.RestoreRolledBack || w.mounted() != "pv-old" {
+		t.Errorf("%s: %s", v.Status.Phase, v.Status.Message)
+	}
 }

@@ -29,6 +29,11 @@ func (w *run) rollBackAsAsked(ctx context.Context) reconcile.Outcome {
 	if err != nil {
 		return reconcile.Retry(err)
 	}
+	if owner := state.Workload; restore.Ended(v) && owner != nil && owner.IsUnseen {
+		// In a moment it says what becomes of the change, which decides.
+		w.Working(v1alpha1.ReasonRevisionHeld, "waits until the controller of %s %s has seen its newest change; nothing was touched", owner.Ref.Kind, owner.Ref.Name)
+		return reconcile.Wait(lookEvery)
+	}
 	others, err := w.live().Restores(ctx, v.Namespace)
 	if err != nil {
 		return reconcile.Retry(err)

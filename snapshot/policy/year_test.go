@@ -68,6 +68,9 @@ type year struct {
 
 	backups []*v1alpha1.VolumeBackup
 	made    map[string]int
+	// ran is the newest due time that an application has a backup of, by whatever
+	// schedule.
+	ran     map[Application]time.Time
 	removed map[string]bool
 }
 
@@ -85,7 +88,7 @@ func aYear(t *testing.T, r *rand.Rand) *year {
 	start := time.Date(2011+r.IntN(20), time.Month(1+r.IntN(12)), 1+r.IntN(28), r.IntN(24), r.IntN(60), r.IntN(60), 0, time.UTC)
 	y := &year{
 		T: t, Rand: r, created: start, now: start, since: start, seen: start,
-		joined: map[Application]time.Time{}, known: map[Application]known{}, made: map[string]int{}, removed: map[string]bool{}, unwritten: &Unwritten{},
+		joined: map[Application]time.Time{}, known: map[Application]known{}, made: map[string]int{}, ran: map[Application]time.Time{}, removed: map[string]bool{}, unwritten: &Unwritten{},
 		spec: &v1alpha1.SnapshotPolicySpec{
 			Schedule: pick(r, yearsSchedules), TimeZone: pick(r, yearsZones), Concurrency: v1alpha1.ConcurrencyForbid,
 			StartingDeadline: &metav1.Duration{Duration: time.Duration(1+r.IntN(300)) * time.Minute},
@@ -180,6 +183,7 @@ func (y *year) look(dies bool) (next time.Time) {
 		name := BackupName(s.Name, run.Application, run.Due)
 		made[run.Application] = name
 		y.make(NewBackup(s.Policy, run.Application, name, &run.Due))
+		y.ran[run.Application] = latest(run.Due, y.ran[run.Application])
 	}
 	if dies {
 		return y.now
@@ -231,7 +235,9 @@ func (y *year) check(s *State, due Due) {
 	}
 	for _, a := range y.apps {
 		newest := y.newestDue(s, a, y.now)
-		isPast := !newest.Equal(y.newestDue(s, a, y.seen)) // a newer one was dealt with
+		// A newer one was dealt with, by this schedule or, where the clock was put
+		// back and the schedule edited in between, by the one before.
+		isPast := !newest.Equal(y.newestDue(s, a, y.seen)) || y.ran[a].After(newest)
 		late := y.now.Sub(newest.Add(s.Offset(a)))
 		isMade := y.made[BackupName(s.Name, a, newest)] > 0
 		waits := s.results[a].Running != nil
