@@ -182,6 +182,11 @@ func (r *policyRun) leave(ctx context.Context) {
 	if err := r.testbed.Delete(ctx, p); client.IgnoreNotFound(err) != nil {
 		r.broke("%v", err)
 	}
+	if r.scenario.annotated {
+		if err := r.asksFor(ctx, nil); client.IgnoreNotFound(err) != nil {
+			r.broke("%v", err)
+		}
+	}
 	r.catchUp(ctx)
 	r.backupRun.leave(ctx)
 }

@@ -27,6 +27,8 @@ type policyScenario struct {
 	keepLast int
 	// braked: that would remove so many that none goes.
 	braked bool
+	// annotated: the books ask for the policy themselves, until the run is over.
+	annotated bool
 	// begin makes the policy, and has backups be due or asks for one.
 	begin func(context.Context, *policyRun) error
 	// prelude happens to the manager before the round's own fault, where the
@@ -48,7 +50,7 @@ var policyScenarios = []policyScenario{
 	{name: "after one couldn't be removed", of: idle, before: 1, keepLast: 1, begin: askedFor, prelude: &prelude{at: beforeRemoval, answer: "internal"}},
 	{name: "the brake holds", of: idle, before: 5, keepLast: 1, braked: true, begin: askedFor},
 	{name: "due each minute", begin: dueTwice, slow: true},
-	{name: "six minutes by annotation, in which managers and the API server are killed", keepLast: 3, begin: sixMinutes, slow: true, outage: true},
+	{name: "six minutes by annotation, in which managers and the API server are killed", keepLast: 3, begin: sixMinutes, annotated: true, slow: true, outage: true},
 	{name: "due while the API server is away", of: idle, begin: dueWithoutServer, outage: true},
 }
 
@@ -102,15 +104,14 @@ const (
 	// minutes.
 	jitter = 10 * time.Minute
 	// ahead is how soon something is due that isn't yet: there has to be time
-	// for a policy to be made.
-	ahead = 8 * time.Second
-	// awayBefore is how long the API server is away before that at most. It takes far
-	// longer to come back.
-	awayBefore = 3 * time.Second
+	// for a policy to be made, and for the API server to stop.
+	ahead = 10 * time.Second
+	// awayBefore is how long the API server is away before that at most.
+	awayBefore = 5 * time.Second
 )
 
-// dueWithoutServer kills the API server so that the application's moment, by its
-// part of the jitter, comes before it is back.
+// dueWithoutServer stops the API server so that the application's moment, by its
+// part of the jitter, comes before it is started again.
 func dueWithoutServer(ctx context.Context, r *policyRun) error {
 	due := time.Now().Truncate(time.Minute)
 	offset := time.Since(due).Truncate(time.Second) + ahead
@@ -125,7 +126,7 @@ func dueWithoutServer(ctx context.Context, r *policyRun) error {
 	if err := until(ctx, moment.Add(-awayBefore)); err != nil {
 		return err
 	}
-	if _, err := component("kill", "kube-apiserver")(ctx, r.round, nil); err != nil {
+	if _, err := away(awayBefore+time.Second, "kube-apiserver")(ctx, r.round, nil); err != nil {
 		return err
 	}
 	isEarly := time.Now().Before(moment)
@@ -176,14 +177,7 @@ func (r *policyRun) suspendOnceMade(ctx context.Context, p *v1alpha1.SnapshotPol
 // second and the fourth backup are made the manager is killed, and as the fifth is
 // the API server.
 func sixMinutes(ctx context.Context, r *policyRun) error {
-	asks := func(policy any) error {
-		annotations, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{v1alpha1.AnnotationPolicy: policy}}})
-		if err != nil {
-			return err
-		}
-		return r.testbed.Merge(ctx, r.testbed.books.Workload(), string(annotations))
-	}
-	if err := asks(r.name); err != nil {
+	if err := r.asksFor(ctx, r.name); err != nil {
 		return err
 	}
 	p, err := r.aPolicy(ctx, "@every 1m", func(p *v1alpha1.SnapshotPolicy) { p.Spec.Applications.Refs = nil })
@@ -203,8 +197,16 @@ func sixMinutes(ctx context.Context, r *policyRun) error {
 			}
 		}
 	}
-	if err := r.suspendOnceMade(ctx, p); err != nil {
+	// Nothing more is due, and what isn't kept goes.
+	r.awaitMade(ctx)
+	return client.IgnoreNotFound(r.testbed.Merge(ctx, p, `{"spec":{"schedule":"@yearly"}}`))
+}
+
+// asksFor writes the annotation of the books, or takes it away by nil.
+func (r *policyRun) asksFor(ctx context.Context, policy any) error {
+	annotations, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{v1alpha1.AnnotationPolicy: policy}}})
+	if err != nil {
 		return err
 	}
-	return asks(nil)
+	return r.testbed.Merge(ctx, r.testbed.books.Workload(), string(annotations))
 }
