@@ -66,7 +66,7 @@ func hostOf(r *v1alpha1.VolumeRestore) string {
 // restored as asked.
 func FoundBackup(r *v1alpha1.VolumeRestore, found []FoundSnapshot) (*v1alpha1.FoundBackup, error) {
 	source := r.Spec.Source.Repository
-	b := v1alpha1.FoundBackup{Application: hostOf(r)}
+	b := v1alpha1.FoundBackup{Repository: source.Ref.Name, Application: hostOf(r)}
 	for _, s := range found {
 		snapshot := v1alpha1.RepositorySnapshot{
 			ClaimName: s.Claim, SnapshotID: s.SnapshotID, Time: metav1.NewTime(s.Time), Size: *resource.NewQuantity(s.Bytes, resource.BinarySI),

@@ -61,6 +61,7 @@ const (
 	ReasonExporting     = "Exporting"
 	ReasonExported      = "Exported"
 	ReasonExportFailed  = "ExportFailed"
+	ReasonOnlyExported  = "OnlyExported"
 	ReasonJobExists     = "JobExists"
 	ReasonCompleted     = "Completed"
 	ReasonDeleting      = "Deleting"

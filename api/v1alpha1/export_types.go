@@ -9,6 +9,13 @@ import (
 type ExportSpec struct {
 	// RepositoryRef names a ResticRepository of the same namespace.
 	RepositoryRef RepositoryReference `json:"repositoryRef"`
+
+	// KeepSnapshot: the snapshots stay beside what is in the repository. With false
+	// they go once all volumes are verified there, and restores of the backup come
+	// from the repository.
+	// +kubebuilder:default=true
+	// +optional
+	KeepSnapshot *bool `json:"keepSnapshot,omitempty"`
 }
 
 // RepositoryReference names a ResticRepository of the object's own namespace.

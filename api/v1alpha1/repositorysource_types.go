@@ -40,6 +40,9 @@ type RepositorySource struct {
 
 // FoundBackup is a backup in a repository.
 type FoundBackup struct {
+	// Repository is the ResticRepository.
+	// +optional
+	Repository string `json:"repository,omitempty"`
 	// Application is its namespace and name, with a slash between, as the snapshots
 	// say. For what another tool wrote it is the snapshot's host.
 	// +optional

@@ -208,6 +208,7 @@ type BackupTemplate struct {
 // BackupTemplateSpec is a VolumeBackup's but for its application.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.volumeSnapshotClassName) || !has(self.volumeGroupSnapshotClassName)",message="write one of volumeSnapshotClassName and volumeGroupSnapshotClassName: volumes are cut one by one, or as a group"
+// +kubebuilder:validation:XValidation:rule="!has(self.export) || !has(self.export.keepSnapshot) || self.export.keepSnapshot || !has(self.deletionPolicy) || self.deletionPolicy == 'Delete'",message="export.keepSnapshot: false has the snapshots go, and deletionPolicy Retain or Orphan has them stay: leave one of both out"
 // +kubebuilder:validation:XValidation:rule="!has(self.applicationRef)",message="a template has no applicationRef: the policy says in spec.applications which applications are backed up"
 type BackupTemplateSpec struct {
 	// ApplicationRef must not be written: spec.applications says who.

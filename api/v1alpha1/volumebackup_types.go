@@ -49,6 +49,7 @@ type VolumeBackupList struct {
 // VolumeBackupSpec says what to back up and how.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.volumeSnapshotClassName) || !has(self.volumeGroupSnapshotClassName)",message="write one of volumeSnapshotClassName and volumeGroupSnapshotClassName: volumes are cut one by one, or as a group"
+// +kubebuilder:validation:XValidation:rule="!has(self.export) || !has(self.export.keepSnapshot) || self.export.keepSnapshot || !has(self.deletionPolicy) || self.deletionPolicy == 'Delete'",message="export.keepSnapshot: false has the snapshots go, and deletionPolicy Retain or Orphan has them stay: leave one of both out"
 type VolumeBackupSpec struct {
 	// ApplicationRef names what to back up, in the backup's own namespace.
 	ApplicationRef ApplicationReference `json:"applicationRef"`

@@ -32,14 +32,26 @@ func (w *run) delete(ctx context.Context) reconcile.Outcome {
 		return reconcile.Done()
 	}
 	w.thawGivenUp(ctx)
-	if before := w.deletions.begin(client.ObjectKeyFromObject(w.VolumeBackup), driversOf(w.Status.Volumes), w.Now()); len(before) > 0 {
-		w.Working(v1alpha1.ReasonDeleting, "waits for its turn: of a driver's backups %d are deleted at once, and before it %s", maxDeletions, names.List(before))
-		return reconcile.Wait(settleDelay)
-	}
 	if gone, err := w.removeExports(ctx); err != nil {
 		return reconcile.Retry(err)
 	} else if !gone {
 		w.Working(v1alpha1.ReasonDeleting, "waits until its exports are ended")
+		return reconcile.Wait(settleDelay)
+	}
+	if out := w.letCutGo(ctx, w.DeletionTimestamp.Time); !out.Skipped() {
+		return out
+	}
+	if err := w.Release(ctx, v1alpha1.FinalizerVolumeBackup); err != nil {
+		return reconcile.Retry(err)
+	}
+	return reconcile.Done()
+}
+
+// letCutGo has all go that was cut for the backup, or unbinds it where it is to be
+// retained. It skips once nothing is left to wait for. since is when that began.
+func (w *run) letCutGo(ctx context.Context, since time.Time) reconcile.Outcome {
+	if before := w.deletions.begin(client.ObjectKeyFromObject(w.VolumeBackup), driversOf(w.Status.Volumes), w.Now()); len(before) > 0 {
+		w.Working(v1alpha1.ReasonDeleting, "waits for its turn: of a driver's backups the snapshots of %d are deleted at once, and before it those of %s", maxDeletions, names.List(before))
 		return reconcile.Wait(settleDelay)
 	}
 	snapshots, areSettled, err := w.letSnapshotsGo(ctx)
@@ -52,17 +64,14 @@ func (w *run) delete(ctx context.Context) reconcile.Outcome {
 	}
 	switch { // groups first: it is they that hold their snapshots
 	case len(groups) > 0:
-		return w.awaitGone(kindGroup, groups, settled)
+		return w.awaitGone(since, kindGroup, groups, settled)
 	case len(snapshots) > 0 && !w.groups.served() && w.Status.Quiesce != nil && w.Status.Quiesce.GroupSnapshotName != "":
 		w.Set(v1alpha1.ConditionStalled, true, v1alpha1.ReasonDeletionStuck, "%s, and these VolumeSnapshots only go with their group: %s", noGroups, strings.Join(snapshots, ", "))
 		return reconcile.Wait(stuckAfter)
 	case len(snapshots) > 0:
-		return w.awaitGone("VolumeSnapshot", snapshots, areSettled)
+		return w.awaitGone(since, "VolumeSnapshot", snapshots, areSettled)
 	}
-	if err := w.Release(ctx, v1alpha1.FinalizerVolumeBackup); err != nil {
-		return reconcile.Retry(err)
-	}
-	return reconcile.Done()
+	return reconcile.Skip()
 }
 
 // thawGivenUp tries once more to thaw an attempt that has been given up. It
@@ -158,10 +167,10 @@ func (w *run) retain(ctx context.Context, obj client.Object) error {
 
 // awaitGone says what the deletion waits for. The end of a snapshot brings the
 // backup here again, unless the watch was lost just then.
-func (w *run) awaitGone(kind string, waiting []string, settled bool) reconcile.Outcome {
+func (w *run) awaitGone(since time.Time, kind string, waiting []string, settled bool) reconcile.Outcome {
 	message := fmt.Sprintf("waits until these %ss are deleted: %s", kind, strings.Join(waiting, ", "))
 	w.Working(v1alpha1.ReasonDeleting, "%s", message)
-	left := w.DeletionTimestamp.Add(stuckAfter).Sub(w.Now())
+	left := since.Add(stuckAfter).Sub(w.Now())
 	if left > 0 {
 		w.Remove(v1alpha1.ConditionStalled)
 	} else {

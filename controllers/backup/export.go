@@ -53,6 +53,9 @@ func (w *run) export(ctx context.Context) reconcile.Outcome {
 	if failed != nil && failed.Reason == v1alpha1.ReasonExportFailed {
 		return reconcile.Stall(v1alpha1.Problemf(failed.Reason, "%s", failed.Message))
 	}
+	if out := w.keepOnlyExports(ctx); !out.Skipped() {
+		return out
+	}
 	name := w.Spec.Export.RepositoryRef.Name
 	w.Set(v1alpha1.ConditionExported, true, v1alpha1.ReasonExported, "%d volume(s) are in repository %s", len(w.Status.Volumes), name)
 	w.RecordOnceSaved(eventExported(len(w.Status.Volumes), name))
@@ -61,6 +64,9 @@ func (w *run) export(ctx context.Context) reconcile.Outcome {
 
 // exportVolumes brings the exports on, and says what they wait for.
 func (w *run) exportVolumes(ctx context.Context) (waits string, err error) {
+	if exportedCount(w.VolumeBackup) == len(w.Status.Volumes) {
+		return "", nil
+	}
 	repository, waits, err := mover.Repository(ctx, w.Client, w.Namespace, w.Spec.Export.RepositoryRef.Name)
 	if client.IgnoreNotFound(err) != nil || waits != "" {
 		return waits, client.IgnoreNotFound(err)

@@ -64,13 +64,16 @@ func exportedOfAll(b *v1alpha1.VolumeBackup) string {
 	if b.Spec.Export == nil || len(b.Status.Volumes) == 0 {
 		return ""
 	}
-	exported := 0
+	return fmt.Sprintf("%d/%d", exportedCount(b), len(b.Status.Volumes))
+}
+
+func exportedCount(b *v1alpha1.VolumeBackup) (exported int) {
 	for _, v := range b.Status.Volumes {
 		if v.Export != nil && v.Export.SnapshotID != "" {
 			exported++
 		}
 	}
-	return fmt.Sprintf("%d/%d", exported, len(b.Status.Volumes))
+	return exported
 }
 
 // messageOf is the message of the condition that matters most.
@@ -124,6 +127,9 @@ func completeMessage(b *v1alpha1.VolumeBackup) string {
 		what += ": " + c.Message
 	}
 	if c := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionThawed); c != nil && b.Status.Unthawed != nil {
+		what = andSay(what, c.Message)
+	}
+	if c := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionSnapshotsReady); cut.IsOnlyExported(b) {
 		what = andSay(what, c.Message)
 	}
 	for _, warning := range b.Status.Warnings {

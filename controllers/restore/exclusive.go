@@ -74,7 +74,7 @@ func (w *run) applicationOf(ctx context.Context, v *v1alpha1.VolumeRestore) *v1a
 	if ref := v.Spec.Source.VolumeBackupRef; ref != nil {
 		name = ref.Name
 	}
-	if name == "" || restore.IsFromRepository(v) {
+	if name == "" || v.Spec.Source.Repository != nil {
 		return nil // one that hasn't chosen yet, and comes here by itself
 	}
 	var b v1alpha1.VolumeBackup

@@ -19,7 +19,7 @@ import (
 // fill brings the filling of the claims on, all at once as far as the repository
 // has places, and observes what it waits for.
 func (w *run) fill(ctx context.Context, state *restore.State) error {
-	name := w.Object.Spec.Source.Repository.Ref.Name
+	name := restore.RepositoryOf(w.Object)
 	repository, waits, err := mover.Repository(ctx, w.Live, w.Object.Namespace, name)
 	if client.IgnoreNotFound(err) != nil {
 		return err
@@ -131,7 +131,7 @@ func (w *run) warnOfOwners(ctx context.Context) error {
 	if !restore.IsFromRepository(w.Object) {
 		return nil
 	}
-	name := w.Object.Spec.Source.Repository.Ref.Name
+	name := restore.RepositoryOf(w.Object)
 	repository, waits, err := mover.Repository(ctx, w.Live, w.Object.Namespace, name)
 	if err != nil || waits != "" {
 		return client.IgnoreNotFound(err)

@@ -32,6 +32,9 @@ func (w *run) resolve(ctx context.Context) reconcile.Outcome {
 	if err != nil {
 		return reconcile.Failed(err)
 	}
+	if found, without := restore.OnlyExported(backup); found != nil {
+		w.Object.Status.Found, backup = found, without
+	}
 	target := restore.TargetOf(w.Object, backup)
 	w.exclusive.Lock() // until the status says who works on the application
 	defer w.exclusive.Unlock()
@@ -119,7 +122,7 @@ func (w *run) chooseSource(ctx context.Context) error {
 }
 
 func (w *run) backup(ctx context.Context) (*v1alpha1.VolumeBackup, error) {
-	if restore.IsFromRepository(w.Object) {
+	if w.Object.Spec.Source.Repository != nil {
 		return restore.BackupIn(w.Object), nil
 	}
 	name := w.Object.Status.Source

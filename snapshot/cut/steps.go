@@ -50,7 +50,7 @@ func Next(b *v1alpha1.VolumeBackup, onFailure v1alpha1.OnFailure) Step {
 		return StepEnd
 	case Open(status.Quiesce):
 		return StepRecover
-	case status.Consistency != "" && IsWhole(b):
+	case status.Consistency != "" && (IsWhole(b) || IsOnlyExported(b)):
 		return StepExport
 	case status.Consistency != "":
 		return StepAwaitReady
@@ -72,6 +72,13 @@ func Ended(b *v1alpha1.VolumeBackup) bool {
 // complete: its export goes on, or has failed.
 func IsWhole(b *v1alpha1.VolumeBackup) bool {
 	return b.Spec.Export != nil && meta.IsStatusConditionTrue(b.Status.Conditions, v1alpha1.ConditionSnapshotsReady)
+}
+
+// IsOnlyExported is true for a backup whose snapshots go, or have gone, since its
+// owner wants it in the repository alone. All of its volumes are there.
+func IsOnlyExported(b *v1alpha1.VolumeBackup) bool {
+	ready := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionSnapshotsReady)
+	return ready != nil && ready.Reason == v1alpha1.ReasonOnlyExported
 }
 
 // Open is true for an attempt whose end is not written: what it froze may be

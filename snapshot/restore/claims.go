@@ -206,7 +206,7 @@ func claimLabels(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim) map[strin
 		v1alpha1.LabelClaim:      c.OriginalClaim,
 	}
 	if IsFromRepository(r) {
-		labels[v1alpha1.LabelRepository] = names.LabelValue(r.Spec.Source.Repository.Ref.Name)
+		labels[v1alpha1.LabelRepository] = names.LabelValue(RepositoryOf(r))
 	} else {
 		labels[v1alpha1.LabelBackup] = names.LabelValue(r.Status.Source)
 	}

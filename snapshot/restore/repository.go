@@ -8,18 +8,32 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/cut"
 )
 
-// IsFromRepository is true for a restore whose claims are filled from a repository.
-// The others are made from snapshots.
-func IsFromRepository(r *v1alpha1.VolumeRestore) bool { return r.Spec.Source.Repository != nil }
+// IsFromRepository is true for a restore whose claims are filled from a repository:
+// where its source is one, or a backup that is in one alone. The others are made
+// from snapshots.
+func IsFromRepository(r *v1alpha1.VolumeRestore) bool { return RepositoryOf(r) != "" }
+
+// RepositoryOf is the repository that a restore is from, empty for none.
+func RepositoryOf(r *v1alpha1.VolumeRestore) string {
+	if r.Spec.Source.Repository != nil {
+		return r.Spec.Source.Repository.Ref.Name
+	}
+	if r.Status.Found != nil {
+		return r.Status.Found.Repository
+	}
+	return ""
+}
 
 // SourceOf is what a restore is from, for people.
 func SourceOf(r *v1alpha1.VolumeRestore) string {
 	if IsFromRepository(r) {
-		return "ResticRepository " + r.Spec.Source.Repository.Ref.Name
+		return "ResticRepository " + RepositoryOf(r)
 	}
 	return "VolumeBackup " + r.Status.Source
 }
@@ -27,6 +41,32 @@ func SourceOf(r *v1alpha1.VolumeRestore) string {
 // FoundSource is how status.source names what a repository has.
 func FoundSource(repository string, found *v1alpha1.FoundBackup) string {
 	return fmt.Sprintf("%s/%.8s", repository, found.Snapshots[0].SnapshotID)
+}
+
+// OnlyExported is what a repository has of a backup that is in it alone, and the
+// backup without the snapshots that it had. Of any other backup it is nil.
+func OnlyExported(b *v1alpha1.VolumeBackup) (*v1alpha1.FoundBackup, *v1alpha1.VolumeBackup) {
+	if !cut.IsOnlyExported(b) || b.Spec.Export == nil {
+		return nil, b
+	}
+	b = b.DeepCopy()
+	found := &v1alpha1.FoundBackup{Repository: b.Spec.Export.RepositoryRef.Name, Application: b.Namespace + "/" + b.Spec.ApplicationRef.Name, BackupUID: b.UID}
+	for i := range b.Status.Volumes {
+		v := &b.Status.Volumes[i]
+		v.SnapshotName, v.ContentName = "", ""
+		if v.Export == nil {
+			continue
+		}
+		s := v1alpha1.RepositorySnapshot{ClaimName: v.ClaimName, SnapshotID: v.Export.SnapshotID, Size: ptr.Deref(v.Export.Processed, resource.Quantity{})}
+		if v.CreationTime != nil {
+			s.Time = *v.CreationTime
+		}
+		if v.Claim != nil {
+			s.VolumeMode = ptr.Deref(v.Claim.VolumeMode, "")
+		}
+		found.Snapshots = append(found.Snapshots, s)
+	}
+	return found, b
 }
 
 // BackupIn is what was found in a repository, as a backup that is complete.

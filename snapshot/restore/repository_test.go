@@ -140,3 +140,35 @@ func TestClaimsAreFilledBeforeAnythingIsStopped(t *testing.T) {
 		}
 	}
 }
+
+// Its snapshots went once it was exported: it comes back from the repository, with
+// all that it knows of its claims.
+func TestABackupThatIsOnlyExportedIsRestoredFromTheRepository(t *testing.T) {
+	in := aRestorable(func(*Input) {})
+	b := in.Backup
+	b.Namespace, b.UID = "shop", "uid-b"
+	if found, same := OnlyExported(b); found != nil || same != b {
+		t.Fatalf("it has its snapshots, and %+v was found", found)
+	}
+	b.Spec.Export = &v1alpha1.ExportSpec{RepositoryRef: v1alpha1.RepositoryReference{Name: "offsite"}}
+	b.Status.Conditions = append(b.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionSnapshotsReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonOnlyExported})
+	for i := range b.Status.Volumes {
+		b.Status.Volumes[i].Export = &v1alpha1.ExportStatus{SnapshotID: "0123456789abcdef", Processed: ptr.To(resource.MustParse("100Mi"))}
+	}
+	found, without := OnlyExported(b)
+	in.Restore.Status.Found, in.Restore.Status.Source = found, b.Name
+	in.Backup, in.Snapshots, in.Contents = without, nil, nil
+	res, err := Resolve(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := res.Claims[0]; c.SnapshotName != "" || c.Fill == nil || c.Fill.SnapshotID != "0123456789abcdef" {
+		t.Errorf("its claim: %+v", c)
+	}
+	if RepositoryOf(in.Restore) != "offsite" || SourceOf(in.Restore) != "ResticRepository offsite" || found.BackupUID != "uid-b" {
+		t.Errorf("%+v", found)
+	}
+	if b.Status.Volumes[0].SnapshotName == "" {
+		t.Error("the backup itself was changed")
+	}
+}

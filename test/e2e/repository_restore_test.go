@@ -59,6 +59,29 @@ var _ = Describe("a restore from a repository", func() {
 		Entry("a StatefulSet", v1alpha1.KindStatefulSet, v1alpha1.StrategyReplace, "data-app-0", "logs-app-0"),
 	)
 
+	It("is what a restore becomes of a backup that its owner wants in the repository alone", func(ctx SpecContext) {
+		theSample(ctx, "offsite-repository.yaml")
+		isReady(ctx, "offsite")
+		app := running(ctx, tools("app", "", "data"))
+		write(ctx, app, "first", "/data/mark")
+		b := theBackup(ctx, aBackup(ctx, app, exportedTo("offsite"), func(s *v1alpha1.VolumeBackupSpec) { s.Export.KeepSnapshot = new(bool) }))
+		Expect(b).To(be(v1alpha1.Crash, v1alpha1.MethodNone))
+		Expect(b.Status.Message).To(ContainSubstring("it is in repository offsite alone"))
+		Expect([]string{b.Status.Snapshots, b.Status.Exported}).To(Equal([]string{"0/1", "1/1"}))
+		Expect(snapshotsIn(ctx)).To(BeEmpty())
+		Eventually(ctx, contentsOf).Should(BeEmpty())
+
+		write(ctx, app, "second", "/data/mark")
+		restore := theRestore(ctx, aRestore(ctx, b, v1alpha1.StrategyAuto))
+		Expect(restore).To(beRestoredBy(v1alpha1.StrategyRepoint))
+		Expect(restore.Status.Found.BackupUID).To(Equal(b.UID))
+		Expect(read(ctx, app, "/data/mark")).To(HaveEach("first"))
+
+		By("and is deleted as any other")
+		Expect(cluster.Delete(ctx, b)).To(Succeed())
+		gone(ctx, b)
+	})
+
 	It("gives one file back, into a new claim", func(ctx SpecContext) {
 		theSample(ctx, "offsite-repository.yaml")
 		isReady(ctx, "offsite")

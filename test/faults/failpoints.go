@@ -35,6 +35,7 @@ var unreached = map[string]string{
 	"Delete mover.Movers.Remove<repository.run.done<repository.run.maintain":     noExports,
 	"Create mover.Movers.begin":                                                  noExports,
 	"sub.Patch reconcile.Scope.Save<backup.run.exported":                         noExports,
+	"sub.Patch reconcile.Scope.Save<backup.run.keepOnlyExports":                  noExports,
 	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.init":     noExports,
 	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.look":     noExports,
 	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.maintain": noExports,

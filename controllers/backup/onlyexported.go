@@ -1,0 +1,60 @@
+package backup
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/reconcile"
+	"github.com/lull-dev/lull/snapshot/cut"
+	"github.com/lull-dev/lull/snapshot/restore"
+)
+
+// keepOnlyExports has the snapshots go of a backup that is in the repository as a
+// whole, where its owner wants it there alone. It skips once they are gone.
+func (w *run) keepOnlyExports(ctx context.Context) reconcile.Outcome {
+	if ptr.Deref(w.Spec.Export.KeepSnapshot, true) {
+		return reconcile.Skip()
+	}
+	if !cut.IsOnlyExported(w.VolumeBackup) { // from here on restores come from the repository
+		for i := range w.Status.Volumes {
+			w.Status.Volumes[i].ReadyToUse = false
+		}
+		w.Set(v1alpha1.ConditionSnapshotsReady, false, v1alpha1.ReasonOnlyExported, "it is in repository %s alone", w.Spec.Export.RepositoryRef.Name)
+		return reconcile.Failed(w.Save(ctx))
+	}
+	user, err := w.restoredBy(ctx)
+	if err != nil {
+		return reconcile.Retry(err)
+	}
+	if user != "" {
+		w.Working(v1alpha1.ReasonExporting, "waits until VolumeRestore %s has ended, which may be made from its snapshots; the application runs", user)
+		return reconcile.Wait(exportDelay)
+	}
+	if out := w.letCutGo(ctx, w.Find(v1alpha1.ConditionSnapshotsReady).LastTransitionTime.Time); !out.Skipped() {
+		return out
+	}
+	w.deletions.end(client.ObjectKeyFromObject(w.VolumeBackup))
+	return reconcile.Skip()
+}
+
+// restoredBy is a restore that goes on and began with the snapshots, empty for
+// none.
+func (w *run) restoredBy(ctx context.Context) (string, error) {
+	var restores v1alpha1.VolumeRestoreList
+	if err := w.Live.List(ctx, &restores, client.InNamespace(w.Namespace)); err != nil {
+		return "", fmt.Errorf("restores of the backup: %w", err)
+	}
+	for i := range restores.Items {
+		v := &restores.Items[i]
+		asked := v.Spec.Source.VolumeBackupRef
+		isOfThis := v.Status.Source == w.Name || asked != nil && asked.Name == w.Name
+		if isOfThis && !restore.Ended(v) && !restore.IsFromRepository(v) {
+			return v.Name, nil
+		}
+	}
+	return "", nil
+}
