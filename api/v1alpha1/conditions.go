@@ -80,6 +80,8 @@ const (
 	ReasonMaintaining        = "Maintaining"
 	ReasonChecked            = "Checked"
 	ReasonDamaged            = "Damaged"
+	ReasonSnapshotsVanished  = "SnapshotsVanished"
+	ReasonAccepted           = "Accepted"
 )
 
 // Types of conditions of a VolumeRestore, beside those that it shares.

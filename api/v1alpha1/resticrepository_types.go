@@ -307,7 +307,11 @@ type ResticRepositoryStatus struct {
 	// Snapshots is how many are in it, those of others too.
 	// +optional
 	Snapshots int32 `json:"snapshots,omitempty"`
-	// Size is what it takes at its backend, where that was measured.
+	// Contents are whose snapshots it has, those of other tools too.
+	// +optional
+	Contents *RepositoryContents `json:"contents,omitempty"`
+	// Size is what it takes at its backend, as it was measured at the first look of
+	// the day.
 	// +optional
 	Size *resource.Quantity `json:"size,omitempty"`
 	// LastLookTime is when it was last opened.
@@ -334,6 +338,27 @@ type ResticRepositoryStatus struct {
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// RepositoryContents are whose snapshots a repository has: the first few, in the
+// order of their names, and how many there are.
+type RepositoryContents struct {
+	// Hosts are namespaces and applications, with a slash between, where Lull made
+	// the snapshots.
+	// +listType=atomic
+	// +optional
+	Hosts []string `json:"hosts,omitempty"`
+	// +optional
+	HostCount int32 `json:"hostCount,omitempty"`
+	// Paths are what the snapshots were made of, as restic calls it.
+	// +listType=atomic
+	// +optional
+	Paths []string `json:"paths,omitempty"`
+	// +optional
+	PathCount int32 `json:"pathCount,omitempty"`
+	// NewestTime is of when the youngest snapshot is.
+	// +optional
+	NewestTime *metav1.Time `json:"newestTime,omitempty"`
 }
 
 // MaintenanceStatus is a task of maintenance that didn't come to its end.

@@ -39,6 +39,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Steps:     r.steps,
 		Stalled:   stalled,
 		Summarize: summarize,
+		Seen:      healthNow.note,
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.ResticRepository{}).
@@ -64,6 +65,7 @@ func (r *Reconciler) steps(on *reconcile.Scope[*v1alpha1.ResticRepository]) []re
 	return []reconcile.Step{
 		{Name: "Init", Take: w.init},
 		{Name: "Look", Take: w.look},
+		{Name: "Accept", Take: w.accept},
 		{Name: "Maintain", Take: w.maintain},
 		{Name: "Rest", Take: w.rest},
 	}

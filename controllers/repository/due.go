@@ -120,6 +120,9 @@ func recordTask(r *v1alpha1.ResticRepository, name string, task *resticexport.Ta
 		failed.LastAttemptTime = nil // what was locked is tried at once
 		return ""
 	}
+	if task.Retain != nil {
+		forgot(s, result)
+	}
 	isDamaged := task.Check != nil && result.Cause == resticexport.CauseDamaged
 	switch {
 	case result.Done || isDamaged:

@@ -1,6 +1,9 @@
 package repository
 
-import "github.com/lull-dev/lull/controllers/reconcile"
+import (
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/reconcile"
+)
 
 func eventInitialised(id string) reconcile.Event {
 	return reconcile.Normal("Initialised", "Init", "repository %.8s was made", id)
@@ -8,6 +11,10 @@ func eventInitialised(id string) reconcile.Event {
 
 func eventNotReady(reason, message string) reconcile.Event {
 	return reconcile.Warning(reason, "Look", "%s", message)
+}
+
+func eventSnapshotsVanished(message string) reconcile.Event {
+	return reconcile.Warning(v1alpha1.ReasonSnapshotsVanished, "Look", "%s", message)
 }
 
 func eventMaintenanceFailed(message string) reconcile.Event {

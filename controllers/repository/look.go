@@ -27,7 +27,7 @@ func (w *run) look(ctx context.Context) reconcile.Outcome {
 	if next := resticexport.NextLook(w.Object); next.After(w.Now()) {
 		return reconcile.SkipFor(next.Sub(w.Now()))
 	}
-	in := w.job("open", lastLook(w.Object), resticexport.Task{Open: &resticexport.Open{}})
+	in := w.job("open", lastLook(w.Object), resticexport.Task{Open: &resticexport.Open{Measure: isFirstOfDay(&w.Object.Status, w.Now())}})
 	looked, err := w.Movers.Run(ctx, in, w.owner(), mover.Place{Kind: mover.Beside})
 	switch {
 	case err != nil:
@@ -37,6 +37,13 @@ func (w *run) look(ctx context.Context) reconcile.Outcome {
 	}
 	w.tell(resticexport.Judge(&w.Object.Status, looked.Result), looked.Result)
 	return w.done(ctx, in.Name)
+}
+
+// isFirstOfDay is true for a look that measures the repository, which takes long
+// where there is much in it.
+func isFirstOfDay(s *v1alpha1.ResticRepositoryStatus, now time.Time) bool {
+	const day = 24 * time.Hour
+	return s.Size == nil || s.LastLookTime == nil || !s.LastLookTime.UTC().Truncate(day).Equal(now.UTC().Truncate(day))
 }
 
 // lastLook tells the Job of one look from that of the next.

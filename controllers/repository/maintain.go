@@ -70,6 +70,9 @@ func (w *run) attempt() string {
 }
 
 func (w *run) tellChecked(result resticexport.Result) {
+	if result.Done && w.hasVanished() {
+		return // what is there is whole, and isn't all
+	}
 	if result.Done {
 		w.Set(v1alpha1.ConditionHealthy, true, v1alpha1.ReasonChecked, "the last check found no error")
 		return

@@ -18,7 +18,11 @@ func (w *run) tell(found resticexport.Found, result resticexport.Result) {
 	now := metav1.NewTime(w.Now())
 	status.LastLookTime = &now
 	if seen := result.Repository; found.Ready && seen != nil {
-		status.RepositoryID, status.Snapshots = seen.ID, int32(seen.Snapshots)
+		status.RepositoryID = seen.ID
+		if vanished := recordContents(status, seen); vanished != "" {
+			w.Set(v1alpha1.ConditionHealthy, false, v1alpha1.ReasonSnapshotsVanished, "%s", w.howToAccept(vanished))
+			w.RecordOnceSaved(eventSnapshotsVanished(vanished))
+		}
 		if seen.Bytes > 0 {
 			status.Size = resource.NewQuantity(seen.Bytes, resource.BinarySI)
 		}
