@@ -3,6 +3,9 @@
 // what its JSON and exit codes mean. It is pure: it imports no client, and runs
 // nothing. The program mover, which is in the Job's pod, does.
 //
+// A task that needs no repository has the same Job and the same mover: paths of a
+// snapshot in the cluster are copied without restic.
+//
 // Which volumes are exported, when, and how often it is tried don't belong here.
 //
 //	controller                          the Job's pod

@@ -32,19 +32,13 @@ func Clone(b *v1alpha1.VolumeBackup, v *v1alpha1.VolumeStatus) *corev1.Persisten
 	if len(modes) == 0 {
 		modes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
 	}
-	return &corev1.PersistentVolumeClaim{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: b.Namespace, Name: CloneName(b, v.ClaimName),
-			Labels:          exportLabels(b, v.ClaimName),
-			Annotations:     map[string]string{v1alpha1.AnnotationBackup: "false"},
-			OwnerReferences: []metav1.OwnerReference{OwnerOfExport(b)},
-		},
-		Spec: corev1.PersistentVolumeClaimSpec{
-			AccessModes: modes, VolumeMode: was.VolumeMode, StorageClassName: was.StorageClassName,
-			DataSource: &corev1.TypedLocalObjectReference{APIGroup: ptr.To("snapshot.storage.k8s.io"), Kind: "VolumeSnapshot", Name: v.SnapshotName},
-			Resources:  corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: largest(was.Size, was.Capacity, v.RestoreSize)}},
-		},
-	}
+	return cloned(metav1.ObjectMeta{
+		Namespace: b.Namespace, Name: CloneName(b, v.ClaimName), Labels: exportLabels(b, v.ClaimName),
+		OwnerReferences: []metav1.OwnerReference{OwnerOfExport(b)},
+	}, v.SnapshotName, &v1alpha1.ClaimShape{
+		AccessModes: modes, VolumeMode: was.VolumeMode, StorageClassName: was.StorageClassName,
+		Size: largest(was.Size, was.Capacity, v.RestoreSize),
+	})
 }
 
 func largest(sizes ...*resource.Quantity) resource.Quantity {

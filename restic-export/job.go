@@ -13,8 +13,10 @@ import (
 	"github.com/lull-dev/lull/snapshot/names"
 )
 
-// Where a volume is in the mover's pod.
+// Where a volume is in the mover's pod. SourcePath is that of the one that is copied
+// from.
 const (
+	SourcePath = "/source"
 	DataPath   = "/data"
 	DevicePath = "/dev/lull-data"
 )
@@ -28,15 +30,17 @@ type JobInput struct {
 	Name, Namespace string
 	// Labels of the Job and of its pod, beside those that Job sets.
 	Labels map[string]string
-	// Repository is the name of the ResticRepository, Spec its.
+	// Repository is the name of the ResticRepository, Spec its. A mover that needs
+	// none has no name here, and nothing of its spec counts but Mover.
 	Repository string
 	Spec       *v1alpha1.ResticRepositorySpec
 	Task       Task
 	// Image is the operator's own.
 	Image string
 
-	// Source is the claim that is exported, Target that which is restored to. At most
-	// one of them is set. IsDevice: it is one of raw blocks.
+	// Source is the claim that is exported, Target that which is restored to. Both are
+	// set where paths are copied from one to the other. IsDevice: it is one of raw
+	// blocks.
 	Source, Target string
 	IsDevice       bool
 
@@ -44,8 +48,8 @@ type JobInput struct {
 	// readable for.
 	Groups []int64
 	// FSGroup is the group that a Target is made writable for, by default the
-	// mover's own. It is never set for a Source, whose files a kubelet would change,
-	// nor where the repository is a claim, which is the group's of all movers.
+	// mover's own. It is never set for a Source alone, whose files a kubelet would
+	// change, nor where the repository is a claim, which is the group's of all movers.
 	FSGroup *int64
 	// User that the mover runs as: by default 65532, which owns nothing.
 	User *int64
@@ -85,6 +89,8 @@ func (in *JobInput) labels() map[string]string {
 	labels := map[string]string{}
 	maps.Copy(labels, in.Labels)
 	labels[v1alpha1.LabelManagedBy] = v1alpha1.ManagedBy
-	labels[v1alpha1.LabelRepository] = names.LabelValue(in.Repository)
+	if in.Repository != "" {
+		labels[v1alpha1.LabelRepository] = names.LabelValue(in.Repository)
+	}
 	return labels
 }

@@ -81,6 +81,7 @@ func (t Task) only() (kind, error) {
 	add("backup", t.Backup != nil, t.Backup)
 	add("find", t.Find != nil, t.Find)
 	add("restore", t.Restore != nil, t.Restore)
+	add("copy", t.Copy != nil, t.Copy)
 	add("forget", t.Forget != nil, t.Forget)
 	add("retain", t.Retain != nil, t.Retain)
 	add("check", t.Check != nil, t.Check)
@@ -129,6 +130,13 @@ func (r *Restore) validate() error {
 		return errors.New("a device is restored as a whole")
 	}
 	return errors.Join(isID("snapshot", r.SnapshotID), unlessEmpty("folder", r.Folder, isPath), all("path", r.Paths, isPath))
+}
+
+func (c *Copy) validate() error {
+	if len(c.Paths) == 0 {
+		return errors.New("there is no path")
+	}
+	return all("path", c.Paths, isPath)
 }
 
 func (f *Forget) validate() error {

@@ -18,7 +18,10 @@ const goodbye int64 = 90
 
 func (in *JobInput) podSpec() corev1.PodSpec {
 	mover := &in.Spec.Mover
-	access := AccessTo(in.Spec)
+	var access Access
+	if in.Repository != "" {
+		access = AccessTo(in.Spec)
+	}
 	spec := corev1.PodSpec{
 		RestartPolicy:                 corev1.RestartPolicyNever,
 		ServiceAccountName:            mover.ServiceAccountName,
@@ -31,8 +34,10 @@ func (in *JobInput) podSpec() corev1.PodSpec {
 		Volumes:                       access.Volumes,
 		Containers:                    []corev1.Container{in.container(access)},
 	}
-	mountEmpty(&spec, "cache", cachePath, "8Gi")
-	mountEmpty(&spec, "tmp", temporaryPath, "2Gi")
+	if in.Repository != "" {
+		mountEmpty(&spec, "cache", cachePath, "8Gi")
+		mountEmpty(&spec, "tmp", temporaryPath, "2Gi")
+	}
 	in.mountData(&spec)
 	return spec
 }
@@ -42,7 +47,7 @@ func (in *JobInput) container(access Access) corev1.Container {
 	c := corev1.Container{
 		Name: Container, Image: in.Image, ImagePullPolicy: corev1.PullIfNotPresent,
 		Command:                  []string{MoverPath},
-		Env:                      append(access.Env, variables(access.URL, resources)...),
+		Env:                      append(access.Env, append(in.variables(access.URL), limits(resources)...)...),
 		VolumeMounts:             access.Mounts,
 		Resources:                resources,
 		TerminationMessagePolicy: corev1.TerminationMessageReadFile,
@@ -67,15 +72,22 @@ func resourcesOr(asked corev1.ResourceRequirements) corev1.ResourceRequirements 
 	}
 }
 
-// variables are those that follow from the Job alone. Go collects its garbage
-// harder where it comes near to nine tenths of the memory that there is.
-func variables(url string, resources corev1.ResourceRequirements) []corev1.EnvVar {
-	all := []corev1.EnvVar{
+// variables are those of restic that follow from the Job alone.
+func (in *JobInput) variables(url string) []corev1.EnvVar {
+	if in.Repository == "" {
+		return nil
+	}
+	return []corev1.EnvVar{
 		{Name: EnvRepository, Value: url},
 		{Name: EnvCacheDir, Value: cachePath},
 		{Name: EnvTemporary, Value: temporaryPath},
 		{Name: EnvHome, Value: temporaryPath},
 	}
+}
+
+// limits are what Go is told of its limits. It collects its garbage harder where it
+// comes near to nine tenths of the memory that there is.
+func limits(resources corev1.ResourceRequirements) (all []corev1.EnvVar) {
 	if memory, is := resources.Limits[corev1.ResourceMemory]; is && !memory.IsZero() {
 		all = append(all, corev1.EnvVar{Name: EnvMemoryLimit, Value: strconv.FormatInt(memory.Value()/10*9, 10)})
 	}
@@ -107,7 +119,7 @@ func (in *JobInput) podSecurity() *corev1.PodSecurityContext {
 
 func (in *JobInput) fsGroup() *int64 {
 	switch {
-	case in.Source != "":
+	case in.Source != "" && in.Target == "":
 		return nil
 	case in.Spec.Backend.Volume != nil:
 		return ptr.To(moverID)
@@ -145,19 +157,30 @@ func mountEmpty(spec *corev1.PodSpec, name, at, most string) {
 }
 
 // mountData gives the pod the volume. A source is read-only in the container but
-// not in the pod: a kubelet gives a claim that is read-only no group at all.
+// not in the pod: a kubelet gives a claim that is read-only no group at all. That is
+// just right for one that is copied from, beside a target that needs the group: the
+// kubelet would change group and mode of every file before they are read.
 func (in *JobInput) mountData(spec *corev1.PodSpec) {
-	claim := in.Source + in.Target
+	claim, isCopied := in.Target, in.Source != "" && in.Target != ""
+	if isCopied {
+		mountInto(spec, corev1.VolumeMount{Name: "source", MountPath: SourcePath, ReadOnly: true}, claimed(in.Source, true))
+	} else {
+		claim += in.Source
+	}
 	if claim == "" {
 		return
 	}
-	source := corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim}}
+	source := claimed(claim, false)
 	if in.IsDevice {
 		spec.Volumes = append(spec.Volumes, corev1.Volume{Name: "data", VolumeSource: source})
 		spec.Containers[0].VolumeDevices = []corev1.VolumeDevice{{Name: "data", DevicePath: DevicePath}}
 		return
 	}
-	mountInto(spec, corev1.VolumeMount{Name: "data", MountPath: DataPath, ReadOnly: in.Source != ""}, source)
+	mountInto(spec, corev1.VolumeMount{Name: "data", MountPath: DataPath, ReadOnly: in.Target == ""}, source)
+}
+
+func claimed(claim string, readOnly bool) corev1.VolumeSource {
+	return corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim, ReadOnly: readOnly}}
 }
 
 func mountInto(spec *corev1.PodSpec, mount corev1.VolumeMount, source corev1.VolumeSource) {

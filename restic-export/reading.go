@@ -16,6 +16,8 @@ type Reading struct {
 	// nil where it has none.
 	FSGroup    *int64
 	Privileged bool
+	// Tolerations are those of the application's pods.
+	Tolerations []corev1.Toleration
 }
 
 // ID is the user that a mover is which reads and writes so.
@@ -25,7 +27,7 @@ func (as Reading) ID() int64 { return ptr.Deref(as.User, moverID) }
 // and the user of the first container that names one. Root isn't taken over: what
 // only root can read takes a privileged mover.
 func ReadingAs(pod *corev1.PodSpec) Reading {
-	var as Reading
+	as := Reading{Tolerations: slices.Clone(pod.Tolerations)}
 	if c := pod.SecurityContext; c != nil {
 		if as.Groups, as.FSGroup = slices.Clone(c.SupplementalGroups), c.FSGroup; c.FSGroup != nil {
 			as.Groups = append(as.Groups, *c.FSGroup)

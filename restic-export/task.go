@@ -16,6 +16,7 @@ type Task struct {
 	Backup  *Backup  `json:"backup,omitempty"`
 	Find    *Find    `json:"find,omitempty"`
 	Restore *Restore `json:"restore,omitempty"`
+	Copy    *Copy    `json:"copy,omitempty"`
 	Forget  *Forget  `json:"forget,omitempty"`
 	Retain  *Retain  `json:"retain,omitempty"`
 	Check   *Check   `json:"check,omitempty"`
@@ -97,6 +98,14 @@ type Restore struct {
 	Delete bool `json:"delete,omitempty"`
 	// Device: it is a device of raw blocks, at DevicePath.
 	Device bool `json:"device,omitempty"`
+}
+
+// Copy copies paths of the volume at SourcePath onto the one at DataPath, without
+// restic, and compares what it wrote. What stands at such a path already is of an
+// attempt before, and goes. CauseNotFound where the volume lacks one of them.
+type Copy struct {
+	// Paths are as those of Restore, at least one.
+	Paths []string `json:"paths"`
 }
 
 // Forget forgets snapshots, by their IDs in full. One that is gone is no error. The

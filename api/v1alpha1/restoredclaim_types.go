@@ -13,11 +13,12 @@ type RestoredClaim struct {
 	// OriginalClaim is what it was called before any restore, as the value of a
 	// label.
 	OriginalClaim string `json:"originalClaim"`
-	// SnapshotName is the VolumeSnapshot that it is made from. Empty where it is
-	// filled from a repository.
+	// SnapshotName is the VolumeSnapshot that it is made from, or that paths are
+	// copied from. Empty where it is filled from a repository.
 	// +optional
 	SnapshotName string `json:"snapshotName,omitempty"`
-	// Fill is how it is filled from a repository.
+	// Fill is how it is filled by a mover, from a repository or with paths of the
+	// snapshot. Nil where it is made from the snapshot.
 	// +optional
 	Fill *ClaimFill `json:"fill,omitempty"`
 	// PreviousClaim is what the application mounted before. Empty where
@@ -62,10 +63,16 @@ type RestoredClaim struct {
 	Shape ClaimShape `json:"shape"`
 }
 
-// ClaimFill is how a claim is filled from a repository.
+// ClaimFill is how a claim is filled by a mover.
 type ClaimFill struct {
-	// SnapshotID is the snapshot that it is filled from, in full.
-	SnapshotID string `json:"snapshotID"`
+	// SnapshotID is the snapshot in the repository that it is filled from, in full.
+	// Empty where it is filled from a VolumeSnapshot.
+	// +optional
+	SnapshotID string `json:"snapshotID,omitempty"`
+	// Clone is the claim that the VolumeSnapshot is cloned into, for a mover to copy
+	// the paths from it. It goes once they are copied.
+	// +optional
+	Clone *ClaimShape `json:"clone,omitempty"`
 	// FilledAt is when all of it was there and had been read again.
 	// +optional
 	FilledAt *metav1.Time `json:"filledAt,omitempty"`
@@ -74,7 +81,7 @@ type ClaimFill struct {
 	Files int64 `json:"files,omitempty"`
 	// +optional
 	Bytes int64 `json:"bytes,omitempty"`
-	// Duration is that of restic's run.
+	// Duration is that of the mover's run.
 	// +optional
 	Duration *metav1.Duration `json:"duration,omitempty"`
 	// Attempts is how often it was tried, and LastAttemptTime when the last attempt

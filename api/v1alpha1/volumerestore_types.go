@@ -102,7 +102,6 @@ type VolumeRestoreSpec struct {
 // RestoreSource names what to restore from.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.volumeBackupRef), has(self.policy), has(self.repository)].filter(is, is).size() == 1",message="say what to restore from, by one of volumeBackupRef: {name: ...}, policy: {ref: {name: ...}} and repository: {ref: {name: ...}}"
-// +kubebuilder:validation:XValidation:rule="!has(self.paths) || has(self.repository)",message="paths are restored from a repository alone: write source.repository, or restore whole claims and copy what you need"
 type RestoreSource struct {
 	// VolumeBackupRef names a complete VolumeBackup of this namespace.
 	// +optional
@@ -118,8 +117,10 @@ type RestoreSource struct {
 	Repository *RepositorySource `json:"repository,omitempty"`
 
 	// Paths are the files and folders to restore, from the volume's root: /etc/app.conf.
-	// They mean themselves: no character is a pattern. They are restored into new
-	// claims alone, by strategy ClaimsOnly. Default: everything.
+	// They mean themselves: no character is a pattern, and no symbolic link is
+	// followed. They are restored into new claims alone, by strategy ClaimsOnly.
+	// Where a backup holds several claims, volumes.include says which of them the
+	// paths are of. Default: everything.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=1024

@@ -1,6 +1,6 @@
 // Command mover runs in a Job's pod, beside restic: it does one task, which is its
-// argument, by running restic, prints the progress and leaves the result as its
-// container's termination message. It never speaks to the Kubernetes API.
+// argument, by running restic, or by copying files itself, prints the progress and
+// leaves the result as its container's termination message. It never speaks to the Kubernetes API.
 //
 // For a repository that is reached by SFTP, restic runs it again as its SSH
 // client: mover ssh.
@@ -89,6 +89,7 @@ func fromFlags(args []string) (m *mover, log, argument string, err error) {
 	flags.StringVar(&restic.path, "restic", resticexport.ResticPath, "the `path` of restic")
 	flags.StringVar(&m.data, "data", resticexport.DataPath, "the `path` of the volume")
 	flags.StringVar(&m.device, "device", resticexport.DevicePath, "the `path` of the volume, if it is one of raw blocks")
+	flags.StringVar(&m.from, "from", resticexport.SourcePath, "the `path` of the volume that is copied from")
 	flags.StringVar(&log, "termination-log", "/dev/termination-log", "the `path` that the result is written to")
 	if err := flags.Parse(args); err != nil {
 		return nil, log, "", failed(resticexport.CauseInvalid, "%v", err)

@@ -10,8 +10,9 @@ import (
 // mover does one task.
 type mover struct {
 	restic *restic
-	// data is the path of the volume, device that of one of raw blocks.
-	data, device string
+	// data is the path of the volume, device that of one of raw blocks, and from that
+	// of one that is copied from.
+	data, device, from string
 	// repository is restic's name for the place of the repository.
 	repository string
 	now        func() time.Time
@@ -42,6 +43,8 @@ func (m *mover) act(ctx context.Context, task resticexport.Task, result *restice
 		return m.find(ctx, task.Find, result)
 	case task.Restore != nil:
 		return m.restore(ctx, task.Restore, result)
+	case task.Copy != nil:
+		return m.copy(ctx, task.Copy, result)
 	case task.Forget != nil:
 		return m.forget(ctx, task.Forget, result)
 	case task.Retain != nil:

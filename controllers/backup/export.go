@@ -96,7 +96,7 @@ func (w *run) exportVolume(ctx context.Context, v *v1alpha1.VolumeStatus, reposi
 	if next := resticexport.NextExportAt(v.Export); next.After(w.Now()) {
 		return fmt.Sprintf("tries again at %s after %s", next.UTC().Format(time.TimeOnly+" MST"), v.Export.Message), nil
 	}
-	as, err := w.Movers.As(ctx, w.Namespace, w.Spec.ApplicationRef, repository)
+	as, err := w.Movers.As(ctx, w.Namespace, w.Spec.ApplicationRef, repository.Spec.Mover.Privileged)
 	if err != nil {
 		return "", err
 	}

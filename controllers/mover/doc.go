@@ -1,5 +1,5 @@
 // Package mover has movers run for the kinds that need one: Jobs that work in a
-// repository with restic, one a task. A Job's name follows from what it is for,
+// repository with restic, or copy from one volume to another, one a task. A Job's name follows from what it is for,
 // so that whoever comes after a crash finds it, and a task runs once.
 //
 //	mover.go    a task's Job: made, looked at, removed

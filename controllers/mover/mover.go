@@ -77,7 +77,7 @@ func (m *Movers) begin(ctx context.Context, in resticexport.JobInput, owner meta
 	job := resticexport.Job(in)
 	job.OwnerReferences = []metav1.OwnerReference{owner}
 	job.Labels[labelPlace] = string(place.Kind)
-	if place.Kind != Shared { // what can be asked again needn't be kept for a manager that comes late
+	if place.Kind == Beside || place.Kind == Alone { // what can be asked again needn't be kept for a manager that comes late
 		job.Spec.TTLSecondsAfterFinished = ptr.To(int32(keptFor.Seconds()))
 	}
 	waits, err = Refusal("Job "+job.Name, m.Writes.Create(ctx, job))

@@ -28,6 +28,8 @@ const (
 	Beside PlaceKind = "beside"
 	// Shared is for exports and restores.
 	Shared PlaceKind = "shared"
+	// Apart is for what works in no repository.
+	Apart PlaceKind = "apart"
 	// Alone is for what removes from a repository or changes its keys.
 	Alone PlaceKind = "alone"
 )
@@ -38,7 +40,7 @@ const labelPlace = "lull.dev/place"
 // begin. Whoever holds a place is known by the Jobs there are, read past the
 // cache, so that it holds whoever made them.
 func (m *Movers) waitsForPlace(ctx context.Context, in resticexport.JobInput, place Place) (string, error) {
-	if place.Kind == Beside {
+	if place.Kind == Beside || place.Kind == Apart {
 		return "", nil
 	}
 	var jobs batchv1.JobList

@@ -35,17 +35,9 @@ func Repository(ctx context.Context, from client.Reader, namespace, name string)
 }
 
 // As is as whom a mover reads and writes an application's files: as its pods do, as
-// far as that is known and the namespace lets it.
-func (m *Movers) As(ctx context.Context, namespace string, ref v1alpha1.ApplicationReference, repository *v1alpha1.ResticRepository) (as resticexport.Reading, err error) {
-	if repository.Spec.Mover.Privileged {
-		var there corev1.Namespace
-		if err := m.Live.Get(ctx, client.ObjectKey{Name: namespace}, &there); err != nil {
-			return as, err
-		}
-		if there.Annotations[v1alpha1.AnnotationPrivilegedMovers] == "true" {
-			return resticexport.Reading{Privileged: true}, nil
-		}
-	}
+// far as that is known, or privileged where that is wanted and the namespace lets
+// it.
+func (m *Movers) As(ctx context.Context, namespace string, ref v1alpha1.ApplicationReference, privileged bool) (as resticexport.Reading, err error) {
 	app, err := live.Reader{Reader: m.Live}.Application(ctx, namespace, ref)
 	if reconcile.ProblemOf(err) != nil { // it is gone, or not there yet
 		app, err = &live.Application{}, nil
@@ -54,9 +46,19 @@ func (m *Movers) As(ctx context.Context, namespace string, ref v1alpha1.Applicat
 	case err != nil:
 		return as, err
 	case len(app.Pods) > 0:
-		return resticexport.ReadingAs(&app.Pods[0].Spec), nil
+		as = resticexport.ReadingAs(&app.Pods[0].Spec)
 	case app.Workload != nil:
-		return resticexport.ReadingAs(&app.Workload.Template.Spec), nil
+		as = resticexport.ReadingAs(&app.Workload.Template.Spec)
+	}
+	if !privileged {
+		return as, nil
+	}
+	var there corev1.Namespace
+	if err := m.Live.Get(ctx, client.ObjectKey{Name: namespace}, &there); err != nil {
+		return as, err
+	}
+	if there.Annotations[v1alpha1.AnnotationPrivilegedMovers] == "true" {
+		return resticexport.Reading{Privileged: true, Tolerations: as.Tolerations}, nil
 	}
 	return as, nil
 }

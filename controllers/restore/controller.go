@@ -50,7 +50,7 @@ type Options struct {
 	// ClaimTimeout is how long new claims may take to bind and mount. The
 	// application runs meanwhile; some drivers copy all the data.
 	ClaimTimeout time.Duration
-	// FillTimeout is how long they may take to be filled from a repository, waiting
+	// FillTimeout is how long they may take to be filled by movers, waiting
 	// among it. The application runs meanwhile.
 	FillTimeout time.Duration
 	// ExclusivityTimeout is how long a restore waits for another of the same

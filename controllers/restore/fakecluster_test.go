@@ -30,6 +30,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/mover"
 	"github.com/lull-dev/lull/snapshot/cut"
 	"github.com/lull-dev/lull/snapshot/restore"
 	"github.com/lull-dev/lull/snapshot/workload"
@@ -207,7 +208,8 @@ func (w *fakeCluster) manager() *Reconciler {
 	options := DefaultOptions()
 	options.Image = "image"
 	options.ClaimTimeout = cmp.Or(w.claimTimeout, options.ClaimTimeout)
-	return &Reconciler{Client: dying, Live: w.Client, Events: events.NewFakeRecorder(1000), Clock: w.clock, Options: options}
+	movers := &mover.Movers{Writes: dying, Live: w.Client, Image: options.Image}
+	return &Reconciler{Client: dying, Live: w.Client, Movers: movers, Events: events.NewFakeRecorder(1000), Clock: w.clock, Options: options}
 }
 
 // run lets managers work until the restore is at its end.

@@ -17,10 +17,10 @@ import (
 )
 
 // fill brings the filling of the claims on, all at once as far as the repository
-// has places, and observes what it waits for.
+// has places, and observes what it waits for. Paths of a snapshot need no
+// repository.
 func (w *run) fill(ctx context.Context, state *restore.State) error {
-	name := restore.RepositoryOf(w.Object)
-	repository, waits, err := mover.Repository(ctx, w.Live, w.Object.Namespace, name)
+	repository, waits, err := w.repository(ctx)
 	if client.IgnoreNotFound(err) != nil {
 		return err
 	}
@@ -52,10 +52,20 @@ func (w *run) fill(ctx context.Context, state *restore.State) error {
 	return err
 }
 
-// fillAs is as whom the claims are written.
+// repository is the one that the claims are filled from, or what is waited for
+// until it can be used. It is nil where paths of a snapshot are copied.
+func (w *run) repository(ctx context.Context) (_ *v1alpha1.ResticRepository, waits string, err error) {
+	if !restore.IsFromRepository(w.Object) {
+		return nil, "", nil
+	}
+	return mover.Repository(ctx, w.Live, w.Object.Namespace, restore.RepositoryOf(w.Object))
+}
+
+// fillAs is as whom the claims are written. Without a repository nobody says
+// whether the mover is to be privileged: it is where it may be.
 func (w *run) fillAs(ctx context.Context, repository *v1alpha1.ResticRepository) (resticexport.Reading, error) {
 	application := ptr.Deref(w.Object.Status.Application, v1alpha1.ApplicationReference{})
-	return w.Movers.As(ctx, w.Object.Namespace, application, repository)
+	return w.Movers.As(ctx, w.Object.Namespace, application, repository == nil || repository.Spec.Mover.Privileged)
 }
 
 // fillClaim brings the filling of one claim on, and says what it waits for. What
@@ -67,8 +77,17 @@ func (w *run) fillClaim(ctx context.Context, c *v1alpha1.RestoredClaim, reposito
 	if next := resticexport.NextFillAt(c.Fill); next.After(w.Now()) {
 		return fmt.Sprintf("tries again at %s after %s", next.UTC().Format(time.TimeOnly+" MST"), c.Fill.Message), nil
 	}
-	in := resticexport.FillJob(w.Object, c, restore.NewClaimName(c), repository, as)
-	moved, err := w.Movers.Run(ctx, in, resticexport.OwnerOfFill(w.Object), mover.Place{Kind: mover.Shared, Most: repository.Spec.Concurrency})
+	in, place := resticexport.JobInput{}, mover.Place{Kind: mover.Apart}
+	if repository != nil {
+		in = resticexport.FillJob(w.Object, c, restore.NewClaimName(c), repository, as)
+		place = mover.Place{Kind: mover.Shared, Most: repository.Spec.Concurrency}
+	} else {
+		in = resticexport.CopyJob(w.Object, c, restore.NewClaimName(c), as)
+		if waits, err := w.makeClone(ctx, c); err != nil || waits != "" {
+			return waits, err
+		}
+	}
+	moved, err := w.Movers.Run(ctx, in, resticexport.OwnerOfFill(w.Object), place)
 	if err != nil {
 		return "", err
 	}
@@ -79,16 +98,21 @@ func (w *run) fillClaim(ctx context.Context, c *v1alpha1.RestoredClaim, reposito
 		}
 		return moved.Waits, nil
 	}
-	resticexport.RecordFill(c.Fill, moved.Result, w.Now())
+	return w.filled(ctx, c, moved.Result, in.Name)
+}
+
+// filled records what a mover came to, before its Job goes.
+func (w *run) filled(ctx context.Context, c *v1alpha1.RestoredClaim, result resticexport.Result, job string) (waits string, err error) {
+	resticexport.RecordFill(c.Fill, result, w.Now())
 	if err := w.Save(ctx); err != nil {
 		return "", err
 	}
-	noteFill(moved.Result)
-	if _, err := w.Movers.Remove(ctx, w.Object.Namespace, in.Name); err != nil {
+	noteFill(result)
+	if _, err := w.Movers.Remove(ctx, w.Object.Namespace, job); err != nil {
 		return "", err
 	}
-	if result := moved.Result; !result.Done && !result.Cause.Again() {
-		return "", v1alpha1.Problemf(v1alpha1.ReasonFillFailed, "claim %s could not be filled from repository %s: %s: %s", c.ClaimName, repository.Name, result.Cause, result.Message)
+	if !result.Done && !result.Cause.Again() {
+		return "", restore.FillFailed(w.Object, c, string(result.Cause), result.Message, result.Cause == resticexport.CauseSourceUnreadable)
 	}
 	return c.Fill.Message, nil
 }
@@ -97,7 +121,7 @@ func (w *run) fillClaim(ctx context.Context, c *v1alpha1.RestoredClaim, reposito
 // would hold them.
 func (w *run) endMovers(ctx context.Context) reconcile.Outcome {
 	v := w.Object
-	if !restore.IsFromRepository(v) || v.Status.RollBack == nil || isTrue(v, v1alpha1.ConditionClaimsFilled) {
+	if !restore.IsFilled(v) || v.Status.RollBack == nil || isTrue(v, v1alpha1.ConditionClaimsFilled) {
 		return reconcile.Skip()
 	}
 	gone, err := w.endMoversOf(ctx)
@@ -111,7 +135,8 @@ func (w *run) endMovers(ctx context.Context) reconcile.Outcome {
 	return reconcile.Skip()
 }
 
-// endMoversOf removes the Jobs of a restore. It is true once all of them are gone.
+// endMoversOf removes the Jobs of a restore, and the clones that they read. It is
+// true once all of them are gone.
 func (w *run) endMoversOf(ctx context.Context) (gone bool, err error) {
 	var jobs batchv1.JobList
 	if err := w.Live.List(ctx, &jobs, client.InNamespace(w.Object.Namespace), client.MatchingLabels{v1alpha1.LabelRestoreUID: string(w.Object.UID)}); err != nil {
@@ -122,17 +147,17 @@ func (w *run) endMoversOf(ctx context.Context) (gone bool, err error) {
 			return false, err
 		}
 	}
-	return len(jobs.Items) == 0, nil
+	gone, err = w.removeClones(ctx)
+	return gone && len(jobs.Items) == 0, err
 }
 
 // warnOfOwners tells before anything is made that files come back as somebody
 // else's.
 func (w *run) warnOfOwners(ctx context.Context) error {
-	if !restore.IsFromRepository(w.Object) {
+	if !restore.IsFilled(w.Object) {
 		return nil
 	}
-	name := restore.RepositoryOf(w.Object)
-	repository, waits, err := mover.Repository(ctx, w.Live, w.Object.Namespace, name)
+	repository, waits, err := w.repository(ctx)
 	if err != nil || waits != "" {
 		return client.IgnoreNotFound(err)
 	}
@@ -140,8 +165,6 @@ func (w *run) warnOfOwners(ctx context.Context) error {
 	if err != nil || as.Privileged {
 		return err
 	}
-	w.RecordOnceSaved(eventWarned(restore.Warning{Reason: v1alpha1.ReasonOwnersNotRestored, Message: fmt.Sprintf(
-		"the mover isn't privileged: every file will belong to user %d, whoever owned it. Where the application needs other owners, set spec.mover.privileged of ResticRepository %s, and have an administrator annotate the namespace with %s=true",
-		as.ID(), name, v1alpha1.AnnotationPrivilegedMovers)}))
+	w.RecordOnceSaved(eventWarned(restore.OwnersNotRestored(w.Object, as.ID())))
 	return nil
 }

@@ -20,11 +20,11 @@ var (
 	}, []string{"result", "strategy"})
 	fillsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "lull_fills_total",
-		Help: "Attempts to fill a claim from a repository that ended, by result (Done, or the cause).",
+		Help: "Attempts to fill a claim by a mover that ended, by result (Done, or the cause).",
 	}, []string{"result"})
 	filledBytes = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "lull_filled_bytes_total",
-		Help: "Bytes that were written into claims from repositories.",
+		Help: "Bytes that movers wrote into claims.",
 	})
 )
 

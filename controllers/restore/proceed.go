@@ -191,7 +191,7 @@ func (w *run) mark(state *restore.State, step restore.Step) reconcile.Outcome {
 		restore.RecordVolumes(state)
 		w.Set(v1alpha1.ConditionClaimsReady, true, v1alpha1.ReasonAllProven, "%d claim(s) are bound and mount", claims)
 	case restore.StepFill:
-		w.Set(v1alpha1.ConditionClaimsFilled, true, v1alpha1.ReasonFilled, "%d claim(s) hold what was found in the repository", claims)
+		w.Set(v1alpha1.ConditionClaimsFilled, true, v1alpha1.ReasonFilled, "%d claim(s) hold what was asked for from %s", claims, restore.SourceOf(w.Object))
 	case restore.StepAwaitPodsGone: // they hang, and the application has its previous volumes
 		*restore.WayOf(w.Object).ScaledUpAt = microTime(w.Now())
 	case restore.StepSwap:

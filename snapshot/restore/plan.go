@@ -12,8 +12,8 @@ type StepName string
 // The steps. Each is done or not by what is there, so a manager that comes back
 // after a crash takes up the first that isn't:
 //
-//	Preparing   MakeClaims ─ CheckMounts ─ EndMountCheck ─ Fill (from a repository) ─
-//	            KeepVolumes ─ ReserveVolumes
+//	Preparing   MakeClaims ─ CheckMounts ─ EndMountCheck ─
+//	            Fill (from a repository, or with paths) ─ KeepVolumes ─ ReserveVolumes
 //	ScalingDown ScaleDown ─ AwaitPodsGone           (the application is down from here)
 //	Swapping    Swap
 //	ScalingUp   ScaleUp ─ AwaitReady                (and up again)
@@ -31,7 +31,8 @@ const (
 	StepCheckMounts StepName = "CheckMounts"
 	// StepEndMountCheck sees those pods gone.
 	StepEndMountCheck StepName = "EndMountCheck"
-	// StepFill has movers write into them what the repository has.
+	// StepFill has movers write into them what the repository has, or paths of the
+	// snapshots.
 	StepFill StepName = "Fill"
 	// StepKeepVolumes retains what a claim's deletion could take along.
 	StepKeepVolumes StepName = "KeepVolumes"
@@ -125,7 +126,7 @@ func planPreparation(s *State) []Step {
 		{Name: StepCheckMounts, Phase: phase, What: fmt.Sprintf("binds %d claim(s) and proves by a short pod that they mount; the application runs", n), isMarked: areMounted, byMark: true, need: s.checkMounts},
 		{Name: StepEndMountCheck, Phase: phase, What: "waits until that pod is gone", need: s.endMountCheck},
 	}
-	if IsFromRepository(s.Restore) {
+	if IsFilled(s.Restore) {
 		plan = append(plan, Step{Name: StepFill, Phase: phase, What: fmt.Sprintf("fills %d claim(s) from %s; the application runs", n, SourceOf(s.Restore)), isMarked: s.holds(v1alpha1.ConditionClaimsFilled), byMark: true, need: s.fill})
 	}
 	if s.Restore.Status.Strategy != v1alpha1.StrategyClaimsOnly {

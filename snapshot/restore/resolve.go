@@ -98,9 +98,6 @@ func (in *Input) although(asked v1alpha1.RestoreStrategy) string {
 // claim is what becomes of one claim of the backup.
 func (p *proposal) claim(v v1alpha1.VolumeStatus) v1alpha1.RestoredClaim {
 	c := v1alpha1.RestoredClaim{ClaimName: v.ClaimName, SnapshotName: v.SnapshotName}
-	if there := snapshotThere(p.Restore, v.ClaimName); there != nil {
-		c.Fill = &v1alpha1.ClaimFill{SnapshotID: there.SnapshotID}
-	}
 	if p.touches() {
 		c.PreviousClaim, _ = p.mountedAs(p.res.Strategy, v.ClaimName)
 	}
@@ -114,6 +111,7 @@ func (p *proposal) claim(v v1alpha1.VolumeStatus) v1alpha1.RestoredClaim {
 	c.OriginalClaim = originalOf(mounted, p.Claims[mounted])
 	c.MountCheckPod = MountCheckPodName(p.Restore.Name, p.Restore.UID, p.group(mounted))
 	c.Shape = p.shape(mounted, v)
+	c.Fill = p.fillOf(v, &c)
 	return c
 }
 

@@ -34,8 +34,9 @@ type resolveCheck struct {
 //	it mounts the claims
 //	  │
 //	  v   (the claims are worked out)
-//	each has a place of its own ─ a class can make it ─ its mode is right ─
-//	it is large enough ─ its name is free ─ what it replaces can be replaced
+//	each has a place of its own ─ a class can make it ─ it can have paths ─
+//	its snapshot can be cloned ─ its mode is right ─ it is large enough ─
+//	its name is free ─ what it replaces can be replaced
 var outsetChecks = []resolveCheck{
 	{name: "the backup is complete", objects: checkBackup},
 	{name: "the selected claims are in the backup", objects: checkSelection},
@@ -57,6 +58,8 @@ var outsetChecks = []resolveCheck{
 var claimChecks = []resolveCheck{
 	{name: "each claim has a place of its own", touching: true, objects: checkPlaces},
 	{name: "a class can make each claim", objects: ofEach(checkClass)},
+	{name: "each claim can have paths", objects: ofEach(checkPaths)},
+	{name: "each snapshot can be cloned", objects: ofEach(checkClone)},
 	{name: "each claim has the mode of its snapshot", objects: ofEach(checkMode)},
 	{name: "each claim has room for its snapshot", objects: ofEach(checkSize)},
 	{name: "each name is free", objects: ofEach(checkNewName)},
@@ -306,7 +309,7 @@ func checkClass(p *proposal, c *v1alpha1.RestoredClaim) *v1alpha1.Problem {
 	name := ptr.Deref(c.Shape.StorageClassName, "")
 	class := p.Classes[name]
 	driver, of := "", ""
-	if content := p.contentOf(c); content != nil {
+	if content := p.contentOf(c); content != nil && !isCopied(c) { // else it is made empty, by any
 		driver = content.Spec.Driver
 		of = fmt.Sprintf(" of the driver %q", driver)
 	}
@@ -355,7 +358,7 @@ func checkSize(p *proposal, c *v1alpha1.RestoredClaim) *v1alpha1.Problem {
 	case c.Shape.Size.Sign() <= 0:
 		return v1alpha1.Problemf(v1alpha1.ReasonSizeUnknown,
 			"nothing tells how large a volume from the snapshot of claim %s has to be: the driver gives no restoreSize, and neither the claim nor the backup says what it was. Write a size into spec.target.size", c.ClaimName)
-	case least != nil && c.Shape.Size.Cmp(*least) < 0:
+	case least != nil && !isCopied(c) && c.Shape.Size.Cmp(*least) < 0:
 		return v1alpha1.Problemf(v1alpha1.ReasonSizeTooSmall,
 			"spec.target.size is %s, and a volume from the snapshot of claim %s has to have %s at least: write no less, or leave it out", &c.Shape.Size, c.ClaimName, least)
 	}

@@ -44,7 +44,7 @@ type Observed struct {
 	// Refused is what the API server refuses of the changes ahead, by a dry run.
 	// It is nil where it refuses none, and before it was asked.
 	Refused *v1alpha1.Problem
-	// Filling is what the filling of the claims from a repository waits for, empty
+	// Filling is what the filling of the claims by movers waits for, empty
 	// where they are filled. It is observed when it is that step's turn.
 	Filling []string
 	// QuietedBy is the name of the backup that has the application quieted, empty
@@ -61,7 +61,7 @@ type State struct {
 	// ClaimTimeout is how long the new claims may take, before anything is
 	// stopped.
 	ClaimTimeout time.Duration
-	// FillTimeout is how long they may take to be filled from a repository.
+	// FillTimeout is how long they may take to be filled by movers.
 	FillTimeout time.Duration
 	// Image of the mount check pods, and what they ask for.
 	Image     string

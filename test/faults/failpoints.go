@@ -43,10 +43,15 @@ var unreached = map[string]string{
 	"Delete mover.Movers.Remove<restore.run.endMoversOf<restore.run.endMovers":   noExports,
 	"Delete mover.Movers.Remove<restore.run.endMoversOf<restore.run.fill":        noExports,
 	"Delete mover.Movers.Remove<restore.run.endMoversOf<restore.run.notFoundYet": noExports,
-	"Delete mover.Movers.Remove<restore.run.fillClaim":                           noExports,
+	"Delete mover.Movers.Remove<restore.run.filled":                              noExports,
 	"Delete mover.Movers.Remove<restore.run.find":                                noExports,
-	"sub.Patch reconcile.Scope.Save<restore.run.fillClaim":                       noExports,
+	"sub.Patch reconcile.Scope.Save<restore.run.filled":                          noExports,
 	"sub.Patch reconcile.Scope.Save<restore.run.find":                            noExports,
+	"Create restore.run.makeClone":                                               noPaths,
+	"Delete restore.run.removeClones":                                            noPaths,
 }
 
-const noExports = "no scenario exports"
+const (
+	noExports = "no scenario exports"
+	noPaths   = "no scenario restores paths"
+)

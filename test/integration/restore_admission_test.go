@@ -185,7 +185,10 @@ func TestARestoreFromARepositorySaysWhatAndWhere(t *testing.T) {
 		`{source: {repository: {ref: {name: offsite}, application: "a/b/c"}}, target: {strategy: ClaimsOnly}}`:                     "as shop/mysql",
 		`{source: {repository: {ref: {name: ResticRepository/offsite}, application: a}}, target: {strategy: ClaimsOnly}}`:          "write the name of the ResticRepository alone",
 		`{source: {repository: {ref: {name: offsite}}, volumeBackupRef: {name: b}}, target: {applicationRef: {name: a}}}`:          "say what to restore from, by one of",
-		`{source: {volumeBackupRef: {name: b}, paths: [/a]}, target: {strategy: ClaimsOnly}}`:                                      "paths are restored from a repository alone",
+		`{source: {volumeBackupRef: {name: b}, paths: [/a]}}`:                                                                      "paths are restored into new claims alone: write target.strategy: ClaimsOnly",
+		`{source: {policy: {ref: {name: p}}, paths: [/a]}, target: {strategy: Replace}}`:                                           "paths are restored into new claims alone: write target.strategy: ClaimsOnly",
+		`{source: {volumeBackupRef: {name: b}, paths: []}, target: {strategy: ClaimsOnly}}`:                                        "should have at least 1 items",
+		`{source: {volumeBackupRef: {name: b}, paths: [/a/]}, target: {strategy: ClaimsOnly}}`:                                     "write a path from the volume's root",
 		`{source: {repository: {ref: {name: offsite}}, paths: [/a]}, target: {applicationRef: {name: a}}}`:                         "paths are restored into new claims alone",
 		`{source: {repository: {ref: {name: offsite}, application: a}, paths: [etc/app.conf]}, target: {strategy: ClaimsOnly}}`:    "write a path from the volume's root",
 		`{source: {repository: {ref: {name: offsite}, application: a}, paths: [/etc/../x]}, target: {strategy: ClaimsOnly}}`:       "write a path from the volume's root",
@@ -198,6 +201,8 @@ func TestARestoreFromARepositorySaysWhatAndWhere(t *testing.T) {
 		`{source: {repository: {ref: {name: offsite}}}, target: {applicationRef: {name: a}}}`,
 		`{source: {repository: {ref: {name: offsite}, application: shop/mysql, asOf: "2026-05-01T12:00:00Z", claim: data}}, target: {applicationRef: {kind: StatefulSet, name: a}}}`,
 		`{source: {repository: {ref: {name: offsite}, snapshotID: "0123abcd"}, paths: [/etc/app.conf, "/..a/.b", "/ü ?*"]}, target: {strategy: ClaimsOnly}}`,
+		`{source: {volumeBackupRef: {name: b}, paths: [/etc/app.conf]}, target: {strategy: ClaimsOnly, claims: {data: looked-into}}, volumes: {include: [data]}}`,
+		`{source: {policy: {ref: {name: p}}, paths: ["/two\nlines"]}, target: {strategy: ClaimsOnly}}`,
 	} {
 		_, err := fc.restoreAs(admin, spec)
 		fc.must(err)
