@@ -292,7 +292,9 @@ func TestWhatWasWrittenIsComparedWithWhatWasRead(t *testing.T) {
 		"too short":    func() error { return os.Truncate(in("app"), 100) },
 		"too long":     func() error { return writeAt(in("app"), "more", 250000) },
 		"in a hole":    func() error { return writeAt(in("holes"), "x", 1<<19) },
-		"a hole":       func() error { return unix.Fallocate(fdOf(t, in("app")), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 65536, 65536) },
+		"a hole": func() error {
+			return unix.Fallocate(fdOf(t, in("app")), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 65536, 65536)
+		},
 		"another link": func() error { return replaced(in("link"), func() error { return os.Symlink("none", in("link")) }) },
 		"another kind": func() error { return replaced(in("link"), func() error { return os.Mkdir(in("link"), 0o755) }) },
 	} {
@@ -304,8 +306,9 @@ func TestWhatWasWrittenIsComparedWithWhatWasRead(t *testing.T) {
 		v.must(err)
 		c := &copier{from: from, to: to}
 		err = within(from, to, "conf", func(from, to *folder, name string) error { return c.verify(t.Context(), from, to, name, "conf") })
-		if err = c.failure(t.Context(), err); err.(*failure).cause != resticexport.CauseDamaged || !strings.HasPrefix(err.Error(), "/conf/") {
-			t.Errorf("%s: %v", name, err)
+		var result resticexport.Result
+		if tell(&result, c.failure(t.Context(), err)); result.Cause != resticexport.CauseDamaged || !strings.HasPrefix(result.Message, "/conf/") {
+			t.Errorf("%s: %+v", name, result)
 		}
 	}
 }
