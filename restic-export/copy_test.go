@@ -49,7 +49,7 @@ func TestCopyJobs(t *testing.T) {
 	job := Job(in)
 	pod := job.Spec.Template.Spec
 	container := pod.Containers[0]
-	if job.Labels[v1alpha1.LabelRestoreUID] != "r-uid" || job.Labels[v1alpha1.LabelRepository] != "" || len(container.Env) != 1 || !slices.Equal(container.Args, []string{"--", in.Task.String()}) {
+	if _, has := job.Labels[v1alpha1.LabelRepository]; job.Labels[v1alpha1.LabelRestoreUID] != "r-uid" || has || len(container.Env) != 1 || !slices.Equal(container.Args, []string{"--", in.Task.String()}) {
 		t.Errorf("it has something of a repository: %v %v %q", job.Labels, container.Env, container.Args)
 	}
 	source, data := mountOf(&pod, "source"), mountOf(&pod, "data")

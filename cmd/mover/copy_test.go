@@ -3,11 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -291,6 +289,7 @@ func TestWhatWasWrittenIsComparedWithWhatWasRead(t *testing.T) {
 		"another byte": func() error { return writeAt(in("app"), "R", 200000) },
 		"too short":    func() error { return os.Truncate(in("app"), 100) },
 		"too long":     func() error { return writeAt(in("app"), "more", 250000) },
+		"a hole more":  func() error { return os.Truncate(in("holes"), 2<<20) },
 		"in a hole":    func() error { return writeAt(in("holes"), "x", 1<<19) },
 		"a hole": func() error {
 			return unix.Fallocate(fdOf(t, in("app")), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 65536, 65536)
@@ -306,6 +305,10 @@ func TestWhatWasWrittenIsComparedWithWhatWasRead(t *testing.T) {
 		v.must(err)
 		c := &copier{from: from, to: to}
 		err = within(from, to, "conf", func(from, to *folder, name string) error { return c.verify(t.Context(), from, to, name, "conf") })
+		if err == nil {
+			t.Errorf("%s: nobody sees it", name)
+			continue
+		}
 		var result resticexport.Result
 		if tell(&result, c.failure(t.Context(), err)); result.Cause != resticexport.CauseDamaged || !strings.HasPrefix(result.Message, "/conf/") {
 			t.Errorf("%s: %+v", name, result)
@@ -366,72 +369,4 @@ func TestWhyPathsAreNotCopied(t *testing.T) {
 	if result.Done || !result.Cause.Again() {
 		t.Errorf("%+v", result)
 	}
-}
-
-// copyAsNobody is the variable by which the test runs itself as the mover of a pod
-// that isn't root. It holds the arguments.
-const copyAsNobody = "LULL_TEST_COPY"
-
-func TestAMoverThatIsntRootCopiesWhatItMay(t *testing.T) {
-	if args := os.Getenv(copyAsNobody); args != "" {
-		var all []string
-		_ = json.Unmarshal([]byte(args), &all)
-		os.Exit(move(t.Context(), all))
-	}
-	asRoot(t)
-	v := twoVolumes(t)
-	v.write("conf/app", "kept")
-	v.write("conf/group", "kept")
-	v.write("secret/root", "root's alone")
-	in := func(name string) string { return filepath.Join(v.from, name) }
-	v.must(
-		os.Chown(in("conf/app"), 999, 998), os.Chmod(in("conf/app"), 0o604), os.Chown(in("conf/group"), 999, 997), os.Chmod(in("conf/group"), 0o640), os.Chmod(in("conf"), 0o755),
-		os.Chmod(in("secret/root"), 0o600), unix.Setxattr(in("conf/app"), "user.note", []byte("n"), 0), os.Chtimes(in("conf/app"), time.Now(), time.Unix(77, 0)),
-		os.Chown(v.to, 0, 65532), os.Chmod(v.to, 0o2775),
-	)
-	for _, volume := range []string{v.from, v.to} {
-		for p := filepath.Dir(volume); p != os.TempDir() && p != "/"; p = filepath.Dir(p) {
-			v.must(os.Chmod(p, 0o755))
-		}
-	}
-	if result := v.asNobody("/conf"); !result.Done {
-		t.Fatalf("%+v", result)
-	}
-	want, got := v.seen(v.from), v.seen(v.to)
-	as := func(name, was, is string) {
-		if text := strings.Replace(want[name], was, is, 1); got[name] != text {
-			t.Errorf("%s is\n%s, not\n%s", name, got[name], text)
-		}
-	}
-	as("/conf/app", " 999:998 ", " 65532:65532 ") // the group that the volume is written for
-	as("/conf/group", " 999:997 ", " 65532:997 ")
-	if result := v.asNobody("/secret"); result.Cause != resticexport.CauseSourceUnreadable || !strings.HasPrefix(result.Message, "/secret/root: ") {
-		t.Errorf("%+v", result)
-	}
-}
-
-// asNobody has a mover copy a path that is user 65532, of group 997 too.
-func (v *volumes) asNobody(path string) resticexport.Result {
-	v.Helper()
-	log := filepath.Join(v.to, "..", "log")
-	v.must(os.WriteFile(log, nil, 0o666), os.Chmod(log, 0o666))
-	args, err := json.Marshal([]string{
-		"--data=" + v.to, "--from=" + v.from, "--termination-log=" + log, "--",
-		resticexport.Task{Copy: &resticexport.Copy{Paths: []string{path}}}.String(),
-	})
-	v.must(err)
-	program := filepath.Join(v.TempDir(), "test") // that of the go command is root's alone
-	content, err := os.ReadFile(os.Args[0])
-	v.must(err, os.WriteFile(program, content, 0o755), os.Chmod(filepath.Dir(program), 0o755))
-	cmd := exec.Command(program, "-test.run=^"+v.Name()+"$")
-	cmd.Dir, cmd.Env = "/", append(os.Environ(), copyAsNobody+"="+string(args))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65532, Gid: 65532, Groups: []uint32{997}}}
-	said, _ := cmd.CombinedOutput()
-	text, err := os.ReadFile(log)
-	v.must(err)
-	result, err := resticexport.ReadResult(string(text))
-	if err != nil {
-		v.Fatalf("%v: %s", err, said)
-	}
-	return result
 }

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	resticexport "github.com/lull-dev/lull/restic-export"
+)
+
+// copyAsNobody is the variable by which the test runs itself as the mover of a pod
+// that isn't root. It holds the arguments.
+const copyAsNobody = "LULL_TEST_COPY"
+
+func TestAMoverThatIsntRootCopiesWhatItMay(t *testing.T) {
+	if args := os.Getenv(copyAsNobody); args != "" {
+		var all []string
+		_ = json.Unmarshal([]byte(args), &all)
+		os.Exit(move(t.Context(), all))
+	}
+	asRoot(t)
+	v := twoVolumes(t)
+	v.write("conf/app", "kept")
+	v.write("conf/group", "kept")
+	v.write("secret/root", "root's alone")
+	in := func(name string) string { return filepath.Join(v.from, name) }
+	v.must(
+		os.Chown(in("conf/app"), 999, 998), os.Chmod(in("conf/app"), 0o604), os.Chown(in("conf/group"), 999, 997), os.Chmod(in("conf/group"), 0o640), os.Chmod(in("conf"), 0o755),
+		os.Chmod(in("secret/root"), 0o600), unix.Setxattr(in("conf/app"), "user.note", []byte("n"), 0), os.Chtimes(in("conf/app"), time.Now(), time.Unix(77, 0)),
+		os.Chown(v.to, 0, 65532), os.Chmod(v.to, 0o2775),
+	)
+	for _, volume := range []string{v.from, v.to} {
+		for p := filepath.Dir(volume); p != os.TempDir() && p != "/"; p = filepath.Dir(p) {
+			v.must(os.Chmod(p, 0o755))
+		}
+	}
+	if result := v.asNobody("/conf"); !result.Done {
+		t.Fatalf("%+v", result)
+	}
+	want, got := v.seen(v.from), v.seen(v.to)
+	as := func(name, was, is string) {
+		if text := strings.Replace(want[name], was, is, 1); got[name] != text {
+			t.Errorf("%s is\n%s, not\n%s", name, got[name], text)
+		}
+	}
+	as("/conf/app", " 999:998 ", " 65532:65532 ") // the group that the volume is written for
+	as("/conf/group", " 999:997 ", " 65532:997 ")
+	if result := v.asNobody("/secret"); result.Cause != resticexport.CauseSourceUnreadable || !strings.HasPrefix(result.Message, "/secret/root: ") {
+		t.Errorf("%+v", result)
+	}
+}
+
+// asNobody has a mover copy a path that is user 65532, of group 997 too.
+func (v *volumes) asNobody(path string) resticexport.Result {
+	v.Helper()
+	log := filepath.Join(v.to, "..", "log")
+	v.must(os.WriteFile(log, nil, 0o666), os.Chmod(log, 0o666))
+	args, err := json.Marshal([]string{
+		"--data=" + v.to, "--from=" + v.from, "--termination-log=" + log, "--",
+		resticexport.Task{Copy: &resticexport.Copy{Paths: []string{path}}}.String(),
+	})
+	v.must(err)
+	program := filepath.Join(v.TempDir(), "test") // that of the go command is root's alone
+	content, err := os.ReadFile(os.Args[0])
+	v.must(err, os.WriteFile(program, content, 0o755), os.Chmod(filepath.Dir(program), 0o755))
+	cmd := exec.Command(program, "-test.run=^"+v.Name()+"$")
+	cmd.Dir, cmd.Env = "/", append(os.Environ(), copyAsNobody+"="+string(args))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65532, Gid: 65532, Groups: []uint32{997}}}
+	said, _ := cmd.CombinedOutput()
+	text, err := os.ReadFile(log)
+	v.must(err)
+	result, err := resticexport.ReadResult(string(text))
+	if err != nil {
+		v.Fatalf("%v: %s", err, said)
+	}
+	return result
+}
