@@ -98,8 +98,9 @@ $(CRON):
 test-real: $(CRON) ## Test due times against Debian's cron, and what is kept and moved against restic (ROUNDS=10 for more of the first two, SEED to repeat them)
 	@mkdir -p $(RESULTS)
 	@restic=$$(go tool -modfile=$(CURDIR)/test/tools/restic/go.mod -n restic); \
-	server=$$(go tool -modfile=$(CURDIR)/test/tools/rest-server/go.mod -n rest-server); \
-	CRON=$(CRON) RESTIC="$$restic" REST_SERVER="$$server" $(TEST)/real.xml -- -tags=real -count=1 -timeout=0 -run '^TestDueAsDebiansCronHasIt$$|^TestWhatIsKeptIsWhatResticKeeps$$|^TestTheMover' ./snapshot/schedule/... ./snapshot/retention/... ./cmd/mover
+	rest=$$(go tool -modfile=$(CURDIR)/test/tools/rest-server/go.mod -n rest-server); \
+	s3=$$(go tool -modfile=$(CURDIR)/test/tools/versitygw/go.mod -n versitygw); \
+	CRON=$(CRON) RESTIC="$$restic" REST_SERVER="$$rest" VERSITYGW="$$s3" $(TEST)/real.xml -- -tags=real -count=1 -timeout=0 -run '^TestDueAsDebiansCronHasIt$$|^TestWhatIsKeptIsWhatResticKeeps$$|^TestTheMover' ./snapshot/schedule/... ./snapshot/retention/... ./cmd/mover
 
 .PHONY: test-integration
 test-integration: ## Test the controllers on a real API server, a restore that dies or is got in the way of at every write, ten years of policies, and the driver by the CSI sanity suite
@@ -135,7 +136,7 @@ generate: ## Write the generated files: deep copies, CRDs, RBAC, the list of fai
 	@$(TOOL) controller-gen rbac:roleName=lull-manager paths=./controllers/... output:rbac:dir=deploy/rbac
 	@go run ./test/faults/list
 
-MODULES := . test/cluster test/cluster/programs test/cluster/provisioner test/csidriver test/images/pause test/images/tools test/tools test/tools/lint test/tools/rest-server test/tools/restic
+MODULES := . test/cluster test/cluster/programs test/cluster/provisioner test/csidriver test/images/pause test/images/tools test/tools test/tools/lint test/tools/rest-server test/tools/restic test/tools/versitygw
 
 .PHONY: verify
 verify: generate ## Check generated files, formatting, tidiness and lint
