@@ -120,7 +120,7 @@ func sshPort(b *v1alpha1.SFTPBackend) string { return strconv.Itoa(int(cmp.Or(b.
 func optionsOf(b *v1alpha1.RepositoryBackend) []string {
 	switch {
 	case b.S3 != nil && b.S3.Region != "":
-		return []string{"s3.region=" + b.S3.Region}
+		return []string{OptionRegion + "=" + b.S3.Region}
 	case b.SFTP != nil:
 		command := []string{MoverPath, SSHCommand, "--host=" + b.SFTP.Host, "--port=" + sshPort(b.SFTP), "--user=" + b.SFTP.User,
 			"--key=" + SSHKeyFile, "--known-hosts=" + KnownHostsFile}
@@ -128,6 +128,12 @@ func optionsOf(b *v1alpha1.RepositoryBackend) []string {
 	}
 	return nil
 }
+
+// Options of restic for S3: the region of a bucket, and to ask without keys.
+const (
+	OptionRegion   = "s3.region"
+	OptionUnsigned = "s3.unsafe-anonymous-auth=true"
+)
 
 // SSHCommand is the mover's argument by which it is the SSH client of restic.
 const SSHCommand = "ssh"

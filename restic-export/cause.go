@@ -23,6 +23,8 @@ const (
 	CauseNoBucket Cause = "NoBucket"
 	// CauseAccessDenied: the server refuses the keys, or what they may.
 	CauseAccessDenied Cause = "AccessDenied"
+	// CauseWrongRegion: the server refuses the region.
+	CauseWrongRegion Cause = "WrongRegion"
 	// CauseNoSpace: the place of the repository, or the volume that is written to, is
 	// full.
 	CauseNoSpace Cause = "NoSpace"
@@ -96,13 +98,17 @@ var told = []struct {
 	{CauseUntrusted, []string{"x509:", "failed to verify certificate", "host key", "has no known_hosts", "HTTP response to HTTPS client"}},
 	{CauseNoBucket, []string{
 		"NoSuchBucket", "specified bucket does not exist", "ContainerNotFound", "specified container does not exist",
-		"bucket doesn't exist", "bucket not found", "Container Not Found",
+		"bucket doesn't exist", "bucket not found", "Container Not Found", "Bucket name cannot be", "Bucket name contains invalid",
 	}},
 	{CauseNoSpace, []string{"no space left on device", "507 Insufficient Storage", "disk quota exceeded", "QuotaExceeded"}},
 	{CauseAccessDenied, []string{
 		"AccessDenied", "Access Denied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthenticationFailed", "AuthorizationFailure",
 		"401 Unauthorized", "403 Forbidden", "(401)", "(403)", "unable to authenticate", "has no ssh-privatekey", "no credentials found", "invalid_grant",
 		"unable to open config file: Lstat: permission denied", "Access Key Id you provided does not exist",
+		"No user exists with the provided access key", "request signature we calculated does not match", "The difference between the request time",
+		"provided token has expired", "provided token is malformed",
+		// S3's answers to a HEAD.
+		"Stat: 400 Bad Request", "Stat: 301 Moved Permanently",
 	}},
 	{CauseDamaged, []string{
 		"ciphertext verification failed", "hash does not match", "invalid data returned", "repository contains errors",

@@ -45,11 +45,15 @@ const (
 // podKeys are variables that a cloud, or a cluster, writes into pods and that
 // restic heeds. They are never read from a Secret.
 var podKeys = []string{
-	"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_SESSION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_STS_REGIONAL_ENDPOINTS",
+	"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_SESSION_NAME", "AWS_REGION", EnvRegion, "AWS_STS_REGIONAL_ENDPOINTS",
 	"AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
 	"AZURE_FEDERATED_TOKEN_FILE", "AZURE_AUTHORITY_HOST",
 	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
 }
+
+// EnvRegion is the variable that restic takes the region of a bucket from where it
+// has no option for it.
+const EnvRegion = "AWS_DEFAULT_REGION"
 
 // Variables that the Job itself sets.
 const (

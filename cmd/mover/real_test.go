@@ -193,7 +193,8 @@ func tree(t *testing.T, root string) map[string]string {
 			return err
 		}
 		name := strings.TrimPrefix(path, root)
-		text := info.Mode().String() + " " + info.ModTime().UTC().Format(time.RFC3339Nano)
+		of := info.Sys().(*syscall.Stat_t)
+		text := fmt.Sprintf("%s %d:%d ", info.Mode(), of.Uid, of.Gid) + info.ModTime().UTC().Format(time.RFC3339Nano)
 		switch {
 		case info.Mode()&fs.ModeSymlink != 0:
 			to, _ := os.Readlink(path)
@@ -201,11 +202,10 @@ func tree(t *testing.T, root string) map[string]string {
 		case info.Mode().IsRegular():
 			content, _ := os.ReadFile(path)
 			text += " " + string(content)
-			inode := info.Sys().(*syscall.Stat_t).Ino
-			if first, is := inodes[inode]; is {
+			if first, is := inodes[of.Ino]; is {
 				text += " as " + first
 			} else {
-				inodes[inode] = name
+				inodes[of.Ino] = name
 			}
 		}
 		all[name] = text

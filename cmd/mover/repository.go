@@ -90,10 +90,60 @@ func (m *mover) countKeys(ctx context.Context, seen *resticexport.OpenedReposito
 func (m *mover) config(ctx context.Context) (resticexport.ResticConfig, error) {
 	var config resticexport.ResticConfig
 	err := m.restic.look(ctx, resticexport.ConfigCommand, into(&config))
-	if err == nil && config.ID == "" {
+	if err != nil {
+		return config, m.explain(ctx, err)
+	}
+	if config.ID == "" {
 		err = failed(resticexport.CauseFailed, "restic shows a config without an ID")
 	}
 	return config, err
+}
+
+// explain finds out what a server of S3 has against a request. restic looks for the
+// config by a HEAD, and the answer to that has no words. Where restic isn't told the
+// region it first asks for that by a GET, whose answer has some.
+func (m *mover) explain(ctx context.Context, err error) error {
+	var f *failure
+	if !strings.HasPrefix(m.repository, "s3:") || !errors.As(err, &f) {
+		return err
+	}
+	switch f.cause {
+	case resticexport.CauseNoRepository:
+		return m.explainNothing(ctx, f)
+	case resticexport.CauseAccessDenied:
+		return m.explainRefusal(ctx, f)
+	}
+	return err
+}
+
+// explainNothing tells no bucket from no repository: restic would make both. A server
+// may look at the region of a signature before it looks for the bucket, so none is
+// given. Whether a bucket is there is no secret to most servers; where it is, restic's
+// word stays.
+func (m *mover) explainNothing(ctx context.Context, f *failure) error {
+	asking, _ := m.restic.withoutRegion()
+	asking.options = append(asking.options, resticexport.OptionUnsigned)
+	if told := asking.why(ctx); told != nil && told.cause == resticexport.CauseNoBucket {
+		return told
+	}
+	return f
+}
+
+// explainRefusal tells the wrong region from others, and is in the server's words
+// where it has some.
+func (m *mover) explainRefusal(ctx context.Context, f *failure) error {
+	asking, region := m.restic.withoutRegion()
+	if region == "" {
+		return f
+	}
+	told := asking.why(ctx)
+	switch {
+	case told == nil || resticexport.IsVerdict(told.exitCode):
+		return failed(resticexport.CauseWrongRegion, "the server refuses region %s, and answers where none is given: correct it, or leave it out\n%s", region, f.message)
+	case told.cause == resticexport.CauseAccessDenied:
+		return told
+	}
+	return f
 }
 
 // see is what there is to see of the repository, without a look into its

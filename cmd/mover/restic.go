@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"time"
 
@@ -167,6 +168,37 @@ func eachOf[T any](take func(T)) func(*json.Decoder) error {
 		}
 		return nil
 	}
+}
+
+// why is why a repository can't be opened, nil where it can.
+func (r *restic) why(ctx context.Context) *failure {
+	var config resticexport.ResticConfig
+	var f *failure
+	errors.As(r.look(ctx, resticexport.ConfigCommand, into(&config)), &f)
+	return f
+}
+
+// withoutRegion is the same restic that isn't told the region of a bucket, and that
+// region, empty where it isn't told one anyway.
+func (r *restic) withoutRegion() (without *restic, region string) {
+	same := *r
+	same.env, region = cut(same.env, resticexport.EnvRegion)
+	var given string
+	same.options, given = cut(same.options, resticexport.OptionRegion)
+	return &same, cmp.Or(given, region)
+}
+
+// cut is what remains of settings, each as name=value, without those of a name, and
+// the value of the last of them.
+func cut(settings []string, name string) (rest []string, value string) {
+	for _, s := range settings {
+		if v, is := strings.CutPrefix(s, name+"="); is {
+			value = v
+		} else {
+			rest = append(rest, s)
+		}
+	}
+	return rest, value
 }
 
 // environment is what restic is given of the mover's own environment, and what is
