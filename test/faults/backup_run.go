@@ -228,6 +228,7 @@ func (r *backupRun) checkEnd(ctx context.Context, b *v1alpha1.VolumeBackup, seen
 	if complete {
 		r.checkVerdict(ctx, b, seen)
 		r.checkOutlives(ctx, b)
+		r.checkExported(ctx, b)
 	}
 	r.checkOrphans(ctx, b)
 }
@@ -264,6 +265,9 @@ func (r *backupRun) checkVerdict(ctx context.Context, b *v1alpha1.VolumeBackup, 
 		fits = fits || m == q.Method
 	}
 	r.wants(fits, b, "%s by %s", b.Status.Consistency, q.Method)
+	if isAlone(b) {
+		return // nothing is left that the storage could tell of
+	}
 	first, last, err := r.cuts(ctx, b)
 	if err != nil {
 		if !r.noted(&r.tampered) && !r.goes(ctx, b) {

@@ -24,34 +24,10 @@ func at(when, what string, by ...string) spot {
 var unreached = map[string]string{
 	"Exec hooks.process.run<hooks.podSession.runHook<hooks.podSession.endSession": "no recipe with a post-hook",
 
-	"Create backup.run.makeClone":                                                noExports,
-	"Delete backup.run.removeExports<backup.run.delete":                          noExports,
-	"Delete backup.run.removeExports<backup.run.export":                          noExports,
-	"Delete mover.Movers.Remove<backup.run.exported":                             noExports,
-	"Delete mover.Movers.Remove<backup.run.removeExports<backup.run.delete":      noExports,
-	"Delete mover.Movers.Remove<backup.run.removeExports<backup.run.export":      noExports,
-	"Delete mover.Movers.Remove<repository.run.done<repository.run.init":         noExports,
-	"Delete mover.Movers.Remove<repository.run.done<repository.run.look":         noExports,
-	"Delete mover.Movers.Remove<repository.run.done<repository.run.maintain":     noExports,
-	"Create mover.Movers.begin":                                                  noExports,
-	"sub.Patch reconcile.Scope.Save<backup.run.exported":                         noExports,
-	"sub.Patch reconcile.Scope.Save<backup.run.keepOnlyExports":                  noExports,
-	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.init":     noExports,
-	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.look":     noExports,
-	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.maintain": noExports,
+	"Delete mover.Movers.Remove<repository.run.done<repository.run.maintain":     noMaintenance,
+	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.maintain": noMaintenance,
 
-	"Delete mover.Movers.Remove<restore.run.endMoversOf<restore.run.endMovers":   noExports,
-	"Delete mover.Movers.Remove<restore.run.endMoversOf<restore.run.fill":        noExports,
-	"Delete mover.Movers.Remove<restore.run.endMoversOf<restore.run.notFoundYet": noExports,
-	"Delete mover.Movers.Remove<restore.run.filled":                              noExports,
-	"Delete mover.Movers.Remove<restore.run.find":                                noExports,
-	"sub.Patch reconcile.Scope.Save<restore.run.filled":                          noExports,
-	"sub.Patch reconcile.Scope.Save<restore.run.find":                            noExports,
-	"Create restore.run.makeClone":                                               noPaths,
-	"Delete restore.run.removeClones":                                            noPaths,
+	"Delete mover.Movers.Remove<restore.run.endMoversOf<restore.run.notFoundYet": "no look into a repository lasts so long",
 }
 
-const (
-	noExports = "no scenario exports"
-	noPaths   = "no scenario restores paths"
-)
+const noMaintenance = "no scenario waits for maintenance"

@@ -21,7 +21,9 @@ func (r *backupRun) awaitNothingLeft(ctx context.Context) {
 	err := poll(ctx, goneLimit, "nothing is left of it", func(ctx context.Context) (string, error) {
 		snapshots, contents, err := r.testbed.left(ctx)
 		left, groupErr := r.groupsLeft(ctx)
-		err = errors.Join(err, groupErr, r.unstick(ctx))
+		made, madeErr := r.testbed.madeToMove(ctx)
+		left = append(left, made...)
+		err = errors.Join(err, groupErr, madeErr, r.unstick(ctx))
 		if slices.ContainsFunc(r.backups(), outlives) {
 			err = errors.Join(err, r.testbed.freeOutliving(ctx))
 		}

@@ -24,6 +24,8 @@ type restoreRun struct {
 
 	app    framework.Application
 	backup *v1alpha1.VolumeBackup
+	// repository that the backup is in too, empty for none.
+	repository string
 	// mark is on the volumes since the backup was taken: it tells old data
 	// from new.
 	mark string
@@ -74,8 +76,16 @@ func (r *restoreRun) prepare(ctx context.Context) error {
 }
 
 func (r *restoreRun) takeBackup(ctx context.Context) error {
+	changes := []change{held, of(r.app.Ref().Kind, r.app.Name)}
+	if r.scenario.exported {
+		exported, err := r.toRepository(ctx)
+		if err != nil {
+			return err
+		}
+		changes = append(changes, exported)
+	}
 	var err error
-	if r.backup, err = r.testbed.aBackup(ctx, held, of(r.app.Ref().Kind, r.app.Name)); err != nil {
+	if r.backup, err = r.testbed.aBackup(ctx, changes...); err != nil {
 		return err
 	}
 	err = poll(ctx, endLimit, "there is a backup", func(ctx context.Context) (string, error) {

@@ -19,6 +19,8 @@ type restoreScenario struct {
 	name string
 	// shelf: it is about the StatefulSet, else about the Deployment.
 	shelf bool
+	// exported: the backup is in a repository too.
+	exported bool
 	// poison: the application is never ready on what is restored.
 	poison bool
 	// arrange changes the application before.
@@ -45,6 +47,9 @@ var restoreScenarios = []restoreScenario{
 	{name: "replace, of a Deployment", spec: by(v1alpha1.StrategyReplace), wants: completed},
 	{name: "replace, of a StatefulSet", shelf: true, wants: completed},
 	{name: "of what a policy made last", begin: ofPolicy, wants: completed, slow: true},
+	{name: "from a repository", exported: true, begin: fromRepository, wants: completed},
+	{name: "from a repository, deleted while it is filled", exported: true, begin: deleteFilling, wants: gone},
+	{name: "claims only, of a path", spec: ofPaths, wants: completed},
 	{name: "repoint, and previous claims deleted", spec: deletingPrevious, wants: completed},
 	{name: "repoint, and previous claims deleted, with a finished pod on its claim", spec: deletingPrevious, arrange: withFinishedPod, tidy: withoutFinishedPod, wants: completed, slow: true},
 	{name: "replace, and previous claims deleted", spec: func(s *v1alpha1.VolumeRestoreSpec) { deletingPrevious(s); by(v1alpha1.StrategyReplace)(s) }, wants: completed, slow: true},

@@ -46,7 +46,7 @@ func (tb *testbed) mounted(ctx context.Context) (map[string]bool, error) {
 	if err := tb.List(ctx, &pods, client.InNamespace(tb.namespace)); err != nil {
 		return nil, err
 	}
-	used := map[string]bool{"idle": true}
+	used := map[string]bool{"idle": true, diskClaim: true}
 	for _, p := range pods.Items {
 		for _, v := range p.Spec.Volumes {
 			if v.PersistentVolumeClaim != nil {
