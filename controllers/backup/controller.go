@@ -111,6 +111,7 @@ type Reconciler struct {
 	snapshots  *snapshots
 	departures *departures
 	deletions  deletions
+	lacking    lacking
 	groups     groupAPI
 	attempts   sync.WaitGroup
 }

@@ -2,6 +2,8 @@ package backup
 
 import (
 	"context"
+	"sync"
+	"time"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -12,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/controllers/live"
+	"github.com/lull-dev/lull/controllers/reconcile"
 	"github.com/lull-dev/lull/snapshot/cut"
 )
 
@@ -87,11 +90,42 @@ func (w *run) freeGroup(ctx context.Context, group *cut.Group, content *cut.Grou
 // nobody lets it be changed the copy stays, and that is told.
 func (w *run) setToDelete(ctx context.Context, kind string, content client.Object) (settled bool, err error) {
 	err = w.Patch(ctx, content, setToDelete)
+	if reconcile.LacksRight(err) && !w.lacking.isLasting(content.GetName(), w.Now()) {
+		return false, nil
+	}
 	if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) {
 		w.Record(eventCopyStays(kind, content.GetName(), err))
 		return true, nil
 	}
 	return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
+}
+
+// lackingLimit is how long a right is lacking until that counts.
+const lackingLimit = 30 * time.Second
+
+// lacking is since when a right is lacking to change contents, by their names. A
+// manager that comes later counts anew.
+type lacking struct {
+	mu    sync.Mutex
+	since map[string]time.Time
+}
+
+func (l *lacking) isLasting(content string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	since, is := l.since[content]
+	switch {
+	case !is:
+		if l.since == nil {
+			l.since = map[string]time.Time{}
+		}
+		l.since[content] = now
+		return false
+	case now.Sub(since) < lackingLimit:
+		return false
+	}
+	delete(l.since, content)
+	return true
 }
 
 // copiesStay is true for what a deleted backup leaves to its class: that it has

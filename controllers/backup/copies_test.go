@@ -2,6 +2,7 @@ package backup
 
 import (
 	"testing"
+	"time"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -25,5 +26,19 @@ func TestOnlyASnapshotsOwnContentIsItsCopy(t *testing.T) {
 		if isOf(content, snap) != c.is {
 			t.Errorf("%s: %t", name, !c.is)
 		}
+	}
+}
+
+// An API server that has just started knows no roles yet.
+func TestARightThatIsLackingForAMoment(t *testing.T) {
+	var l lacking
+	start := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	for after, isLasting := range []bool{0: false, 29: false, 30: true} {
+		if l.isLasting("content", start.Add(time.Duration(after)*time.Second)) != isLasting {
+			t.Errorf("after %d s: %t", after, !isLasting)
+		}
+	}
+	if l.isLasting("content", start.Add(time.Hour)) {
+		t.Error("once it counts it is counted anew")
 	}
 }

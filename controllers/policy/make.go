@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -50,12 +49,9 @@ func (w *run[T]) makeDue(ctx context.Context) reconcile.Outcome {
 }
 
 // isRefusal is true where the API server won't take a backup, however often it is
-// asked: an admission policy or a quota is against it. That the manager lacks the
-// right is none: an API server that has just started says so of everybody, until
-// it knows the roles.
+// asked: an admission policy or a quota is against it.
 func isRefusal(err error) bool {
-	lacksRight := apierrors.IsForbidden(err) && strings.Contains(err.Error(), " cannot create resource ")
-	return !lacksRight && (apierrors.IsForbidden(err) || apierrors.IsInvalid(err))
+	return !reconcile.LacksRight(err) && (apierrors.IsForbidden(err) || apierrors.IsInvalid(err))
 }
 
 func (w *run[T]) tellMissed(newest []string) {

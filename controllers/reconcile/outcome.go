@@ -2,7 +2,10 @@ package reconcile
 
 import (
 	"errors"
+	"regexp"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 )
@@ -91,6 +94,17 @@ func (o Outcome) Within(d time.Duration) Outcome {
 		o.verb, o.after = wait, d
 	}
 	return o
+}
+
+// lackedRight is how the API server says that a right is lacking: a verb and a
+// resource.
+var lackedRight = regexp.MustCompile(` cannot [a-z]+ resource "`)
+
+// LacksRight is true for an answer of the API server that whoever asks lacks the
+// right to. It is no verdict on what was asked for: a server that has just started
+// says so of everybody, until it knows the roles.
+func LacksRight(err error) bool {
+	return apierrors.IsForbidden(err) && lackedRight.MatchString(err.Error())
 }
 
 // ProblemOf is the Problem that an error is or wraps, nil where it is none.

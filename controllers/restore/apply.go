@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/reconcile"
 	"github.com/lull-dev/lull/snapshot/restore"
 	"github.com/lull-dev/lull/snapshot/workload"
 )
@@ -44,6 +45,8 @@ func judge(change restore.Change, err error) (refusal string, _ error) {
 	isRefused := apierrors.IsForbidden(err) || apierrors.IsInvalid(err)
 	isLiftable := apierrors.IsForbidden(err) && !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 	switch {
+	case reconcile.LacksRight(err) && !change.IsOptional:
+		return "", err
 	case err != nil && change.IsOptional:
 		return fmt.Sprintf("%s: %v", change.Cannot, err), nil
 	case isLiftable && change.Liftable != "":
@@ -74,7 +77,7 @@ func (w *run) dryRun(ctx context.Context, changes []restore.Change) (*v1alpha1.P
 }
 
 func isRefusal(err error) bool {
-	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)
+	return !reconcile.LacksRight(err) && (apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err))
 }
 
 // isOfQuota is true for a refusal by a quota. The claim whose place a new one

@@ -23,6 +23,7 @@ func TestWhatARefusalComesTo(t *testing.T) {
 	terminating := apierrors.NewForbidden(schema.GroupResource{}, "x", errors.New("being terminated"))
 	terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
 	invalid := apierrors.NewInvalid(schema.GroupKind{}, "x", nil)
+	lacking := apierrors.NewForbidden(schema.GroupResource{}, "x", errors.New(`User "manager" cannot patch resource "things" in API group "" in the namespace "shop": RBAC: clusterrole "lull-manager" not found`))
 	broken := apierrors.NewInternalError(errors.New("no leader"))
 	plain := restore.Change{Cannot: "x can't be made"}
 	final := restore.Change{Cannot: "x can't be made", Reason: "Refused"}
@@ -36,6 +37,7 @@ func TestWhatARefusalComesTo(t *testing.T) {
 		"made":                                  {final, nil, false, false, false},
 		"refused, and it may pass":              {plain, denial, false, false, true},
 		"refused":                               {final, denial, false, true, false},
+		"refused to everybody, by a new server": {final, lacking, false, false, true},
 		"refused as it is":                      {final, invalid, false, true, false},
 		"refused by a quota":                    {liftable, denial, true, false, false},
 		"refused as it is, though":              {liftable, invalid, false, true, false},
