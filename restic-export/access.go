@@ -17,6 +17,7 @@ import (
 // Where the mover's pod has what restic reads and writes beside the volume.
 const (
 	passwordPath   = "/lull/password"
+	oldPath        = "/lull/old-password"
 	caPath         = "/lull/ca"
 	googlePath     = "/lull/google"
 	sshPath        = "/lull/ssh"
@@ -27,11 +28,13 @@ const (
 
 // Files in them.
 const (
-	PasswordFile   = passwordPath + "/password"
-	CAFile         = caPath + "/ca.crt"
-	GoogleFile     = googlePath + "/credentials.json"
-	SSHKeyFile     = sshPath + "/key"
-	KnownHostsFile = sshPath + "/known_hosts"
+	PasswordFile = passwordPath + "/password"
+	// OldPasswordFile is there for Rekey alone.
+	OldPasswordFile = oldPath + "/password"
+	CAFile          = caPath + "/ca.crt"
+	GoogleFile      = googlePath + "/credentials.json"
+	SSHKeyFile      = sshPath + "/key"
+	KnownHostsFile  = sshPath + "/known_hosts"
 )
 
 // Programs in the image.
@@ -141,6 +144,14 @@ const SSHCommand = "ssh"
 func (a *Access) mountPassword(ref v1alpha1.SecretKeyReference) {
 	a.mountSecret("password", ref.Name, passwordPath, false, corev1.KeyToPath{Key: cmp.Or(ref.Key, "password"), Path: path.Base(PasswordFile)})
 	a.Env = append(a.Env, corev1.EnvVar{Name: EnvPasswordFile, Value: PasswordFile})
+}
+
+// mountOldPassword mounts the password that the repository had, where it is to be
+// exchanged.
+func (a *Access) mountOldPassword(ref *v1alpha1.SecretKeyReference) {
+	if ref != nil {
+		a.mountSecret("old-password", ref.Name, oldPath, false, corev1.KeyToPath{Key: cmp.Or(ref.Key, "password"), Path: path.Base(OldPasswordFile)})
+	}
 }
 
 func (a *Access) takeKeys(secret string, spec *v1alpha1.ResticRepositorySpec) {

@@ -122,6 +122,15 @@ var (
 	InitCommand   = []string{"init", "--json"}
 )
 
+// AddKeyCommand has another password, which is in a file, open the repository too.
+func AddKeyCommand(file string) []string {
+	return []string{"key", "add", "--json", "--new-password-file=" + file}
+}
+
+// RemoveKeyCommand takes a password away, but the one that the repository is opened
+// by.
+func RemoveKeyCommand(id string) []string { return []string{"key", "remove", "--json", "--", id} }
+
 // LockCommand shows one lock.
 func LockCommand(id string) []string { return []string{"cat", "lock", "--json", "--no-lock", "--", id} }
 

@@ -35,6 +35,8 @@ type JobInput struct {
 	Repository string
 	Spec       *v1alpha1.ResticRepositorySpec
 	Task       Task
+	// OldPassword is the one that a Rekey takes away.
+	OldPassword *v1alpha1.SecretKeyReference
 	// Image is the operator's own.
 	Image string
 

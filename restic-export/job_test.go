@@ -187,3 +187,29 @@ func TestNamesOfJobsFollowFromTheirParts(t *testing.T) {
 		t.Errorf("%s %s", a, b)
 	}
 }
+
+func TestTheOldPasswordIsMountedWhereItIsExchanged(t *testing.T) {
+	in := JobInput{Name: "rekey", Namespace: "shop", Repository: "offsite", Spec: &v1alpha1.ResticRepositorySpec{}, Task: Task{Rekey: &Rekey{}}}
+	in.Spec.Backend.Volume = &v1alpha1.VolumeBackend{ClaimName: "disk"}
+	in.Spec.PasswordSecretRef = v1alpha1.SecretKeyReference{Name: "new"}
+	mounted := func() map[string]string {
+		pod := Job(in).Spec.Template.Spec
+		secrets, at := map[string]string{}, map[string]string{}
+		for _, m := range pod.Containers[0].VolumeMounts {
+			at[m.Name] = m.MountPath
+		}
+		for _, v := range pod.Volumes {
+			if v.Secret != nil {
+				secrets[at[v.Name]+"/"+v.Secret.Items[0].Path] = v.Secret.SecretName + " " + v.Secret.Items[0].Key
+			}
+		}
+		return secrets
+	}
+	if all := mounted(); len(all) != 1 || all[PasswordFile] != "new password" {
+		t.Errorf("without an exchange: %v", all)
+	}
+	in.OldPassword = &v1alpha1.SecretKeyReference{Name: "old", Key: "was"}
+	if all := mounted(); len(all) != 2 || all[PasswordFile] != "new password" || all[OldPasswordFile] != "old was" {
+		t.Errorf("with one: %v", all)
+	}
+}

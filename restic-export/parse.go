@@ -87,6 +87,7 @@ func (t Task) only() (kind, error) {
 	add("check", t.Check != nil, t.Check)
 	add("prune", t.Prune != nil, t.Prune)
 	add("unlock", t.Unlock != nil, t.Unlock)
+	add("rekey", t.Rekey != nil, t.Rekey)
 	if len(set) != 1 {
 		return kind{}, fmt.Errorf("a task is exactly one thing to do, not %d", len(set))
 	}
@@ -97,6 +98,7 @@ func (*Open) validate() error   { return nil }
 func (*Init) validate() error   { return nil }
 func (*Prune) validate() error  { return nil }
 func (*Unlock) validate() error { return nil }
+func (*Rekey) validate() error  { return nil }
 
 func (b *Backup) validate() error {
 	if b.Time.IsZero() {

@@ -21,6 +21,7 @@ func (in *JobInput) podSpec() corev1.PodSpec {
 	var access Access
 	if in.Repository != "" {
 		access = AccessTo(in.Spec)
+		access.mountOldPassword(in.OldPassword)
 	}
 	spec := corev1.PodSpec{
 		RestartPolicy:                 corev1.RestartPolicyNever,

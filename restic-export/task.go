@@ -22,6 +22,7 @@ type Task struct {
 	Check   *Check   `json:"check,omitempty"`
 	Prune   *Prune   `json:"prune,omitempty"`
 	Unlock  *Unlock  `json:"unlock,omitempty"`
+	Rekey   *Rekey   `json:"rekey,omitempty"`
 }
 
 // Open opens the repository and looks at what is in it. It makes nothing and locks
@@ -152,3 +153,7 @@ type Prune struct{}
 // Unlock removes the locks that restic calls stale, never others. Result.Locks
 // are those that remain.
 type Unlock struct{}
+
+// Rekey gives the repository its password where only the one at OldPasswordFile
+// opens it yet, and takes that one away. CauseWrongPassword where neither opens it.
+type Rekey struct{}

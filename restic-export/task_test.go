@@ -20,7 +20,7 @@ var (
 
 func someTasks() []Task {
 	return []Task{
-		{Open: &Open{Measure: true}}, {Init: &Init{}}, {Prune: &Prune{}}, {Unlock: &Unlock{}},
+		{Open: &Open{Measure: true}}, {Init: &Init{}}, {Prune: &Prune{}}, {Unlock: &Unlock{}}, {Rekey: &Rekey{}},
 		{Backup: &Backup{Host: "shop/web", Claim: "data", BackupUID: "8d0c", Time: noon}},
 		{Backup: &Backup{Host: "shop/it's \"it\"; --force", Claim: "data", BackupUID: "8d0c", Policy: "nightly", Time: noon, Parent: anID, UploadLimit: 1 << 20, ReadConcurrency: 8, AllowEmpty: true}},
 		{Find: &Find{Host: "shop/web", Claims: []string{"a", "b"}, AsOf: &noon, BackupUID: "8d0c"}}, {Find: &Find{SnapshotID: "01234567"}},

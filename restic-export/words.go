@@ -132,6 +132,8 @@ type ResticStats struct {
 // ResticKey is a password that opens a repository.
 type ResticKey struct {
 	ID string `json:"id"`
+	// Current: it is the one that the repository was opened by.
+	Current bool `json:"current"`
 }
 
 // ResticLock is a lock.

@@ -82,6 +82,7 @@ const (
 	ReasonDamaged            = "Damaged"
 	ReasonSnapshotsVanished  = "SnapshotsVanished"
 	ReasonAccepted           = "Accepted"
+	ReasonRekeying           = "Rekeying"
 )
 
 // Types of conditions of a VolumeRestore, beside those that it shares.

@@ -55,7 +55,9 @@ type ResticRepositorySpec struct {
 	CredentialsSecretRef *SecretReference `json:"credentialsSecretRef,omitempty"`
 
 	// PasswordSecretRef names the Secret with the password that the repository is
-	// encrypted with. Without it nobody can read the repository any more.
+	// encrypted with. Without it nobody can read the repository any more. Where
+	// another one is named the repository is given that password, and the one that it
+	// had is taken away.
 	PasswordSecretRef SecretKeyReference `json:"passwordSecretRef"`
 
 	// CASecretRef names a Secret with certificates, in PEM, that the backend's is
@@ -304,6 +306,9 @@ type ResticRepositoryStatus struct {
 	// was there and is gone is never made anew.
 	// +optional
 	RepositoryID string `json:"repositoryID,omitempty"`
+	// PasswordSecretRef is the Secret whose password opened it last.
+	// +optional
+	PasswordSecretRef *SecretKeyReference `json:"passwordSecretRef,omitempty"`
 	// Snapshots is how many are in it, those of others too.
 	// +optional
 	Snapshots int32 `json:"snapshots,omitempty"`

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -133,5 +134,55 @@ func TestTheMoverFindsTheClaimsOfOneBackup(t *testing.T) {
 		{SnapshotID: "00000000"},
 	} {
 		b.fails(resticexport.Task{Find: &task}, resticexport.CauseNotFound)
+	}
+}
+
+func TestTheMoverExchangesThePassword(t *testing.T) {
+	t.Parallel()
+	b := aRepository(t)
+	b.write("a", "a")
+	snapshot := b.backup(aBackup("data", noon))
+	task := resticexport.Task{Rekey: &resticexport.Rekey{}}
+	old := b.password
+	renamed := func(name, text string) {
+		t.Helper()
+		b.mover.oldPassword = b.password
+		b.password = filepath.Join(t.TempDir(), name)
+		b.write(b.password, text)
+		b.at("local:" + b.repository)
+	}
+	keys := func() int {
+		files, _ := filepath.Glob(filepath.Join(b.repository, "keys", "*"))
+		return len(files)
+	}
+	renamed("new", "another\n")
+	b.fails(resticexport.Task{Open: &resticexport.Open{}}, resticexport.CauseWrongPassword)
+	b.done(task)
+	b.done(task) // as one that comes after one that died
+	if n := keys(); n != 1 {
+		t.Errorf("there are %d keys", n)
+	}
+	b.onto()
+	b.done(resticexport.Task{Restore: &resticexport.Restore{SnapshotID: snapshot.SnapshotID}})
+	renamed("same", "another\n")
+	b.done(task)
+	if n := keys(); n != 1 {
+		t.Errorf("of the same password in another Secret there are %d keys", n)
+	}
+
+	renamed("newest", "a third\n")
+	died := b.mover.restic.openedBy(b.mover.oldPassword) // once the new one was added
+	if err := died.run(t.Context(), run{args: resticexport.AddKeyCommand(b.password)}); err != nil {
+		t.Fatal(err)
+	}
+	b.done(task)
+	if n := keys(); n != 1 {
+		t.Errorf("after one that died there are %d keys", n)
+	}
+	renamed("lost", "a fourth\n")
+	b.mover.oldPassword = old
+	b.fails(task, resticexport.CauseWrongPassword)
+	if n := keys(); n != 1 {
+		t.Errorf("where neither opens it there are %d keys", n)
 	}
 }

@@ -90,6 +90,7 @@ func fromFlags(args []string) (m *mover, log, argument string, err error) {
 	flags.StringVar(&m.data, "data", resticexport.DataPath, "the `path` of the volume")
 	flags.StringVar(&m.device, "device", resticexport.DevicePath, "the `path` of the volume, if it is one of raw blocks")
 	flags.StringVar(&m.from, "from", resticexport.SourcePath, "the `path` of the volume that is copied from")
+	flags.StringVar(&m.oldPassword, "old-password", resticexport.OldPasswordFile, "the `path` of the password that the repository had, where it is exchanged")
 	flags.StringVar(&log, "termination-log", "/dev/termination-log", "the `path` that the result is written to")
 	if err := flags.Parse(args); err != nil {
 		return nil, log, "", failed(resticexport.CauseInvalid, "%v", err)

@@ -10,6 +10,8 @@ import (
 // mover does one task.
 type mover struct {
 	restic *restic
+	// oldPassword is the path of the password that is taken away.
+	oldPassword string
 	// data is the path of the volume, device that of one of raw blocks, and from that
 	// of one that is copied from.
 	data, device, from string
@@ -56,6 +58,8 @@ func (m *mover) act(ctx context.Context, task resticexport.Task, result *restice
 		return err
 	case task.Unlock != nil:
 		return m.unlock(ctx, task.Unlock, result)
+	case task.Rekey != nil:
+		return m.rekey(ctx)
 	}
 	return failed(resticexport.CauseInvalid, "the task is empty")
 }

@@ -65,6 +65,7 @@ func (r *Reconciler) steps(on *reconcile.Scope[*v1alpha1.ResticRepository]) []re
 	return []reconcile.Step{
 		{Name: "Init", Take: w.init},
 		{Name: "Look", Take: w.look},
+		{Name: "Rekey", Take: w.rekey},
 		{Name: "Accept", Take: w.accept},
 		{Name: "Maintain", Take: w.maintain},
 		{Name: "Rest", Take: w.rest},

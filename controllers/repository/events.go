@@ -17,6 +17,10 @@ func eventSnapshotsVanished(message string) reconcile.Event {
 	return reconcile.Warning(v1alpha1.ReasonSnapshotsVanished, "Look", "%s", message)
 }
 
+func eventRekeyed(from, to string) reconcile.Event {
+	return reconcile.Normal("PasswordExchanged", "Rekey", "the repository has the password of Secret %s now, and that of Secret %s opens it no more", to, from)
+}
+
 func eventMaintenanceFailed(message string) reconcile.Event {
 	return reconcile.Warning("MaintenanceFailed", "Maintain", "%s", message)
 }

@@ -18,7 +18,7 @@ func (w *run) tell(found resticexport.Found, result resticexport.Result) {
 	now := metav1.NewTime(w.Now())
 	status.LastLookTime = &now
 	if seen := result.Repository; found.Ready && seen != nil {
-		status.RepositoryID = seen.ID
+		status.RepositoryID, status.PasswordSecretRef = seen.ID, w.Object.Spec.PasswordSecretRef.DeepCopy()
 		if vanished := recordContents(status, seen); vanished != "" {
 			w.Set(v1alpha1.ConditionHealthy, false, v1alpha1.ReasonSnapshotsVanished, "%s", w.howToAccept(vanished))
 			w.RecordOnceSaved(eventSnapshotsVanished(vanished))
