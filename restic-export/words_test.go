@@ -59,7 +59,7 @@ func TestEveryDocumentIsRead(t *testing.T) {
 		`{"time":"2026-11-26T20:47:56Z","tree":"b8","paths":["/d"],"hostname":"h","tags":["lull"],"summary":{"backup_end":"2026-11-26T20:47:57Z","total_bytes_processed":3},"id":"9249","short_id":"92"}`: snapshot,
 		`{"version":2,"id":"1f42","chunker_polynomial":"3"}`:                                      ResticConfig{ID: "1f42"},
 		`{"total_size":294,"total_blob_count":2,"snapshots_count":1}`:                             ResticStats{TotalSize: 294},
-		`{"current":true,"id":"9beb","userName":"root","hostName":"vm"}`:                          ResticKey{ID: "9beb"},
+		`{"current":true,"id":"9beb","userName":"root","hostName":"vm"}`:                          ResticKey{ID: "9beb", Current: true},
 		`{"time":"2026-11-26T20:47:56Z","exclusive":true,"hostname":"pod","username":"","pid":7}`: ResticLock{Time: at, Exclusive: true, Hostname: "pod"},
 	} {
 		got := reflect.New(reflect.TypeOf(want))

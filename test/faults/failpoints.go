@@ -27,8 +27,8 @@ var unreached = map[string]string{
 	"Delete mover.Movers.Remove<repository.run.done<repository.run.maintain":     noMaintenance,
 	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.maintain": noMaintenance,
 
-	"Delete mover.Movers.Remove<repository.run.done<repository.run.rekey":        noRekey,
-	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.rekey":    noRekey,
+	"Delete mover.Movers.Remove<repository.run.done<repository.run.rekey":     noRekey,
+	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.rekey": noRekey,
 
 	"Delete mover.Movers.Remove<restore.run.endMoversOf<restore.run.notFoundYet": "no look into a repository lasts so long",
 }
