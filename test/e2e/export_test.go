@@ -43,6 +43,28 @@ var _ = Describe("an export", func() {
 		Eventually(ctx, madeForExports(ctx)).Should(BeEmpty())
 	})
 
+	It("goes on into a repository whose password is exchanged as the page says", func(ctx SpecContext) {
+		theSample(ctx, "offsite-repository.yaml")
+		isReady(ctx, "offsite")
+		app := running(ctx, tools("app", "", "data"))
+		write(ctx, app, "first", "/data/mark")
+		theBackup(ctx, aBackup(ctx, app, exportedTo("offsite")))
+		typed(ctx, pageCommands("repositories.md", "## Exchanging the password\n"))
+		Expect(repositoryNow(ctx, "offsite").Status.PasswordSecretRef.Name).To(Equal("offsite-password-2"))
+		Eventually(ctx, reasonsOf(ctx, repositoryNow(ctx, "offsite"))).Should(ContainElement("PasswordExchanged"))
+		isReady(ctx, "offsite")
+		write(ctx, app, "second", "/data/other")
+		second := theBackup(ctx, aBackup(ctx, app, exportedTo("offsite")))
+		Expect(second.Status.Volumes[0].Export.Files).To(Equal(v1alpha1.ExportedFiles{New: 1, Unmodified: 1}))
+
+		By("and the old password opens it no more")
+		old := aRepository("old", "offsite-password")
+		old.Spec.Backend.Volume = repositoryNow(ctx, "offsite").Spec.Backend.Volume
+		Expect(cluster.Create(ctx, old)).To(Succeed())
+		Eventually(ctx, whyNotReady(ctx, "old")).Should(HavePrefix("WrongPassword"))
+		Eventually(ctx, madeForExports(ctx)).Should(BeEmpty())
+	})
+
 	It("waits for a repository that isn't ready, says why, and goes on once it is", func(ctx SpecContext) {
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "forgotten"}, StringData: map[string]string{"password": "secret"}}
 		Expect(cluster.Create(ctx, framework.Claim(namespace, "disk"))).To(Succeed())
