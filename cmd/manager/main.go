@@ -85,6 +85,9 @@ func run(ctx context.Context, f flags) error {
 		return err
 	}
 	config.QPS, config.Burst = controllers.ClientQPS, controllers.ClientBurst
+	if err := awaitServer(ctx, config); err != nil {
+		return err
+	}
 	options, err := managerOptions(config, f)
 	if err != nil {
 		return err

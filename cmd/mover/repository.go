@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	resticexport "github.com/lull-dev/lull/restic-export"
 	"github.com/lull-dev/lull/snapshot/names"
@@ -21,11 +22,18 @@ func (m *mover) open(ctx context.Context, task *resticexport.Open, result *resti
 	if !task.Measure {
 		return nil
 	}
+	// It is open, whether it can be measured or not.
+	bounded, end := context.WithTimeout(ctx, measureLimit)
+	defer end()
 	var stats resticexport.ResticStats
-	err = m.restic.document(ctx, run{args: resticexport.StatsCommand}, into(&stats))
-	seen.Bytes = stats.TotalSize
-	return err
+	if m.restic.document(bounded, run{args: resticexport.StatsCommand}, into(&stats)) == nil {
+		seen.Bytes = stats.TotalSize
+	}
+	return nil
 }
+
+// measureLimit bounds what takes a look at every folder of every snapshot.
+const measureLimit = 5 * time.Minute
 
 // init makes a repository only where restic says that there is none. On any other
 // error there may be one, which another would destroy.

@@ -32,6 +32,9 @@ func (w *run) delete(ctx context.Context) reconcile.Outcome {
 		return reconcile.Done()
 	}
 	w.thawGivenUp(ctx)
+	if out := w.awaitTurn(); !out.Skipped() {
+		return out
+	}
 	if gone, err := w.removeExports(ctx); err != nil {
 		return reconcile.Retry(err)
 	} else if !gone {
@@ -47,13 +50,20 @@ func (w *run) delete(ctx context.Context) reconcile.Outcome {
 	return reconcile.Done()
 }
 
+// awaitTurn bounds how many backups of a driver have their snapshots deleted at
+// once.
+func (w *run) awaitTurn() reconcile.Outcome {
+	before := w.deletions.begin(client.ObjectKeyFromObject(w.VolumeBackup), driversOf(w.Status.Volumes), w.Now())
+	if len(before) == 0 {
+		return reconcile.Skip()
+	}
+	w.Working(v1alpha1.ReasonDeleting, "waits for its turn: of a driver's backups the snapshots of %d are deleted at once, and before it those of %s", maxDeletions, names.List(before))
+	return reconcile.Wait(settleDelay)
+}
+
 // letCutGo has all go that was cut for the backup, or unbinds it where it is to be
 // retained. It skips once nothing is left to wait for. since is when that began.
 func (w *run) letCutGo(ctx context.Context, since time.Time) reconcile.Outcome {
-	if before := w.deletions.begin(client.ObjectKeyFromObject(w.VolumeBackup), driversOf(w.Status.Volumes), w.Now()); len(before) > 0 {
-		w.Working(v1alpha1.ReasonDeleting, "waits for its turn: of a driver's backups the snapshots of %d are deleted at once, and before it those of %s", maxDeletions, names.List(before))
-		return reconcile.Wait(settleDelay)
-	}
 	snapshots, areSettled, err := w.letSnapshotsGo(ctx)
 	if err != nil {
 		return reconcile.Retry(err)

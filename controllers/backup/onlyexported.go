@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -34,6 +35,9 @@ func (w *run) keepOnlyExports(ctx context.Context) reconcile.Outcome {
 		w.Working(v1alpha1.ReasonExporting, "waits until VolumeRestore %s has ended, which may be made from its snapshots; the application runs", user)
 		return reconcile.Wait(exportDelay)
 	}
+	if out := w.awaitTurn(); !out.Skipped() {
+		return out
+	}
 	if out := w.letCutGo(ctx, w.Find(v1alpha1.ConditionSnapshotsReady).LastTransitionTime.Time); !out.Skipped() {
 		return out
 	}
@@ -52,9 +56,19 @@ func (w *run) restoredBy(ctx context.Context) (string, error) {
 		v := &restores.Items[i]
 		asked := v.Spec.Source.VolumeBackupRef
 		isOfThis := v.Status.Source == w.Name || asked != nil && asked.Name == w.Name
-		if isOfThis && !restore.Ended(v) && !restore.IsFromRepository(v) {
+		if isOfThis && !restore.Ended(v) && !restore.IsFromRepository(v) && needsSnapshots(v) {
 			return v.Name, nil
 		}
 	}
 	return "", nil
+}
+
+// needsSnapshots is true for a restore whose claims aren't made of the snapshots
+// yet: bound, or filled with paths of them. One that goes back makes none.
+func needsSnapshots(v *v1alpha1.VolumeRestore) bool {
+	made := v1alpha1.ConditionClaimsReady
+	if len(v.Spec.Source.Paths) > 0 {
+		made = v1alpha1.ConditionClaimsFilled
+	}
+	return v.Status.RollBack == nil && !meta.IsStatusConditionTrue(v.Status.Conditions, made)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	resticexport "github.com/lull-dev/lull/restic-export"
+	"github.com/lull-dev/lull/snapshot/cut"
 	"github.com/lull-dev/lull/snapshot/schedule"
 )
 
@@ -162,8 +163,9 @@ type exportPolicy struct {
 }
 
 // historiesOf are those of the policies that have exported something since, by the
-// backups of a namespace. What people keep, and the newest proven of each
-// application, stay whatever the rules say.
+// backups of a namespace. What people keep, the newest proven of each application,
+// and backups that are there and have nothing but their exports, stay whatever the
+// rules say.
 func historiesOf(repository string, policies []exportPolicy, backups []v1alpha1.VolumeBackup, since *metav1.Time) (all []resticexport.History) {
 	for _, p := range policies {
 		of := map[string]*resticexport.History{}
@@ -179,7 +181,7 @@ func historiesOf(repository string, policies []exportPolicy, backups []v1alpha1.
 				of[host] = &resticexport.History{Host: host, Policy: p.name, Rules: p.rules, TimeZone: p.timeZone}
 			}
 			isNews[host] = isNews[host] || since == nil || b.Status.CompletionTime.After(since.Time)
-			if b.Annotations[v1alpha1.AnnotationKeep] == "true" {
+			if b.Annotations[v1alpha1.AnnotationKeep] == "true" || cut.IsOnlyExported(b) {
 				of[host].Held = append(of[host].Held, b.UID)
 			}
 			if newest := proven[host]; b.Status.Consistency == v1alpha1.Proven && (newest == nil || b.Status.CompletionTime.After(newest.Status.CompletionTime.Time)) {

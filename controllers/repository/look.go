@@ -27,7 +27,7 @@ func (w *run) look(ctx context.Context) reconcile.Outcome {
 	if next := resticexport.NextLook(w.Object); next.After(w.Now()) {
 		return reconcile.SkipFor(next.Sub(w.Now()))
 	}
-	in := w.job("open", lastLook(w.Object), resticexport.Task{Open: &resticexport.Open{Measure: isFirstOfDay(&w.Object.Status, w.Now())}})
+	in := w.job("open", lastLook(w.Object), resticexport.Task{Open: &resticexport.Open{Measure: w.Is(v1alpha1.ConditionReady) && isFirstOfDay(&w.Object.Status, w.Now())}})
 	looked, err := w.Movers.Run(ctx, in, w.owner(), mover.Place{Kind: mover.Beside})
 	switch {
 	case err != nil:

@@ -54,6 +54,9 @@ func OnlyExported(b *v1alpha1.VolumeBackup) (*v1alpha1.FoundBackup, *v1alpha1.Vo
 	for i := range b.Status.Volumes {
 		v := &b.Status.Volumes[i]
 		v.SnapshotName, v.ContentName = "", ""
+		if v.Claim == nil || ptr.Deref(v.Claim.VolumeMode, "") != corev1.PersistentVolumeBlock {
+			v.RestoreSize = nil // files need as much as they are
+		}
 		if v.Export == nil {
 			continue
 		}

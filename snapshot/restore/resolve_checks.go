@@ -95,6 +95,7 @@ func checkBackup(p *proposal) *v1alpha1.Problem {
 	case !b.DeletionTimestamp.IsZero():
 		return v1alpha1.Problemf(v1alpha1.ReasonBackupIncomplete, "VolumeBackup %s is being deleted: restore from another", b.Name)
 	case cut.IsWhole(b): // only its export isn't done
+	case cut.IsOnlyExported(b): // only its snapshots aren't gone yet
 	case !cut.Ended(b):
 		return v1alpha1.PassingProblemf(v1alpha1.ReasonBackupIncomplete,
 			"VolumeBackup %s is %s, not Completed: wait for it (kubectl wait --for=condition=Complete volumebackup/%s), or restore from another", b.Name, cmp.Or(string(b.Status.Phase), "new"), b.Name)
