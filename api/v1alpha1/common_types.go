@@ -81,7 +81,7 @@ const (
 	// retention goes on once it is status.massDeletion.since.
 	AnnotationReleaseRetention = "lull.dev/release-retention"
 	// AnnotationAcceptSnapshots on a repository says that it may have as few
-	// snapshots as it has, where many have vanished: its value is their number.
+	// snapshots as it has, where it is status.vanished.since.
 	AnnotationAcceptSnapshots = "lull.dev/accept-snapshots"
 	// AnnotationDiscard on a backup has its snapshots and their copies go with it,
 	// whatever its deletionPolicy says, where it is "true": its policy's retention

@@ -312,6 +312,14 @@ type ResticRepositoryStatus struct {
 	// Snapshots is how many are in it, those of others too.
 	// +optional
 	Snapshots int32 `json:"snapshots,omitempty"`
+	// ExpectedSnapshots is how many the next look is to find at least half of, unset
+	// where nobody knows.
+	// +optional
+	ExpectedSnapshots *int32 `json:"expectedSnapshots,omitempty"`
+	// Vanished tells of snapshots that were there and aren't any more, and that Lull
+	// hasn't forgotten.
+	// +optional
+	Vanished *VanishedSnapshots `json:"vanished,omitempty"`
 	// Contents are whose snapshots it has, those of other tools too.
 	// +optional
 	Contents *RepositoryContents `json:"contents,omitempty"`
@@ -364,6 +372,15 @@ type RepositoryContents struct {
 	// NewestTime is of when the youngest snapshot is.
 	// +optional
 	NewestTime *metav1.Time `json:"newestTime,omitempty"`
+}
+
+// VanishedSnapshots are those that somebody else has forgotten.
+type VanishedSnapshots struct {
+	// Before is how many there were.
+	Before int32 `json:"before"`
+	// Since is when that was seen. The annotation lull.dev/accept-snapshots with this
+	// value says that it is as it should be.
+	Since metav1.Time `json:"since"`
 }
 
 // MaintenanceStatus is a task of maintenance that didn't come to its end.

@@ -78,7 +78,7 @@ func duesOf(r *v1alpha1.ResticRepository, histories []resticexport.History, now 
 		part, of := nextPart(check.ReadData, r.Status.CheckedPart)
 		all = append(all, due{taskCheck, &resticexport.Task{Check: &resticexport.Check{Part: part, Of: of}}, at})
 	}
-	if prune := r.Spec.Maintenance.Prune; prune != nil && !meta.IsStatusConditionFalse(r.Status.Conditions, v1alpha1.ConditionHealthy) {
+	if prune := r.Spec.Maintenance.Prune; prune != nil && r.Status.Vanished == nil && !meta.IsStatusConditionFalse(r.Status.Conditions, v1alpha1.ConditionHealthy) {
 		at, err := nextBy(r, prune.Schedule, r.Status.LastPruneTime)
 		if err != nil {
 			return nil, fmt.Errorf("spec.maintenance.prune.schedule: %w", err)

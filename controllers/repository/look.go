@@ -4,7 +4,9 @@ import (
 	"context"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/controllers/mover"
@@ -27,6 +29,11 @@ func (w *run) look(ctx context.Context) reconcile.Outcome {
 	if next := resticexport.NextLook(w.Object); next.After(w.Now()) {
 		return reconcile.SkipFor(next.Sub(w.Now()))
 	}
+	if forgets, err := w.isForgetting(ctx); err != nil {
+		return reconcile.Retry(err)
+	} else if forgets {
+		return reconcile.SkipFor(podDelay)
+	}
 	in := w.job("open", lastLook(w.Object), resticexport.Task{Open: &resticexport.Open{Measure: w.Is(v1alpha1.ConditionReady) && isFirstOfDay(&w.Object.Status, w.Now())}})
 	looked, err := w.Movers.Run(ctx, in, w.owner(), mover.Place{Kind: mover.Beside})
 	switch {
@@ -37,6 +44,15 @@ func (w *run) look(ctx context.Context) reconcile.Outcome {
 	}
 	w.tell(resticexport.Judge(&w.Object.Status, looked.Result), looked.Result)
 	return w.done(ctx, in.Name)
+}
+
+// isForgetting is true while there is a mover that forgets snapshots: what it has
+// left has to be known before they are counted.
+func (w *run) isForgetting(ctx context.Context) (bool, error) {
+	job := &batchv1.Job{}
+	in := w.job(taskRetain, w.attempt(), resticexport.Task{})
+	err := w.Live.Get(ctx, client.ObjectKey{Namespace: in.Namespace, Name: in.Name}, job)
+	return err == nil, client.IgnoreNotFound(err)
 }
 
 // isFirstOfDay is true for a look that measures the repository, which takes long

@@ -48,7 +48,7 @@ func (w *run) maintain(ctx context.Context) reconcile.Outcome {
 		return reconcile.Wait(podDelay)
 	case !ran.Ended:
 		w.Working(v1alpha1.ReasonMaintaining, "%s is under way", name)
-		return reconcile.Wait(resticexport.NextLook(w.Object).Sub(w.Now()))
+		return reconcile.Wait(max(podDelay, resticexport.NextLook(w.Object).Sub(w.Now())))
 	}
 	if told := recordTask(w.Object, name, task, ran.Result, w.Now()); told != "" {
 		w.RecordOnceSaved(eventMaintenanceFailed(told))
@@ -70,9 +70,6 @@ func (w *run) attempt() string {
 }
 
 func (w *run) tellChecked(result resticexport.Result) {
-	if result.Done && w.hasVanished() {
-		return // what is there is whole, and isn't all
-	}
 	if result.Done {
 		w.Set(v1alpha1.ConditionHealthy, true, v1alpha1.ReasonChecked, "the last check found no error")
 		return

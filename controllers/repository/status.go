@@ -19,9 +19,8 @@ func (w *run) tell(found resticexport.Found, result resticexport.Result) {
 	status.LastLookTime = &now
 	if seen := result.Repository; found.Ready && seen != nil {
 		status.RepositoryID, status.PasswordSecretRef = seen.ID, w.Object.Spec.PasswordSecretRef.DeepCopy()
-		if vanished := recordContents(status, seen); vanished != "" {
-			w.Set(v1alpha1.ConditionHealthy, false, v1alpha1.ReasonSnapshotsVanished, "%s", w.howToAccept(vanished))
-			w.RecordOnceSaved(eventSnapshotsVanished(vanished))
+		if recordContents(status, seen, now) {
+			w.RecordOnceSaved(eventSnapshotsVanished(whatVanished(w.Object)))
 		}
 		if seen.Bytes > 0 {
 			status.Size = resource.NewQuantity(seen.Bytes, resource.BinarySI)
