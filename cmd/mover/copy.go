@@ -145,16 +145,44 @@ func (c *copier) copyPath(ctx context.Context, p string) error {
 		if p[i] != '/' {
 			continue
 		}
-		if err := c.to.Mkdir(p[:i], 0o700); err == nil {
-			c.parents = append(c.parents, p[:i])
-		} else if !errors.Is(err, fs.ErrExist) {
+		if err := c.onTheWay(p[:i]); err != nil {
 			return err
 		}
 	}
-	if err := c.to.RemoveAll(p); err != nil {
+	if err := c.clear(p); err != nil {
 		return err
 	}
 	return within(c.from, c.to, p, func(from, to *folder, name string) error { return c.copyOne(ctx, from, to, name, p) })
+}
+
+// onTheWay makes a folder on the way to a path. One that is there already was made
+// by this mover or by one before, which may have given it its own mode.
+func (c *copier) onTheWay(p string) error {
+	if slices.Contains(c.parents, p) {
+		return nil
+	}
+	err := c.to.Mkdir(p, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		err = c.to.Chmod(p, 0o700)
+	}
+	c.parents = append(c.parents, p)
+	return err
+}
+
+// clear removes what an attempt before has left, also of folders that their owner
+// may not write in.
+func (c *copier) clear(p string) error {
+	err := c.to.RemoveAll(p)
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	err = fs.WalkDir(c.to.FS(), p, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() {
+			err = c.to.Chmod(path, 0o700)
+		}
+		return err
+	})
+	return errors.Join(err, c.to.RemoveAll(p))
 }
 
 // copyOne copies what has a name in a folder; p is its path. A socket is nobody's

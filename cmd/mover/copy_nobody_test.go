@@ -32,7 +32,7 @@ func TestAMoverThatIsntRootCopiesWhatItMay(t *testing.T) {
 	v.write("secret/root", "root's alone")
 	in := func(name string) string { return filepath.Join(v.from, name) }
 	v.must(
-		os.Chown(in("conf/app"), 999, 998), os.Chmod(in("conf/app"), 0o604), os.Chown(in("conf/group"), 999, 997), os.Chmod(in("conf/group"), 0o640), os.Chmod(in("conf"), 0o755),
+		os.Chown(in("conf/app"), 999, 998), os.Chmod(in("conf/app"), 0o604), os.Chown(in("conf/group"), 999, 997), os.Chmod(in("conf/group"), 0o640), os.Chmod(in("conf"), 0o555),
 		os.Chmod(in("secret/root"), 0o600), unix.Setxattr(in("conf/app"), "user.note", []byte("n"), 0), os.Chtimes(in("conf/app"), time.Now(), time.Unix(77, 0)),
 		os.Chown(v.to, 0, 65532), os.Chmod(v.to, 0o2775),
 	)
@@ -52,6 +52,9 @@ func TestAMoverThatIsntRootCopiesWhatItMay(t *testing.T) {
 	}
 	as("/conf/app", " 999:998 ", " 65532:65532 ") // the group that the volume is written for
 	as("/conf/group", " 999:997 ", " 65532:997 ")
+	if result := v.asNobody("/conf"); !result.Done {
+		t.Errorf("again, over a folder that it may not write in: %+v", result)
+	}
 	if result := v.asNobody("/secret"); result.Cause != resticexport.CauseSourceUnreadable || !strings.HasPrefix(result.Message, "/secret/root: ") {
 		t.Errorf("%+v", result)
 	}

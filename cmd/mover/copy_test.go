@@ -279,6 +279,20 @@ func TestAnAttemptBeforeLeavesNothing(t *testing.T) {
 	v.differ(want, v.seen(v.to))
 }
 
+// The mover before was killed: after it made the folder on the way, or when all was
+// done but the comparison.
+func TestAnAttemptAfterAnotherGivesFoldersTheirModes(t *testing.T) {
+	v := twoVolumes(t)
+	v.write("etc/app/conf", "right")
+	v.must(os.Chmod(filepath.Join(v.from, "etc/app"), 0o555), os.Chmod(filepath.Join(v.from, "etc"), 0o551))
+	want := v.seen(v.from)
+	v.must(os.Mkdir(filepath.Join(v.to, "etc"), 0o700))
+	for range 2 {
+		v.copied("/etc/app")
+		v.differ(want, v.seen(v.to))
+	}
+}
+
 func TestWhatWasWrittenIsComparedWithWhatWasRead(t *testing.T) {
 	v := twoVolumes(t)
 	v.write("conf/app", strings.Repeat("right", 50000))
