@@ -83,6 +83,7 @@ const (
 	ReasonSnapshotsVanished  = "SnapshotsVanished"
 	ReasonAccepted           = "Accepted"
 	ReasonRekeying           = "Rekeying"
+	ReasonRekeyFailed        = "PasswordNotExchanged"
 )
 
 // Types of conditions of a VolumeRestore, beside those that it shares.

@@ -63,9 +63,9 @@ type run struct {
 func (r *Reconciler) steps(on *reconcile.Scope[*v1alpha1.ResticRepository]) []reconcile.Step {
 	w := &run{Scope: on, Reconciler: r}
 	return []reconcile.Step{
+		{Name: "Rekey", Take: w.rekey}, // a look would take the new password for the old one under way
 		{Name: "Init", Take: w.init},
 		{Name: "Look", Take: w.look},
-		{Name: "Rekey", Take: w.rekey},
 		{Name: "Accept", Take: w.accept},
 		{Name: "Maintain", Take: w.maintain},
 		{Name: "Rest", Take: w.rest},

@@ -28,8 +28,8 @@ func (w *run) rekey(ctx context.Context) reconcile.Outcome {
 		w.Working(v1alpha1.ReasonRekeying, "gives the repository the password of Secret %s", r.Spec.PasswordSecretRef.Name)
 		return reconcile.Wait(podDelay)
 	case !ran.Result.Done:
-		w.Set(v1alpha1.ConditionReady, false, string(ran.Result.Cause), "the password could not be exchanged for that of Secret %s: %s. The one of Secret %s opens the repository still, where it is as it was",
-			r.Spec.PasswordSecretRef.Name, ran.Result.Message, in.OldPassword.Name)
+		w.Set(v1alpha1.ConditionReady, false, v1alpha1.ReasonRekeyFailed, "the password could not be exchanged for that of Secret %s: %s: %s. The one of Secret %s opens the repository still, where it is as it was. It is tried again after the next look",
+			r.Spec.PasswordSecretRef.Name, ran.Result.Cause, ran.Result.Message, in.OldPassword.Name)
 		return w.done(ctx, in.Name)
 	}
 	w.RecordOnceSaved(eventRekeyed(in.OldPassword.Name, r.Spec.PasswordSecretRef.Name))

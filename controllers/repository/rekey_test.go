@@ -22,6 +22,9 @@ func TestWhenAPasswordIsExchanged(t *testing.T) {
 		"not reached": {func(r *v1alpha1.ResticRepository) {
 			r.Status.Conditions[0].Reason = string(resticexport.CauseUnreachable)
 		}, false},
+		"tried in vain since the last look": {func(r *v1alpha1.ResticRepository) {
+			r.Status.Conditions[0].Reason = v1alpha1.ReasonRekeyFailed
+		}, false},
 		"no look yet": {func(r *v1alpha1.ResticRepository) { r.Status.Conditions = nil }, false},
 	} {
 		r := &v1alpha1.ResticRepository{ObjectMeta: metav1.ObjectMeta{Generation: 2}}
