@@ -112,6 +112,12 @@ func (tb *testbed) madeToMove(ctx context.Context) (left []string, err error) {
 	return left, err
 }
 
+// isOfRepository is true for the pod of a mover that looks into a repository, which
+// is there as long as that is.
+func isOfRepository(p *corev1.Pod) bool {
+	return p.Labels[v1alpha1.LabelRepository] != "" && p.Labels[v1alpha1.LabelBackup] == "" && p.Labels[v1alpha1.LabelRestore] == ""
+}
+
 // checkExported holds a complete backup to what it says of its exports, and of its
 // snapshots where it is in its repository alone.
 func (r *backupRun) checkExported(ctx context.Context, b *v1alpha1.VolumeBackup) {

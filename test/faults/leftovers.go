@@ -47,7 +47,7 @@ func (r *backupRun) awaitNothingLeft(ctx context.Context) {
 		r.broke("%v", err)
 	}
 	for _, p := range pods.Items {
-		if p.Labels["app"] == "" {
+		if p.Labels["app"] == "" && !isOfRepository(&p) {
 			r.violates("orphan: pod %s", p.Name)
 		}
 	}

@@ -194,7 +194,7 @@ func (r *restoreRun) orphans(ctx context.Context) (left []string, err error) {
 		return nil, err
 	}
 	for _, p := range pods.Items {
-		if p.Labels["app"] == "" {
+		if p.Labels["app"] == "" && !isOfRepository(&p) {
 			left = append(left, "pod "+p.Name)
 		}
 	}
