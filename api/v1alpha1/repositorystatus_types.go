@@ -1,0 +1,114 @@
+package v1alpha1
+
+import (
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ResticRepositoryStatus is what was observed of a repository.
+type ResticRepositoryStatus struct {
+	// ObservedGeneration is the generation that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Message is one line for people: what is done, waited for, or wrong.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// RepositoryID is what restic calls it. It is written once: a repository that
+	// was there and is gone is never made anew.
+	// +optional
+	RepositoryID string `json:"repositoryID,omitempty"`
+	// PasswordSecretRef is the Secret whose password opened it last.
+	// +optional
+	PasswordSecretRef *SecretKeyReference `json:"passwordSecretRef,omitempty"`
+	// Snapshots is how many are in it, those of others too.
+	// +optional
+	Snapshots int32 `json:"snapshots,omitempty"`
+	// ExpectedSnapshots is how many the next look is to find at least half of, unset
+	// where nobody knows.
+	// +optional
+	ExpectedSnapshots *int32 `json:"expectedSnapshots,omitempty"`
+	// Vanished tells of snapshots that were there and aren't any more, and that Lull
+	// hasn't forgotten.
+	// +optional
+	Vanished *VanishedSnapshots `json:"vanished,omitempty"`
+	// Contents are whose snapshots it has, those of other tools too.
+	// +optional
+	Contents *RepositoryContents `json:"contents,omitempty"`
+	// Size is what it takes at its backend, as it was measured at the first look of
+	// the day.
+	// +optional
+	Size *resource.Quantity `json:"size,omitempty"`
+	// LastLookTime is when it was last opened.
+	// +optional
+	LastLookTime *metav1.Time `json:"lastLookTime,omitempty"`
+	// LastRetentionTime is when policies' exports were last forgotten as their
+	// retention says.
+	// +optional
+	LastRetentionTime *metav1.Time `json:"lastRetentionTime,omitempty"`
+	// LastCheckTime is when it was last checked, and CheckedPart which part of the
+	// data was read then, counted from 1.
+	// +optional
+	LastCheckTime *metav1.Time `json:"lastCheckTime,omitempty"`
+	// +optional
+	CheckedPart int32 `json:"checkedPart,omitempty"`
+	// LastPruneTime is when it was last pruned.
+	// +optional
+	LastPruneTime *metav1.Time `json:"lastPruneTime,omitempty"`
+	// Maintenance is the task that didn't come to its end, none where all did.
+	// +optional
+	Maintenance *MaintenanceStatus `json:"maintenance,omitempty"`
+	// Conditions are the truth.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// RepositoryContents are whose snapshots a repository has: the first few, in the
+// order of their names, and how many there are.
+type RepositoryContents struct {
+	// Hosts are namespaces and applications, with a slash between, where Lull made
+	// the snapshots.
+	// +listType=atomic
+	// +optional
+	Hosts []string `json:"hosts,omitempty"`
+	// +optional
+	HostCount int32 `json:"hostCount,omitempty"`
+	// Paths are what the snapshots were made of, as restic calls it.
+	// +listType=atomic
+	// +optional
+	Paths []string `json:"paths,omitempty"`
+	// +optional
+	PathCount int32 `json:"pathCount,omitempty"`
+	// NewestTime is of when the youngest snapshot is.
+	// +optional
+	NewestTime *metav1.Time `json:"newestTime,omitempty"`
+}
+
+// VanishedSnapshots are those that somebody else has forgotten.
+type VanishedSnapshots struct {
+	// Before is how many there were.
+	Before int32 `json:"before"`
+	// Since is when that was seen. The annotation lull.dev/accept-snapshots with this
+	// value says that it is as it should be.
+	Since metav1.Time `json:"since"`
+}
+
+// MaintenanceStatus is a task of maintenance that didn't come to its end.
+type MaintenanceStatus struct {
+	// Task is retain, check or prune.
+	Task string `json:"task"`
+	// Attempts is how often it was tried without success, and is tried again. 0:
+	// another try mends nothing, and it is left until it is due again.
+	// +optional
+	Attempts int32 `json:"attempts,omitempty"`
+	// LastAttemptTime is when the last attempt ended.
+	// +optional
+	LastAttemptTime *metav1.Time `json:"lastAttemptTime,omitempty"`
+	// Message is what was wrong.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// IsLocked: a mover that is gone may have left a lock, which is removed first.
+	// +optional
+	IsLocked bool `json:"isLocked,omitempty"`
+}
