@@ -27,7 +27,7 @@ const goodbye = 80 * time.Second
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == resticexport.SSHCommand {
 		if err := ssh(os.Args[2:], os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
+			leaveSSHFailure(err)
 			os.Exit(1)
 		}
 		return

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -70,8 +71,17 @@ func (r *restic) run(ctx context.Context, what run) error {
 	}
 	cmd := r.command(bounded, cmp.Or(what.wait, r.wait), what.args)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = what.stdin, what.stdout, stderr
-	err := cmd.Run()
+	client, err := newSSHFailure()
+	if err != nil {
+		return failed(resticexport.CauseFailed, "%v", err)
+	}
+	defer client.remove()
+	cmd.Env = append(cmd.Env, client.env())
+	err = cmd.Run()
 	stderr.flush()
+	if said := client.text(); said != "" {
+		words.hearOnce(said)
+	}
 	code := cmd.ProcessState.ExitCode()
 	switch {
 	case err == nil:
@@ -97,7 +107,7 @@ func (r *restic) command(ctx context.Context, wait time.Duration, args []string)
 		all = append(all, "--option="+option)
 	}
 	cmd := exec.CommandContext(ctx, r.path, append(all, args...)...)
-	cmd.Dir, cmd.Env = r.folder, r.env
+	cmd.Dir, cmd.Env = r.folder, slices.Clone(r.env)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 	cmd.WaitDelay = r.goodbye
 	return cmd

@@ -164,6 +164,9 @@ func aPEM(t *testing.T, kind string, content []byte) string {
 type sshServer struct {
 	address    string
 	known, key string
+	// isUnheard: what the client says on its standard error is lost, as where restic
+	// ends before it has read it.
+	isUnheard bool
 }
 
 func anSSHServer(t *testing.T, folder string) sshServer {
@@ -251,9 +254,15 @@ func (b *testbed) by(s sshServer) {
 		b.t.Fatal(err)
 	}
 	b.at("sftp://me@" + s.address + "/backups/shop")
-	b.mover.restic.options = []string{"sftp.command=" + strings.Join([]string{
+	command := strings.Join([]string{
 		os.Args[0], resticexport.SSHCommand, "--host=" + host, "--port=" + port, "--user=me", "--key=" + s.key, "--known-hosts=" + s.known,
-	}, " ")}
+	}, " ")
+	if s.isUnheard {
+		script := filepath.Join(b.t.TempDir(), "client")
+		b.write(script, "exec "+command+" 2>/dev/null\n")
+		command = "/bin/sh " + script
+	}
+	b.mover.restic.options = []string{"sftp.command=" + command}
 }
 
 func TestTheMoverMovesBySFTP(t *testing.T) {
@@ -275,6 +284,9 @@ func TestTheMoverMovesBySFTP(t *testing.T) {
 
 	stranger = server
 	_, stranger.key = aKey(t)
+	b.by(stranger)
+	b.fails(resticexport.Task{Init: &resticexport.Init{}}, resticexport.CauseAccessDenied, "unable to authenticate")
+	stranger.isUnheard = true
 	b.by(stranger)
 	b.fails(resticexport.Task{Init: &resticexport.Init{}}, resticexport.CauseAccessDenied, "unable to authenticate")
 

@@ -55,6 +55,13 @@ func errorText(m resticexport.Message) string {
 	return text
 }
 
+// hearOnce hears a line, unless it was heard within another one.
+func (w *words) hearOnce(line string) {
+	if !strings.Contains(w.all(), resticexport.Truncate(line, longestText/2)) {
+		w.keep(line)
+	}
+}
+
 func (w *words) keep(line string) {
 	w.last = append([]string{resticexport.Truncate(line, longestText)}, w.last[:min(len(w.last), keptLines-1)]...)
 }
