@@ -20,6 +20,17 @@ func FillCloneName(r *v1alpha1.VolumeRestore, claim string) string {
 	return names.Unique("paths-"+claim, "clone", string(r.UID), claim)
 }
 
+// FillCloneNames are those of all claims of a restore that paths are copied into.
+func FillCloneNames(r *v1alpha1.VolumeRestore) []string {
+	var all []string
+	for _, c := range r.Status.Claims {
+		if c.Fill != nil && c.Fill.Clone != nil {
+			all = append(all, FillCloneName(r, c.ClaimName))
+		}
+	}
+	return all
+}
+
 // FillClone is that claim. No policy takes it for an application.
 func FillClone(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim) *corev1.PersistentVolumeClaim {
 	labels := LabelsOfFill(r)

@@ -7,10 +7,7 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -20,8 +17,6 @@ import (
 	"github.com/lull-dev/lull/snapshot/cut"
 )
 
-// Who makes claims and Jobs:
-// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;create;delete
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;delete
 
 // exportDelay is how soon it is looked again at what nothing tells of.
@@ -100,7 +95,7 @@ func (w *run) exportVolume(ctx context.Context, v *v1alpha1.VolumeStatus, reposi
 	if err != nil {
 		return "", err
 	}
-	if waits, err := w.makeClone(ctx, v); err != nil || waits != "" {
+	if waits, err := w.Movers.MakeClone(ctx, resticexport.Clone(w.VolumeBackup, v)); err != nil || waits != "" {
 		return waits, err
 	}
 	in := resticexport.ExportJob(w.VolumeBackup, v, repository, as)
@@ -116,19 +111,6 @@ func (w *run) exportVolume(ctx context.Context, v *v1alpha1.VolumeStatus, reposi
 		return moved.Waits, nil
 	}
 	return w.exported(ctx, v, moved.Result, in.Name)
-}
-
-// makeClone makes the claim that is exported, where it isn't there.
-func (w *run) makeClone(ctx context.Context, v *v1alpha1.VolumeStatus) (waits string, err error) {
-	clone, there := resticexport.Clone(w.VolumeBackup, v), &corev1.PersistentVolumeClaim{}
-	err = w.Live.Get(ctx, client.ObjectKeyFromObject(clone), there)
-	if apierrors.IsNotFound(err) {
-		return mover.Refusal("the claim "+clone.Name, w.Create(ctx, clone))
-	}
-	if err == nil && !metav1.IsControlledBy(there, w.VolumeBackup) {
-		return "", v1alpha1.Problemf(v1alpha1.ReasonExportFailed, "there is a PersistentVolumeClaim %s that isn't of this backup: delete it, and back up again. The snapshots are kept", there.Name)
-	}
-	return "", err
 }
 
 // exported records what a mover came to, before its Job goes. What another try
@@ -171,23 +153,12 @@ func (w *run) removeExports(ctx context.Context) (gone bool, err error) {
 			return false, err
 		}
 	}
+	var clones []string
 	for _, v := range w.Status.Volumes {
-		clone := &corev1.PersistentVolumeClaim{}
-		key := types.NamespacedName{Namespace: w.Namespace, Name: resticexport.CloneName(w.VolumeBackup, v.ClaimName)}
-		err := w.Live.Get(ctx, key, clone)
-		if client.IgnoreNotFound(err) != nil {
-			return false, err
-		}
-		if err != nil || !metav1.IsControlledBy(clone, w.VolumeBackup) {
-			continue
-		}
-		gone = false
-		uid := clone.UID
-		if err := w.Delete(ctx, clone, client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
-			return false, err
-		}
+		clones = append(clones, resticexport.CloneName(w.VolumeBackup, v.ClaimName))
 	}
-	return gone, nil
+	areGone, err := w.Movers.RemoveClones(ctx, w.Namespace, w.UID, clones)
+	return gone && areGone, err
 }
 
 // awaitExport says what the exports wait for, until that takes too long.

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -58,7 +59,7 @@ func (m *Movers) Run(ctx context.Context, in resticexport.JobInput, owner metav1
 		return m.begin(ctx, in, owner, place)
 	case err != nil:
 		return Run{}, err
-	case !isOwnedBy(job, owner):
+	case !isOwnedBy(job, owner.UID):
 		return Run{}, v1alpha1.Problemf(v1alpha1.ReasonJobExists, "there is a Job %s that isn't Lull's: delete it", job.Name)
 	case !job.DeletionTimestamp.IsZero():
 		return Run{Waits: "waits until Job " + job.Name + " of an earlier attempt is gone"}, nil
@@ -84,9 +85,9 @@ func (m *Movers) begin(ctx context.Context, in resticexport.JobInput, owner meta
 	return Run{Waits: cmp.Or(waits, "its pod starts"), Since: job.CreationTimestamp.Time}, err
 }
 
-func isOwnedBy(job *batchv1.Job, owner metav1.OwnerReference) bool {
-	by := metav1.GetControllerOf(job)
-	return by != nil && by.UID == owner.UID
+func isOwnedBy(obj metav1.Object, owner types.UID) bool {
+	by := metav1.GetControllerOfNoCopy(obj)
+	return by != nil && by.UID == owner
 }
 
 // Refusal is what is waited for where something can't be made because of a rule

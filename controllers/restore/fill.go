@@ -83,7 +83,7 @@ func (w *run) fillClaim(ctx context.Context, c *v1alpha1.RestoredClaim, reposito
 		place = mover.Place{Kind: mover.Shared, Most: repository.Spec.Concurrency}
 	} else {
 		in = resticexport.CopyJob(w.Object, c, restore.NewClaimName(c), as)
-		if waits, err := w.makeClone(ctx, c); err != nil || waits != "" {
+		if waits, err := w.Movers.MakeClone(ctx, resticexport.FillClone(w.Object, c)); err != nil || waits != "" {
 			return waits, err
 		}
 	}
@@ -147,7 +147,7 @@ func (w *run) endMoversOf(ctx context.Context) (gone bool, err error) {
 			return false, err
 		}
 	}
-	gone, err = w.removeClones(ctx)
+	gone, err = w.Movers.RemoveClones(ctx, w.Object.Namespace, w.Object.UID, resticexport.FillCloneNames(w.Object))
 	return gone && len(jobs.Items) == 0, err
 }
 

@@ -10,8 +10,10 @@ import (
 	. "github.com/onsi/gomega"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -70,7 +72,13 @@ var _ = Describe("an export", func() {
 		Expect(cluster.Create(ctx, framework.Claim(namespace, "disk"))).To(Succeed())
 		Expect(cluster.Create(ctx, aRepository("late", "forgotten"))).To(Succeed())
 		Eventually(ctx, whyNotReady(ctx, "late")).Should(And(HavePrefix("MoverPending"), ContainSubstring(`secret "forgotten" not found`)))
+		class := aStorageClass(ctx, keepsItsVolumes)
+		claim := framework.Claim(namespace, "data")
+		claim.Spec.StorageClassName = &class.Name
+		Expect(cluster.Create(ctx, claim)).To(Succeed())
 		app := running(ctx, tools("app", "", "data"))
+		volume := theVolume(ctx, theClaim(ctx, "data").Spec.VolumeName)
+		DeferCleanup(func(ctx SpecContext) { change(ctx, volume, `{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}`) })
 		write(ctx, app, "kept", "/data/mark")
 		b := aBackup(ctx, app, exportedTo("late"))
 		Eventually(ctx, func() string { return now(ctx, b).Status.Message }).Should(ContainSubstring(`secret "forgotten" not found`))
@@ -80,6 +88,9 @@ var _ = Describe("an export", func() {
 		isReady(ctx, "late")
 		Expect(theBackup(ctx, b)).To(be(v1alpha1.Crash, v1alpha1.MethodNone))
 
+		By("and leaves no volume of its own behind, though the class keeps volumes")
+		Eventually(ctx, volumesOfClass(ctx, class.Name)).Should(ConsistOf(volume.Name))
+
 		By("and another password opens nothing, and makes nothing")
 		other := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "other"}, StringData: map[string]string{"password": "wrong"}}
 		Expect(cluster.Create(ctx, other)).To(Succeed())
@@ -87,6 +98,25 @@ var _ = Describe("an export", func() {
 		Eventually(ctx, whyNotReady(ctx, "wrong")).Should(HavePrefix("WrongPassword"))
 	})
 })
+
+// keepsItsVolumes has the volumes of a class outlive their claims.
+func keepsItsVolumes(class *storagev1.StorageClass) {
+	class.ReclaimPolicy, class.VolumeBindingMode = ptr.To(corev1.PersistentVolumeReclaimRetain), ptr.To(storagev1.VolumeBindingImmediate)
+}
+
+// volumesOfClass are the names of all volumes of a class.
+func volumesOfClass(ctx context.Context, class string) func() ([]string, error) {
+	return func() (names []string, err error) {
+		var all corev1.PersistentVolumeList
+		err = cluster.List(ctx, &all)
+		for _, v := range all.Items {
+			if v.Spec.StorageClassName == class {
+				names = append(names, v.Name)
+			}
+		}
+		return names, err
+	}
+}
 
 func exportedTo(repository string) framework.Change {
 	return func(s *v1alpha1.VolumeBackupSpec) {

@@ -5,10 +5,8 @@ import (
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -114,9 +112,7 @@ var _ = Describe("a restored volume", func() {
 		write(ctx, app, "before", "/data/mark")
 		backup := theBackup(ctx, aBackup(ctx, app))
 		write(ctx, app, "after", "/data/mark")
-		keeping := aStorageClass(ctx, func(c *storagev1.StorageClass) {
-			c.ReclaimPolicy, c.VolumeBindingMode = ptr.To(corev1.PersistentVolumeReclaimRetain), ptr.To(storagev1.VolumeBindingImmediate)
-		})
+		keeping := aStorageClass(ctx, keepsItsVolumes)
 
 		restore := theRestore(ctx, aRestore(ctx, backup, v1alpha1.StrategyReplace, ofStorageClass(keeping.Name)))
 		Expect(restore).To(beRestoredBy(v1alpha1.StrategyReplace))

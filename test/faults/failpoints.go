@@ -30,6 +30,8 @@ var unreached = map[string]string{
 	"Delete mover.Movers.Remove<repository.run.done<repository.run.rekey":     noRekey,
 	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.rekey": noRekey,
 
+	"Patch mover.Movers.letVolumeGo": "no scenario has a class that keeps its volumes",
+
 	"Delete mover.Movers.Remove<restore.run.endMoversOf<restore.run.notFoundYet": "no look into a repository lasts so long",
 }
 
