@@ -67,6 +67,11 @@ func TestCopyJobs(t *testing.T) {
 	if s := podOf(CopyJob(r, c, "new", Reading{})).SecurityContext; *s.RunAsUser != 65532 || *s.FSGroup != 65532 {
 		t.Errorf("where nothing is known it runs as %+v", s)
 	}
+	r.Spec.Target.TargetPath = "/restored"
+	if in := CopyJob(r, c, "old", as); podOf(in).SecurityContext.FSGroup != nil || in.Task.String() != `{"copy":{"paths":["/etc/app.conf"],"into":"/restored"}}` {
+		t.Errorf("a kubelet would change the files of an application's claim, or it does %s", in.Task)
+	}
+	r.Spec.Target.TargetPath = ""
 	root := podOf(CopyJob(r, c, "new", Reading{Privileged: true}))
 	if *root.SecurityContext.RunAsUser != 0 || !slices.Contains(root.Containers[0].SecurityContext.Capabilities.Add, "CHOWN") {
 		t.Errorf("privileged it is %+v", root.Containers[0].SecurityContext)

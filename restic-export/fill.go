@@ -102,14 +102,14 @@ func FillJob(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, into string, 
 	task := &Restore{SnapshotID: c.Fill.SnapshotID, Device: isDevice}
 	if !isDevice {
 		task.Paths, task.Delete = r.Spec.Source.Paths, len(r.Spec.Source.Paths) == 0
-		task.Folder = folderOf(r, c.ClaimName)
+		task.Folder, task.Into = folderOf(r, c.ClaimName), r.Spec.Target.TargetPath
 	}
 	labels := LabelsOfFill(r)
 	labels[v1alpha1.LabelClaim] = names.LabelValue(c.ClaimName)
 	return JobInput{
 		Name:      JobName("fill", c.ClaimName, string(r.UID), fmt.Sprint(c.Fill.Attempts)),
 		Namespace: r.Namespace, Labels: labels, Repository: repository.Name, Spec: &repository.Spec,
-		Target: into, IsDevice: isDevice,
+		Target: into, IsDevice: isDevice, IsInUse: r.Spec.Target.TargetPath != "",
 		User: as.User, Groups: as.Groups, FSGroup: as.FSGroup, Privileged: as.Privileged,
 		Task: Task{Restore: task},
 	}

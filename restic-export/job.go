@@ -45,6 +45,9 @@ type JobInput struct {
 	// blocks.
 	Source, Target string
 	IsDevice       bool
+	// IsInUse: the Target is an application's. Its files stay as they are, so that
+	// it is made writable for nobody, whatever FSGroup says.
+	IsInUse bool
 
 	// Groups are the groups of the application's pods, which the files may be
 	// readable for.

@@ -128,17 +128,20 @@ func (f *Find) validate() error {
 }
 
 func (r *Restore) validate() error {
-	if r.Device && (r.Folder != "" || len(r.Paths) > 0 || r.Delete) {
+	if r.Device && (r.Folder != "" || len(r.Paths) > 0 || r.Delete || r.Into != "") {
 		return errors.New("a device is restored as a whole")
 	}
-	return errors.Join(isID("snapshot", r.SnapshotID), unlessEmpty("folder", r.Folder, isPath), all("path", r.Paths, isPath))
+	if r.Into != "" && len(r.Paths) == 0 {
+		return errors.New("a folder is for some paths")
+	}
+	return errors.Join(isID("snapshot", r.SnapshotID), unlessEmpty("folder", r.Folder, isPath), all("path", r.Paths, isPath), unlessEmpty("into", r.Into, isPath))
 }
 
 func (c *Copy) validate() error {
 	if len(c.Paths) == 0 {
 		return errors.New("there is no path")
 	}
-	return all("path", c.Paths, isPath)
+	return errors.Join(all("path", c.Paths, isPath), unlessEmpty("into", c.Into, isPath))
 }
 
 func (f *Forget) validate() error {

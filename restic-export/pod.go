@@ -120,7 +120,7 @@ func (in *JobInput) podSecurity() *corev1.PodSecurityContext {
 
 func (in *JobInput) fsGroup() *int64 {
 	switch {
-	case in.Source != "" && in.Target == "":
+	case in.IsInUse, in.Source != "" && in.Target == "":
 		return nil
 	case in.Spec.Backend.Volume != nil:
 		return ptr.To(moverID)

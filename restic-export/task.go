@@ -97,6 +97,9 @@ type Restore struct {
 	Paths []string `json:"paths,omitempty"`
 	// Delete removes what the snapshot doesn't have.
 	Delete bool `json:"delete,omitempty"`
+	// Into is a folder below the volume, made for the paths: it isn't there yet, or
+	// is empty. It is there with all of them, or not at all. Empty: the volume's root.
+	Into string `json:"into,omitempty"`
 	// Device: it is a device of raw blocks, at DevicePath.
 	Device bool `json:"device,omitempty"`
 }
@@ -105,8 +108,9 @@ type Restore struct {
 // restic, and compares what it wrote. What stands at such a path already is of an
 // attempt before, and goes. CauseNotFound where the volume lacks one of them.
 type Copy struct {
-	// Paths are as those of Restore, at least one.
+	// Paths are as those of Restore, at least one, and Into is as its.
 	Paths []string `json:"paths"`
+	Into  string   `json:"into,omitempty"`
 }
 
 // Forget forgets snapshots, by their IDs in full. One that is gone is no error. The

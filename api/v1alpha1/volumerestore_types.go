@@ -47,7 +47,9 @@ type VolumeRestoreList struct {
 
 // VolumeRestoreSpec says what to restore, onto what and how.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.source.paths) || has(self.target.strategy) && self.target.strategy == 'ClaimsOnly'",message="paths are restored into new claims alone: write target.strategy: ClaimsOnly, and copy from them what you need"
+// +kubebuilder:validation:XValidation:rule="!has(self.source.paths) || has(self.target.strategy) && self.target.strategy == 'ClaimsOnly'",message="paths are restored into claims alone: write target.strategy: ClaimsOnly, and copy from the new claims what you need, or have them written into a folder of a claim that is there by target.targetPath"
+// +kubebuilder:validation:XValidation:rule="!has(self.target.targetPath) || has(self.source.paths)",message="target.targetPath is for some paths: write them into source.paths. All of a backup is restored into new claims, or into the application"
+// +kubebuilder:validation:XValidation:rule="!has(self.target.targetPath) || !has(self.target.size) && !has(self.target.storageClassName)",message="with target.targetPath the claim is there already, with a size and a class: leave out target.size and target.storageClassName"
 // +kubebuilder:validation:XValidation:rule="!has(self.source.repository) || has(self.target.applicationRef) || has(self.target.strategy) && self.target.strategy == 'ClaimsOnly'",message="a repository doesn't say what kind an application is: write target.applicationRef: {kind: ..., name: ...}, or target.strategy: ClaimsOnly to make claims alone"
 // +kubebuilder:validation:XValidation:rule="!has(self.source.repository) || has(self.target.applicationRef) || has(self.source.repository.application) || has(self.source.repository.snapshotID)",message="say whose backup: write source.repository.application: namespace/name, or source.repository.snapshotID"
 // +kubebuilder:validation:XValidation:rule="self.source == oldSelf.source && self.target == oldSelf.target && self.volumes == oldSelf.volumes && self.previousClaims == oldSelf.previousClaims && duration(self.readyTimeout) == duration(oldSelf.readyTimeout) && self.onFailure == oldSelf.onFailure",message="of a restore's spec only rollBack can be changed: create another VolumeRestore"
@@ -118,7 +120,8 @@ type RestoreSource struct {
 
 	// Paths are the files and folders to restore, from the volume's root: /etc/app.conf.
 	// They mean themselves: no character is a pattern, and no symbolic link is
-	// followed. They are restored into new claims alone, by strategy ClaimsOnly.
+	// followed. They are restored into new claims, or into a folder of one that is
+	// there (target.targetPath), by strategy ClaimsOnly.
 	// Where a backup holds several claims, volumes.include says which of them the
 	// paths are of. Default: everything.
 	// +kubebuilder:validation:MinItems=1
@@ -163,7 +166,7 @@ type RestoreTarget struct {
 
 	// Claims are names for the new claims, by the names in the backup, each
 	// another. With Replace they are the claims of the application that are
-	// replaced.
+	// replaced, and with targetPath those that are written into.
 	// +kubebuilder:validation:MaxProperties=256
 	// +kubebuilder:validation:XValidation:rule="self.all(c, self[c].matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$') && size(self[c]) <= 253)",message="a claim's name has at most 253 lower-case letters, digits, '-' and '.'"
 	// +kubebuilder:validation:XValidation:rule="size(self) > 64 || self.all(c, self.exists_one(other, self[other] == self[c]))",message="each claim needs a name of its own"
@@ -182,6 +185,15 @@ type RestoreTarget struct {
 	// when it was backed up. It has to be written where none of those is known.
 	// +optional
 	Size *resource.Quantity `json:"size,omitempty"`
+
+	// TargetPath is a folder of a claim that is there already, from its volume's
+	// root, for source.paths: /restored. No pod may mount the claim meanwhile. The
+	// folder is made; where it is there it has to be empty, so that nothing is
+	// written over. Which claim is said by claims; default: the one that was backed up.
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('/') && self != '/' && !self.endsWith('/') && !self.contains('//') && !(self + '/').contains('/./') && !(self + '/').contains('/../')",message="write a folder from the volume's root, without . and .. in it and without a slash at its end, as /restored"
+	// +optional
+	TargetPath string `json:"targetPath,omitempty"`
 }
 
 // ClaimName is the name of a PersistentVolumeClaim.

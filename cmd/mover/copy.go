@@ -48,7 +48,12 @@ func (m *mover) copy(ctx context.Context, task *resticexport.Copy, result *resti
 		return failed(resticexport.CauseSourceUnreadable, "the snapshot's volume can't be reached: %v", err)
 	}
 	defer func() { _ = from.Close() }()
-	to, err := os.OpenRoot(m.data)
+	place, err := openPlace(m.data, task.Into)
+	if err != nil {
+		return err
+	}
+	defer place.close()
+	to, err := place.root()
 	if err != nil {
 		return failed(resticexport.CauseFailed, "the volume can't be reached: %v", err)
 	}
@@ -56,6 +61,9 @@ func (m *mover) copy(ctx context.Context, task *resticexport.Copy, result *resti
 	c := &copier{from: from, to: to, links: map[inode]string{}}
 	if err := c.copyAll(ctx, task.Paths); err != nil {
 		return c.failure(ctx, err)
+	}
+	if err := place.take(); err != nil {
+		return err
 	}
 	result.Restore = &resticexport.RestoredFiles{Files: c.files, Bytes: c.bytes}
 	return nil
@@ -149,7 +157,7 @@ func (c *copier) copyPath(ctx context.Context, p string) error {
 			return err
 		}
 	}
-	if err := c.clear(p); err != nil {
+	if err := removeAll(c.to, p); err != nil {
 		return err
 	}
 	return within(c.from, c.to, p, func(from, to *folder, name string) error { return c.copyOne(ctx, from, to, name, p) })
@@ -167,22 +175,6 @@ func (c *copier) onTheWay(p string) error {
 	}
 	c.parents = append(c.parents, p)
 	return err
-}
-
-// clear removes what an attempt before has left, also of folders that their owner
-// may not write in.
-func (c *copier) clear(p string) error {
-	err := c.to.RemoveAll(p)
-	if !errors.Is(err, fs.ErrPermission) {
-		return err
-	}
-	err = fs.WalkDir(c.to.FS(), p, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.IsDir() {
-			err = c.to.Chmod(path, 0o700)
-		}
-		return err
-	})
-	return errors.Join(err, c.to.RemoveAll(p))
 }
 
 // copyOne copies what has a name in a folder; p is its path. A socket is nobody's

@@ -48,8 +48,14 @@ func (v *volumes) write(path, content string) string {
 // copy has a mover copy paths.
 func (v *volumes) copy(paths ...string) resticexport.Result {
 	v.Helper()
+	return v.copyInto("", paths...)
+}
+
+// copyInto has it copy them into a folder.
+func (v *volumes) copyInto(into string, paths ...string) resticexport.Result {
+	v.Helper()
 	m := &mover{from: v.from, data: v.to, now: time.Now}
-	return m.parseAndDo(v.Context(), resticexport.Task{Copy: &resticexport.Copy{Paths: paths}}.String())
+	return m.parseAndDo(v.Context(), resticexport.Task{Copy: &resticexport.Copy{Paths: paths, Into: into}}.String())
 }
 
 func (v *volumes) copied(paths ...string) *resticexport.RestoredFiles {

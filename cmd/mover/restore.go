@@ -30,8 +30,16 @@ func (m *mover) restore(ctx context.Context, task *resticexport.Restore, result 
 	if err := m.havePaths(ctx, task); err != nil {
 		return err
 	}
-	summary, err := m.restic.talk(ctx, run{args: task.Command(m.data)})
+	place, err := openPlace(m.data, task.Into)
 	if err != nil {
+		return err
+	}
+	defer place.close()
+	summary, err := m.restic.talk(ctx, run{args: task.Command(place.path())})
+	if err != nil {
+		return err
+	}
+	if err := place.take(); err != nil {
 		return err
 	}
 	result.Restore = &resticexport.RestoredFiles{

@@ -85,6 +85,11 @@ func TestTheMoverRestoresPathsThatMeanThemselves(t *testing.T) {
 	if want := []string{"/**", "/**/y", "/?", `/\*`, "/a*", "/kept"}; !slices.Equal(got, want) {
 		t.Errorf("%q, not %q", got, want)
 	}
+	b.done(resticexport.Task{Restore: &resticexport.Restore{SnapshotID: snapshot.SnapshotID, Paths: []string{"/deep/**"}, Into: "/home/re*stored"}})
+	if restored := tree(t, filepath.Join(target, "home", "re*stored")); len(restored) != 2 || restored["/deep/**"] == "" {
+		t.Errorf("into a folder: %q", restored)
+	}
+	b.fails(resticexport.Task{Restore: &resticexport.Restore{SnapshotID: snapshot.SnapshotID, Paths: []string{"/x"}, Into: "/home"}}, resticexport.CauseInvalid, "/home of the volume isn't empty")
 	b.fails(resticexport.Task{Restore: &resticexport.Restore{SnapshotID: snapshot.SnapshotID, Paths: []string{"/ab", "/c"}}}, resticexport.CauseNotFound, "/c")
 	b.fails(resticexport.Task{Restore: &resticexport.Restore{SnapshotID: strings.Repeat("0", 64)}}, resticexport.CauseNotFound)
 }

@@ -122,6 +122,9 @@ func markEnded(s *scope, result v1alpha1.RestorePhase, event reconcile.Event) {
 func completeMessage(state *restore.State) string {
 	v := state.Restore
 	what := fmt.Sprintf("%d claim(s) from %s by %s (%s)", len(v.Status.Claims), restore.SourceOf(v), v.Status.Strategy, v.Status.StrategyReason)
+	if restore.IsIntoFolder(v) {
+		return what + ": " + restore.Outcome(v)
+	}
 	if v.Status.Strategy == v1alpha1.StrategyClaimsOnly {
 		return what
 	}

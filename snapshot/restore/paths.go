@@ -14,7 +14,8 @@ import (
 // claim is made empty, and a mover copies the paths into it from a clone of the
 // snapshot, which is gone before the restore is complete.
 //
-//	VolumeSnapshot ── clone (read-only) ── mover ──> new claim
+//	VolumeSnapshot ── clone (read-only) ── mover ──> new claim,
+//	                                                 or a folder of a claim that is there
 
 // IsFilled is true for a restore whose claims are made empty and filled by movers.
 // Those of the others are made from snapshots.

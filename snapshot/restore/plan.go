@@ -101,7 +101,7 @@ func Plan(s *State) []Step {
 	}
 	plan := planPreparation(s)
 	if s.Restore.Status.Strategy == v1alpha1.StrategyClaimsOnly {
-		return append(plan, end(v1alpha1.RestoreCompleted, "the claims are there, no application was touched"))
+		return append(plan, end(v1alpha1.RestoreCompleted, Outcome(s.Restore)))
 	}
 	const down, up = v1alpha1.RestoreScalingDown, v1alpha1.RestoreScalingUp
 	isSwapped, isReady := s.holds(v1alpha1.ConditionSwapped), s.holds(v1alpha1.ConditionApplicationReady)
@@ -116,10 +116,15 @@ func Plan(s *State) []Step {
 	)
 }
 
-// planPreparation is what is done while the application runs.
+// planPreparation is what is done while the application runs. A claim that is there
+// already is filled, and nothing else.
 func planPreparation(s *State) []Step {
 	const phase = v1alpha1.RestorePreparing
 	n := len(s.Restore.Status.Claims)
+	fill := Step{Name: StepFill, Phase: phase, What: fmt.Sprintf("fills %d claim(s) from %s; the application runs", n, SourceOf(s.Restore)), isMarked: s.holds(v1alpha1.ConditionClaimsFilled), byMark: true, need: s.fill}
+	if IsIntoFolder(s.Restore) {
+		return []Step{fill}
+	}
 	areMounted, isSwapped := s.holds(v1alpha1.ConditionClaimsReady), s.holds(v1alpha1.ConditionSwapped)
 	plan := []Step{
 		{Name: StepMakeClaims, Phase: phase, What: fmt.Sprintf("makes %d claim(s) from %s", n, SourceOf(s.Restore)), isMarked: areMounted, need: s.makeClaims},
@@ -127,7 +132,7 @@ func planPreparation(s *State) []Step {
 		{Name: StepEndMountCheck, Phase: phase, What: "waits until that pod is gone", need: s.endMountCheck},
 	}
 	if IsFilled(s.Restore) {
-		plan = append(plan, Step{Name: StepFill, Phase: phase, What: fmt.Sprintf("fills %d claim(s) from %s; the application runs", n, SourceOf(s.Restore)), isMarked: s.holds(v1alpha1.ConditionClaimsFilled), byMark: true, need: s.fill})
+		plan = append(plan, fill)
 	}
 	if s.Restore.Status.Strategy != v1alpha1.StrategyClaimsOnly {
 		plan = append(plan, Step{Name: StepKeepVolumes, Phase: phase, What: whatKeep, isMarked: isSwapped, need: s.keepVolumes})

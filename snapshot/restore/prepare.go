@@ -99,7 +99,9 @@ func RecordVolumes(s *State) {
 func mountCheckPods(r *v1alpha1.VolumeRestore) []string {
 	var pods []string
 	for _, c := range r.Status.Claims {
-		pods = append(pods, c.MountCheckPod)
+		if c.MountCheckPod != "" {
+			pods = append(pods, c.MountCheckPod)
+		}
 	}
 	return names.Set(pods)
 }

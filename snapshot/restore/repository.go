@@ -154,7 +154,7 @@ func (s *State) fill() Need {
 	return Need{Wait: &Wait{
 		Before: "fills the claims from " + SourceOf(s.Restore) + ": ", For: s.Filling, After: "; the application runs",
 		Condition: v1alpha1.ConditionClaimsFilled, ConditionReason: v1alpha1.ReasonFilling,
-		Until: s.mountedAt().Add(s.FillTimeout), LateSays: true, Every: fillDelay,
+		Until: s.fillingSince().Add(s.FillTimeout), LateSays: true, Every: fillDelay,
 		Late: v1alpha1.Problem{Reason: v1alpha1.ReasonFillFailed, Message: fmt.Sprintf("the claims were not filled within %s: ", s.FillTimeout)},
 	}}
 }
@@ -162,10 +162,14 @@ func (s *State) fill() Need {
 // fillDelay is how soon it is looked again at what no watch tells of.
 const fillDelay = 5 * time.Second
 
-// mountedAt is when the new claims were seen to mount.
-func (s *State) mountedAt() time.Time {
+// fillingSince is when the claims could be filled: since the new ones were seen to
+// mount, or since the step was begun where they were there already.
+func (s *State) fillingSince() time.Time {
 	if mounted := s.condition(v1alpha1.ConditionClaimsReady); mounted != nil {
 		return mounted.LastTransitionTime.Time
+	}
+	if status := &s.Restore.Status; status.Step == string(StepFill) && status.StepSince != nil {
+		return status.StepSince.Time
 	}
 	return s.Now
 }

@@ -37,7 +37,11 @@ func Resolve(in Input) (*Resolution, error) {
 	for _, v := range p.volumes {
 		p.res.Claims = append(p.res.Claims, p.claim(v))
 	}
-	if problem := p.check(claimChecks); problem != nil {
+	checks := claimChecks
+	if IsIntoFolder(in.Restore) {
+		checks = folderChecks
+	}
+	if problem := p.check(checks); problem != nil {
 		return nil, problem
 	}
 	if p.touches() {
@@ -97,6 +101,9 @@ func (in *Input) although(asked v1alpha1.RestoreStrategy) string {
 
 // claim is what becomes of one claim of the backup.
 func (p *proposal) claim(v v1alpha1.VolumeStatus) v1alpha1.RestoredClaim {
+	if IsIntoFolder(p.Restore) {
+		return p.claimWithFolder(v)
+	}
 	c := v1alpha1.RestoredClaim{ClaimName: v.ClaimName, SnapshotName: v.SnapshotName}
 	if p.touches() {
 		c.PreviousClaim, _ = p.mountedAs(p.res.Strategy, v.ClaimName)

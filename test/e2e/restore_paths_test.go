@@ -47,6 +47,29 @@ var _ = Describe("paths of a snapshot in the cluster", func() {
 		Expect(sh(ctx, look, "cat /looked-into/etc/link && stat -c %h /looked-into/etc/hard && du -k /looked-into/etc/sparse | cut -f1")).To(Equal("kept\n2\n0"))
 	})
 
+	It("come back into a folder of the application's own claim, while nothing uses it", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data"))
+		sh(ctx, app, "mkdir -p /data/etc && chmod 777 /data && echo kept > /data/etc/conf && sync")
+		b := theBackup(ctx, aBackup(ctx, app))
+		sh(ctx, app, "echo broken > /data/etc/conf && sync")
+		owner := sh(ctx, app, "stat -c %u:%g /data/etc/conf")
+		claims := claimsOf(ctx)
+		into := func(r *v1alpha1.VolumeRestore) { r.Spec.Target.TargetPath = "/home/restored" }
+
+		used := theRestore(ctx, aRestore(ctx, b, v1alpha1.StrategyClaimsOnly, ofPaths("/etc/conf"), into))
+		Expect(used).To(beRefused(v1alpha1.ReasonClaimInUse, podOf(ctx, app).Name, "nobody may use it"))
+		scaleToZero(ctx, app)
+		restore := theRestore(ctx, aRestore(ctx, b, v1alpha1.StrategyClaimsOnly, ofPaths("/etc/conf"), into))
+		Expect(restore).To(beRestoredBy(v1alpha1.StrategyClaimsOnly))
+		again := theRestore(ctx, aRestore(ctx, b, v1alpha1.StrategyClaimsOnly, ofPaths("/etc/conf"), into))
+		Expect(again).To(beRefused(v1alpha1.ReasonFillFailed, "/home/restored of the volume isn't empty"))
+		Eventually(ctx, jobsIn).Should(BeEmpty())
+		Eventually(ctx, claimsIn).Should(ConsistOf(claims))
+
+		change(ctx, app.Workload(), `{"spec":{"replicas":1}}`)
+		Expect(sh(ctx, app, "cat /data/etc/conf /data/home/restored/etc/conf && stat -c %u:%g /data/etc/conf")).To(Equal("broken\nkept\n" + owner))
+	})
+
 	It("have their owners where the administrator lets movers be privileged", func(ctx SpecContext) {
 		Expect(cluster.Merge(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, `{"metadata":{"annotations":{"lull.dev/privileged-movers":"true"}}}`)).To(Succeed())
 		db := running(ctx, annotated(aMariaDB("db", "data"), "lull.dev/quiesce", "mariadb"))
