@@ -1,4 +1,3 @@
-// Package docs holds what users read, and no code but this test.
 package docs
 
 import (
@@ -25,6 +24,19 @@ func TestEveryPackageIsOnTheMap(t *testing.T) {
 		}
 		if !strings.Contains(string(page), "`"+name+"`") {
 			t.Errorf("ARCHITECTURE.md has no row for %s", name)
+		}
+	}
+}
+
+// Every package says in a doc.go what belongs into it, and what doesn't. The modules
+// of the test cluster, of the driver and of the images say it in a README.
+func TestEveryPackageHasADoc(t *testing.T) {
+	for folder := range packages(t) {
+		if strings.HasPrefix(folder, "test/cluster") || strings.HasPrefix(folder, "test/csidriver") || strings.HasPrefix(folder, "test/images") {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join("..", folder, "doc.go")); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -65,8 +65,9 @@ func CopyJob(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, into string, 
 	return JobInput{
 		Name:      JobName("copy", c.ClaimName, string(r.UID), fmt.Sprint(c.Fill.Attempts)),
 		Namespace: r.Namespace, Labels: labels,
-		Spec:   &v1alpha1.ResticRepositorySpec{Mover: v1alpha1.MoverSpec{Tolerations: as.Tolerations}},
-		Source: FillCloneName(r, c.ClaimName), Target: into, IsInUse: r.Spec.Target.TargetPath != "",
+		Spec:        &v1alpha1.ResticRepositorySpec{Mover: v1alpha1.MoverSpec{Tolerations: as.Tolerations}},
+		Application: ptr.Deref(r.Status.Application, v1alpha1.ApplicationReference{}),
+		Source:      FillCloneName(r, c.ClaimName), Target: into, IsInUse: r.Spec.Target.TargetPath != "",
 		User: as.User, Groups: as.Groups, FSGroup: as.FSGroup, Privileged: as.Privileged,
 		Task: Task{Copy: &Copy{Paths: r.Spec.Source.Paths, Into: r.Spec.Target.TargetPath}},
 	}

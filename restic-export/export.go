@@ -80,14 +80,15 @@ func ExportJob(b *v1alpha1.VolumeBackup, v *v1alpha1.VolumeStatus, r *v1alpha1.R
 		limit = r.Spec.Mover.UploadLimit.Value()
 	}
 	return JobInput{
-		Name:       JobName("export", v.ClaimName, string(b.UID), fmt.Sprint(attemptsOf(v))),
-		Namespace:  b.Namespace,
-		Labels:     exportLabels(b, v.ClaimName),
-		Repository: r.Name,
-		Spec:       &r.Spec,
-		Source:     CloneName(b, v.ClaimName),
-		IsDevice:   isDevice,
-		User:       as.User, Groups: as.Groups, Privileged: as.Privileged,
+		Name:        JobName("export", v.ClaimName, string(b.UID), fmt.Sprint(attemptsOf(v))),
+		Namespace:   b.Namespace,
+		Labels:      exportLabels(b, v.ClaimName),
+		Repository:  r.Name,
+		Spec:        &r.Spec,
+		Source:      CloneName(b, v.ClaimName),
+		IsDevice:    isDevice,
+		Application: b.Spec.ApplicationRef,
+		User:        as.User, Groups: as.Groups, Privileged: as.Privileged,
 		Task: Task{Backup: &Backup{
 			Host: Host(b.Namespace, b.Spec.ApplicationRef), Claim: v.ClaimName,
 			BackupUID: b.UID, Of: len(b.Status.Volumes), Policy: b.Labels[v1alpha1.LabelPolicy], Time: cutTime(b, v),

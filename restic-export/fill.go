@@ -109,7 +109,8 @@ func FillJob(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, into string, 
 	return JobInput{
 		Name:      JobName("fill", c.ClaimName, string(r.UID), fmt.Sprint(c.Fill.Attempts)),
 		Namespace: r.Namespace, Labels: labels, Repository: repository.Name, Spec: &repository.Spec,
-		Target: into, IsDevice: isDevice, IsInUse: r.Spec.Target.TargetPath != "",
+		Application: ptr.Deref(r.Status.Application, v1alpha1.ApplicationReference{}),
+		Target:      into, IsDevice: isDevice, IsInUse: r.Spec.Target.TargetPath != "",
 		User: as.User, Groups: as.Groups, FSGroup: as.FSGroup, Privileged: as.Privileged,
 		Task: Task{Restore: task},
 	}

@@ -49,6 +49,11 @@ type JobInput struct {
 	// it is made writable for nobody, whatever FSGroup says.
 	IsInUse bool
 
+	// Application is whose volume it is, empty for what is of a repository alone. What
+	// its pods carry, as far as rules of the namespace may ask for it, the mover's
+	// carries.
+	Application v1alpha1.ApplicationReference
+
 	// Groups are the groups of the application's pods, which the files may be
 	// readable for.
 	Groups []int64

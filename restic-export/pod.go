@@ -6,6 +6,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/utils/ptr"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
 )
 
 // moverID is the user that a mover is by default, and the group that it always
@@ -44,7 +46,7 @@ func (in *JobInput) podSpec() corev1.PodSpec {
 }
 
 func (in *JobInput) container(access Access) corev1.Container {
-	resources := resourcesOr(in.Spec.Mover.Resources)
+	resources := Resources(&in.Spec.Mover)
 	c := corev1.Container{
 		Name: Container, Image: in.Image, ImagePullPolicy: corev1.PullIfNotPresent,
 		Command:                  []string{MoverPath},
@@ -61,9 +63,10 @@ func (in *JobInput) container(access Access) corev1.Container {
 	return c
 }
 
-// resourcesOr are the resources that are asked for, or what most repositories
-// need: restic holds the index of all data in memory.
-func resourcesOr(asked corev1.ResourceRequirements) corev1.ResourceRequirements {
+// Resources are those that are asked for, or what most repositories need: restic
+// holds the index of all data in memory.
+func Resources(mover *v1alpha1.MoverSpec) corev1.ResourceRequirements {
+	asked := mover.Resources
 	if len(asked.Requests)+len(asked.Limits)+len(asked.Claims) > 0 {
 		return asked
 	}

@@ -1,4 +1,3 @@
-// manager runs the controllers of Lull.
 package main
 
 import (

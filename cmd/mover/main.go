@@ -1,9 +1,3 @@
-// Command mover runs in a Job's pod, beside restic: it does one task, which is its
-// argument, by running restic, or by copying files itself, prints the progress and
-// leaves the result as its container's termination message. It never speaks to the Kubernetes API.
-//
-// For a repository that is reached by SFTP, restic runs it again as its SSH
-// client: mover ssh.
 package main
 
 import (

@@ -8,6 +8,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -95,7 +96,8 @@ func (w *run) exportVolume(ctx context.Context, v *v1alpha1.VolumeStatus, reposi
 	if err != nil {
 		return "", err
 	}
-	if waits, err := w.Movers.MakeClone(ctx, resticexport.Clone(w.VolumeBackup, v)); err != nil || waits != "" {
+	was := ptr.Deref(v.Claim, v1alpha1.BackedUpClaim{})
+	if waits, err := w.Movers.MakeClone(ctx, resticexport.Clone(w.VolumeBackup, v), was.Labels, was.Annotations); err != nil || waits != "" {
 		return waits, err
 	}
 	in := resticexport.ExportJob(w.VolumeBackup, v, repository, as)

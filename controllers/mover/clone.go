@@ -16,9 +16,10 @@ import (
 // +kubebuilder:rbac:groups="",resources=persistentvolumes,verbs=get;patch
 
 // MakeClone makes the claim that a mover reads, where it isn't there, and says what
-// is waited for until it can be read. One of that name that isn't its owner's is a
-// Problem.
-func (m *Movers) MakeClone(ctx context.Context, clone *corev1.PersistentVolumeClaim) (waits string, err error) {
+// is waited for until it can be read. It carries labels and annotations of the claim
+// that it is a copy of. One of that name that isn't its owner's is a Problem.
+func (m *Movers) MakeClone(ctx context.Context, clone *corev1.PersistentVolumeClaim, labels, annotations map[string]string) (waits string, err error) {
+	like(clone, labels, annotations)
 	there, owner := &corev1.PersistentVolumeClaim{}, metav1.GetControllerOf(clone)
 	err = m.Live.Get(ctx, client.ObjectKeyFromObject(clone), there)
 	switch {

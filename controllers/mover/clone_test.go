@@ -40,11 +40,11 @@ func moversOn(t *testing.T, objects ...client.Object) *Movers {
 func TestACloneIsMadeOnce(t *testing.T) {
 	m := moversOn(t)
 	for range 2 {
-		if waits, err := m.MakeClone(context.Background(), aClone("clone", ours)); err != nil || waits != "" {
+		if waits, err := m.MakeClone(context.Background(), aClone("clone", ours), nil, nil); err != nil || waits != "" {
 			t.Fatal(waits, err)
 		}
 	}
-	if _, err := m.MakeClone(context.Background(), aClone("clone", theirs)); reconcile.ProblemOf(err) == nil {
+	if _, err := m.MakeClone(context.Background(), aClone("clone", theirs), nil, nil); reconcile.ProblemOf(err) == nil {
 		t.Error("a claim of another owner is taken:", err)
 	}
 }

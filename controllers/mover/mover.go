@@ -75,7 +75,10 @@ func (m *Movers) begin(ctx context.Context, in resticexport.JobInput, owner meta
 		return Run{Waits: waits}, err
 	}
 	in.Image = m.Image
-	job := resticexport.Job(in)
+	job, err := m.fitted(ctx, in)
+	if err != nil {
+		return Run{}, err
+	}
 	job.OwnerReferences = []metav1.OwnerReference{owner}
 	job.Labels[labelPlace] = string(place.Kind)
 	if place.Kind == Beside || place.Kind == Alone { // what can be asked again needn't be kept for a manager that comes late

@@ -12,6 +12,7 @@ import (
 	"github.com/lull-dev/lull/controllers/mover"
 	"github.com/lull-dev/lull/controllers/reconcile"
 	resticexport "github.com/lull-dev/lull/restic-export"
+	"github.com/lull-dev/lull/snapshot/workload"
 )
 
 const (
@@ -103,6 +104,7 @@ func (w *run) job(kind, which string, task resticexport.Task) resticexport.JobIn
 	return resticexport.JobInput{
 		Name:       resticexport.JobName(kind, r.Name, string(r.UID), which),
 		Namespace:  r.Namespace,
+		Labels:     workload.Unmarked(r.Labels), // rules of the namespace may ask for some
 		Repository: r.Name,
 		Spec:       &r.Spec,
 		Task:       task,

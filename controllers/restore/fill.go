@@ -83,7 +83,7 @@ func (w *run) fillClaim(ctx context.Context, c *v1alpha1.RestoredClaim, reposito
 		place = mover.Place{Kind: mover.Shared, Most: repository.Spec.Concurrency}
 	} else {
 		in = resticexport.CopyJob(w.Object, c, restore.NewClaimName(c), as)
-		if waits, err := w.Movers.MakeClone(ctx, resticexport.FillClone(w.Object, c)); err != nil || waits != "" {
+		if waits, err := w.Movers.MakeClone(ctx, resticexport.FillClone(w.Object, c), c.Fill.Clone.Labels, c.Fill.Clone.Annotations); err != nil || waits != "" {
 			return waits, err
 		}
 	}

@@ -56,14 +56,9 @@ func (w *run) observe(ctx context.Context) (*restore.State, error) {
 // addRules reads what the mount check pods have to fit. The application still
 // runs.
 func (w *run) addRules(ctx context.Context, state *restore.State) (err error) {
-	var limits corev1.LimitRangeList
-	var services corev1.ServiceList
-	for _, list := range []client.ObjectList{&limits, &services} {
-		if err := w.Live.List(ctx, list, client.InNamespace(w.Object.Namespace)); err != nil {
-			return err
-		}
+	if state.Rules, err = w.live().Rules(ctx, w.Object.Namespace); err != nil {
+		return err
 	}
-	state.Rules = restore.Rules{Limits: limits.Items, Services: services.Items}
 	if app := w.Object.Status.Application; state.Workload == nil && app != nil {
 		state.Model, err = w.live().Workload(ctx, w.Object.Namespace, *app)
 	}

@@ -1,5 +1,3 @@
-// Package hookstest runs hooks as processes of this machine, for tests that
-// want real shells and pipes but no cluster.
 package hookstest
 
 import (

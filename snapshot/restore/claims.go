@@ -184,7 +184,7 @@ func NewClaim(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim) *corev1.Pers
 	if c.SnapshotName != "" && !isCopied(c) {
 		claim.Spec.DataSource = dataSource(c.SnapshotName)
 	}
-	claim.Labels = unmarked(c.Shape.Labels)
+	claim.Labels = workload.Unmarked(c.Shape.Labels)
 	maps.Copy(claim.Labels, claimLabels(r, c))
 	claim.Labels[v1alpha1.LabelManagedBy] = v1alpha1.ManagedBy
 	delete(claim.Labels, v1alpha1.LabelPrevious)

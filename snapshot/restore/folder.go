@@ -32,7 +32,9 @@ var folderChecks = []resolveCheck{
 	{name: "each snapshot can be cloned", objects: ofEach(checkClone)},
 	{name: "each claim is there for the folder", objects: ofEach(checkFolderClaim)},
 	{name: "each folder is another", objects: ofEach(checkFolderAlone)},
-	{name: "no pod mounts the claim", objects: ofEach(func(p *proposal, c *v1alpha1.RestoredClaim) *v1alpha1.Problem { return checkUnused(p.Restore, p.Pods, c) })},
+	{name: "no pod mounts the claim", objects: ofEach(func(p *proposal, c *v1alpha1.RestoredClaim) *v1alpha1.Problem {
+		return checkUnused(p.Restore, p.Pods, c)
+	})},
 }
 
 func checkFolderClaim(p *proposal, c *v1alpha1.RestoredClaim) *v1alpha1.Problem {

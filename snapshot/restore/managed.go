@@ -2,7 +2,6 @@ package restore
 
 import (
 	"fmt"
-	"maps"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -75,20 +74,4 @@ func appliedByArgo(obj metav1.ObjectMeta) bool {
 		}
 	}
 	return false
-}
-
-// unmarked are the labels without those by which a tool knows its objects: a
-// copy that carried them would be pruned.
-func unmarked(labels map[string]string) map[string]string {
-	kept := maps.Clone(labels)
-	for _, m := range labelMarks {
-		delete(kept, m.key)
-	}
-	for _, key := range []string{instanceLabel, "kustomize.toolkit.fluxcd.io/namespace", "helm.toolkit.fluxcd.io/namespace"} {
-		delete(kept, key)
-	}
-	if kept == nil {
-		kept = map[string]string{}
-	}
-	return kept
 }

@@ -50,7 +50,7 @@ func (s *State) mountCheckPod(name string, claims []v1alpha1.RestoredClaim, node
 				RunAsNonRoot:   ptr.To(true), // as the image's own user where nothing else is said
 				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 			},
-			Containers: []corev1.Container{mountCheckContainer(s.Image, s.Rules.fitted(s.Resources))},
+			Containers: []corev1.Container{mountCheckContainer(s.Image, s.Rules.Fitted(s.Resources))},
 		},
 	}
 	for i := range claims {
@@ -66,12 +66,16 @@ func (s *State) mountCheckPod(name string, claims []v1alpha1.RestoredClaim, node
 	return p
 }
 
+// notSelected is the value of a label by which something selects the
+// application's pods.
+const notSelected = "lull-mount-check"
+
 // like is the workload that the pod is like, nil where there is none: one that
 // is touched, or whose claims alone are made.
 func (s *State) like() *workload.Workload { return cmp.Or(s.Workload, s.Model) }
 
 func (s *State) mountCheckLabels() map[string]string {
-	all := s.Rules.labelsLike(s.like())
+	all := s.Rules.LabelsLike(s.like(), notSelected)
 	maps.Copy(all, map[string]string{
 		v1alpha1.LabelRestore:    names.LabelValue(s.Restore.Name),
 		v1alpha1.LabelRestoreUID: string(s.Restore.UID),
@@ -82,14 +86,14 @@ func (s *State) mountCheckLabels() map[string]string {
 
 // mountCheckMend says what a person may do where the pod is refused.
 func (s *State) mountCheckMend() string {
-	asks := s.Rules.fitted(s.Resources)
+	asks := s.Rules.Fitted(s.Resources)
 	var amounts []string
 	for _, name := range slices.Sorted(maps.Keys(asks.Requests)) {
 		request, limit := asks.Requests[name], asks.Limits[name]
 		amounts = append(amounts, fmt.Sprintf("%s %s to %s", name, &request, &limit))
 	}
 	fitted := ""
-	if limits := s.Rules.limitNames(); len(limits) > 0 {
+	if limits := s.Rules.LimitNames(); len(limits) > 0 {
 		fitted = " by LimitRange " + strings.Join(limits, ", ")
 	}
 	return fmt.Sprintf(". It asks for %s: what the manager's --mount-check-resources says, fitted to the namespace%s. Of the application's pods it has the labels, but those that select them, the nodes, the priority class and the user", strings.Join(amounts, ", "), fitted)
@@ -183,4 +187,21 @@ func prefer(spec *corev1.PodSpec, node string) {
 			{Key: metav1.ObjectNameField, Operator: corev1.NodeSelectorOpIn, Values: []string{node}},
 		}},
 	})
+}
+
+// userOf is the user that the containers of an application run as, nil for that
+// of the image and for root.
+func userOf(spec *corev1.PodSpec) (user, group *int64) {
+	if c := spec.SecurityContext; c != nil {
+		user, group = c.RunAsUser, c.RunAsGroup
+	}
+	for i := range spec.Containers {
+		if c := spec.Containers[i].SecurityContext; c != nil && user == nil {
+			user, group = c.RunAsUser, c.RunAsGroup
+		}
+	}
+	if user == nil || *user == 0 {
+		return nil, nil
+	}
+	return user, group
 }

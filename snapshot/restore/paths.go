@@ -43,6 +43,8 @@ func (p *proposal) cloneOf(v v1alpha1.VolumeStatus, c *v1alpha1.RestoredClaim) *
 	was := ptr.Deref(v.Claim, v1alpha1.BackedUpClaim{})
 	content := p.contentOf(c)
 	clone := &v1alpha1.ClaimShape{
+		Labels:           was.Labels,
+		Annotations:      was.Annotations,
 		AccessModes:      was.AccessModes,
 		VolumeMode:       cmp.Or(content.Spec.SourceVolumeMode, was.VolumeMode),
 		StorageClassName: p.cloneClass(content.Spec.Driver, was.StorageClassName, c.Shape.StorageClassName),

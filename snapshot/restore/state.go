@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/rules"
 	"github.com/lull-dev/lull/snapshot/workload"
 )
 
@@ -32,7 +33,7 @@ type Observed struct {
 	MountChecks map[string]*corev1.Pod
 	// Rules of the namespace, and Model, the workload whose claims alone are made.
 	// They are read while there are mount check pods to be made.
-	Rules Rules
+	Rules rules.Rules
 	Model *workload.Workload
 	// Complaint is the newest warning about what the mount check waits for,
 	// empty where there is none.

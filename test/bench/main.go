@@ -1,7 +1,3 @@
-// bench measures how long a backup keeps an application frozen, how long a
-// restore keeps it down, and how late the backups of very many policies are,
-// beside what storage and cluster take for it without Lull in the same minutes: a
-// bare snapshot, a bare restart, bare objects.
 package main
 
 import (

@@ -1,4 +1,3 @@
-// list writes the list of failpoints.
 package main
 
 import (

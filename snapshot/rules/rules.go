@@ -1,7 +1,6 @@
-package restore
+package rules
 
 import (
-	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -18,7 +17,7 @@ import (
 // What they ask for the application's own pods carry, so ours carries it too:
 //
 //	LimitRange            its amounts are fitted to them
-//	ResourceQuota         it states all that a quota can ask to be stated
+//	ResourceQuota         it states all that the quotas ask to be stated
 //	PodSecurity, SCC      it needs nothing, and runs as the user that the
 //	                      application runs as
 //	labels that a policy  it has those of the application, with other values where
@@ -26,11 +25,12 @@ import (
 //	nodes, priority       as the application
 type Rules struct {
 	Limits   []corev1.LimitRange
+	Quotas   []corev1.ResourceQuota
 	Services []corev1.Service
 }
 
-// limitNames are the LimitRanges that speak of pods or containers.
-func (r *Rules) limitNames() []string {
+// LimitNames are the LimitRanges that speak of pods or containers.
+func (r *Rules) LimitNames() []string {
 	var all []string
 	for _, limits := range r.Limits {
 		if slices.ContainsFunc(limits.Spec.Limits, isOfPods) {
@@ -88,11 +88,11 @@ func (r *Rules) names() map[corev1.ResourceName]bool {
 	return found
 }
 
-// fitted are the amounts that are wanted, moved as little as the namespace's
+// Fitted are the amounts that are wanted, moved as little as the namespace's
 // LimitRanges ask for. Of a resource that isn't wanted and that is bounded it is
 // the least. Where ranges contradict each other no amount fits, and the API
 // server says so.
-func (r *Rules) fitted(want corev1.ResourceRequirements) corev1.ResourceRequirements {
+func (r *Rules) Fitted(want corev1.ResourceRequirements) corev1.ResourceRequirements {
 	fit := *want.DeepCopy()
 	if fit.Requests == nil {
 		fit.Requests = corev1.ResourceList{}
@@ -100,10 +100,41 @@ func (r *Rules) fitted(want corev1.ResourceRequirements) corev1.ResourceRequirem
 	if fit.Limits == nil {
 		fit.Limits = corev1.ResourceList{}
 	}
+	r.state(&fit)
 	for name := range r.names() {
 		fit.Requests[name], fit.Limits[name] = r.boundsOf(name).fit(fit.Requests[name], fit.Limits[name])
 	}
 	return fit
+}
+
+// usual are limits of resources that nobody has limited and a quota wants limited,
+// and their requests. A quota that has less in all is the limit.
+var usual = map[corev1.ResourceName]struct{ request, limit resource.Quantity }{
+	corev1.ResourceCPU:              {resource.MustParse("100m"), resource.MustParse("2")},
+	corev1.ResourceMemory:           {resource.MustParse("256Mi"), resource.MustParse("1Gi")},
+	corev1.ResourceEphemeralStorage: {resource.MustParse("64Mi"), resource.MustParse("12Gi")},
+}
+
+// state states what quotas count and isn't stated yet: the API server refuses a pod
+// that doesn't.
+func (r *Rules) state(fit *corev1.ResourceRequirements) {
+	for _, quota := range r.Quotas {
+		for key, most := range quota.Spec.Hard {
+			name, isLimit := strings.CutPrefix(string(key), "limits.")
+			of := corev1.ResourceName(strings.TrimPrefix(name, "requests."))
+			amounts, isKnown := usual[of]
+			if !isKnown {
+				continue
+			}
+			if _, is := fit.Limits[of]; isLimit && !is {
+				request := fit.Requests[of]
+				fit.Limits[of] = atLeast(atMost(amounts.limit, most), &request)
+			}
+			if _, is := fit.Requests[of]; !isLimit && !is {
+				fit.Requests[of] = atMost(amounts.request, most)
+			}
+		}
+	}
 }
 
 func (b bounds) fit(request, limit resource.Quantity) (fitRequest, fitLimit resource.Quantity) {
@@ -143,19 +174,15 @@ func (b bounds) within(limit resource.Quantity) resource.Quantity {
 	return *resource.NewQuantity(int64(math.Ceil(float64(limit.Value())/ratio)), limit.Format)
 }
 
-// notSelected is the value of a label by which something selects the
-// application's pods.
-const notSelected = "lull-mount-check"
-
-// labelsLike are the labels of an application's pods for one that isn't the
-// application's: no Service, and no controller, selects it by them, and no tool
-// prunes it or puts a sidecar into it.
-func (r *Rules) labelsLike(w *workload.Workload) map[string]string {
+// LabelsLike are the labels of an application's pods for one that isn't the
+// application's: no Service, and no controller, selects it by them, since those have
+// another value, and no tool prunes it or puts a sidecar into it.
+func (r *Rules) LabelsLike(w *workload.Workload, instead string) map[string]string {
 	if w == nil || w.Object == nil {
 		return map[string]string{}
 	}
 	own := w.Template.Labels
-	like := unmarked(own)
+	like := workload.Unmarked(own)
 	keys := w.SelectorKeys()
 	for _, service := range r.Services {
 		if selector := service.Spec.Selector; len(selector) > 0 && labels.SelectorFromSet(selector).Matches(labels.Set(own)) {
@@ -164,67 +191,11 @@ func (r *Rules) labelsLike(w *workload.Workload) map[string]string {
 	}
 	for _, key := range keys {
 		if _, ok := like[key]; ok {
-			like[key] = notSelected
+			like[key] = instead
 		}
 	}
 	maps.DeleteFunc(like, func(key, _ string) bool {
 		return strings.Contains(key, "inject") || strings.HasPrefix(key, "istio.io/")
 	})
 	return like
-}
-
-// userOf is the user that the containers of an application run as, nil for that
-// of the image and for root.
-func userOf(spec *corev1.PodSpec) (user, group *int64) {
-	if c := spec.SecurityContext; c != nil {
-		user, group = c.RunAsUser, c.RunAsGroup
-	}
-	for i := range spec.Containers {
-		if c := spec.Containers[i].SecurityContext; c != nil && user == nil {
-			user, group = c.RunAsUser, c.RunAsGroup
-		}
-	}
-	if user == nil || *user == 0 {
-		return nil, nil
-	}
-	return user, group
-}
-
-// ParseResources reads what a pod of ours asks for: names of resources and
-// amounts, as in cpu=10m,memory=32Mi,limits.cpu=500m. Those of base stay where
-// nothing else is said; a limit below its request is raised to it, unless it was
-// said.
-func ParseResources(text string, base corev1.ResourceRequirements) (corev1.ResourceRequirements, error) {
-	parsed := *base.DeepCopy()
-	said := map[corev1.ResourceName]bool{}
-	for _, part := range strings.Split(text, ",") {
-		key, amount, _ := strings.Cut(strings.TrimSpace(part), "=")
-		name, isLimit := strings.CutPrefix(key, "limits.")
-		q, err := resource.ParseQuantity(amount)
-		if !slices.Contains([]string{"cpu", "memory", "ephemeral-storage"}, name) || err != nil || q.Sign() <= 0 {
-			return parsed, fmt.Errorf("%q: write names and amounts, such as cpu=10m,memory=32Mi,limits.cpu=500m,limits.memory=128Mi: each of cpu, memory, ephemeral-storage", part)
-		}
-		if isLimit {
-			parsed.Limits[corev1.ResourceName(name)], said[corev1.ResourceName(name)] = q, true
-			continue
-		}
-		parsed.Requests[corev1.ResourceName(name)] = q
-	}
-	for name, request := range parsed.Requests {
-		limit := parsed.Limits[name]
-		if said[name] && limit.Cmp(request) < 0 {
-			return parsed, fmt.Errorf("limits.%s=%s is less than %s=%s: write no less", name, &limit, name, &request)
-		}
-		parsed.Limits[name] = atLeast(limit, &request)
-	}
-	return parsed, nil
-}
-
-// MountCheckResources are what a mount check pod asks for where nobody says
-// otherwise.
-func MountCheckResources() corev1.ResourceRequirements {
-	return corev1.ResourceRequirements{
-		Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("32Mi")},
-		Limits:   corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("500m"), corev1.ResourceMemory: resource.MustParse("128Mi")},
-	}
 }
