@@ -29,7 +29,8 @@ func TestEveryPackageIsOnTheMap(t *testing.T) {
 }
 
 // Every package says in a doc.go what belongs into it, and what doesn't. The modules
-// of the test cluster, of the driver and of the images say it in a README.
+// of the test cluster and of the driver say it in a README; the program of an image
+// is one file.
 func TestEveryPackageHasADoc(t *testing.T) {
 	for folder := range packages(t) {
 		if strings.HasPrefix(folder, "test/cluster") || strings.HasPrefix(folder, "test/csidriver") || strings.HasPrefix(folder, "test/images") {
