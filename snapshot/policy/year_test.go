@@ -168,6 +168,7 @@ func (y *year) edit() {
 		}
 	}
 	y.since, y.read = y.now, nil
+	clear(y.known) // it is of the schedule before
 	y.look(false)
 }
 
