@@ -62,27 +62,49 @@ type Access struct {
 
 // AccessTo is the access to the repository of a spec, which the API server has
 // validated.
-func AccessTo(spec *v1alpha1.ResticRepositorySpec) Access {
-	a := Access{URL: urlOf(&spec.Backend), Options: optionsOf(&spec.Backend)}
-	a.mountPassword(spec.PasswordSecretRef)
+func AccessTo(spec *v1alpha1.ResticRepositorySpec) Access { return theOne.accessTo(spec) }
+
+// role is what a repository is to restic, which works in one and may read another.
+type role struct {
+	// prefix begins the names of its volumes and the last part of their paths.
+	prefix string
+	// passwordVariable is the variable that names the file with its password.
+	passwordVariable string
+}
+
+var (
+	theOne    = role{"", EnvPasswordFile}
+	theSource = role{"from-", EnvFromPasswordFile}
+)
+
+// at is where a repository of the role has what the only one has at a path.
+func (r role) at(p string) string { return path.Join(path.Dir(p), r.prefix+path.Base(p)) }
+
+func (r role) passwordFile() string { return path.Join(r.at(passwordPath), path.Base(PasswordFile)) }
+func (r role) caFile() string       { return path.Join(r.at(caPath), path.Base(CAFile)) }
+
+func (r role) accessTo(spec *v1alpha1.ResticRepositorySpec) Access {
+	a := Access{URL: urlOf(&spec.Backend, r.at(repositoryPath)), Options: optionsOf(&spec.Backend)}
+	password := spec.PasswordSecretRef
+	a.mountSecret(r.prefix+"password", password.Name, r.at(passwordPath), false, corev1.KeyToPath{Key: cmp.Or(password.Key, "password"), Path: path.Base(PasswordFile)})
+	a.Env = append(a.Env, corev1.EnvVar{Name: r.passwordVariable, Value: r.passwordFile()})
 	if ref := spec.CASecretRef; ref != nil {
-		a.mountSecret("ca", ref.Name, caPath, false, corev1.KeyToPath{Key: ref.Key, Path: path.Base(CAFile)})
-		a.Env = append(a.Env, corev1.EnvVar{Name: EnvCACert, Value: CAFile})
+		a.mountSecret(r.prefix+"ca", ref.Name, r.at(caPath), false, corev1.KeyToPath{Key: ref.Key, Path: path.Base(CAFile)})
+		a.Env = append(a.Env, corev1.EnvVar{Name: EnvCACert, Value: r.caFile()})
 	}
 	if ref := spec.CredentialsSecretRef; ref != nil {
 		a.takeKeys(ref.Name, spec)
 	}
 	if v := spec.Backend.Volume; v != nil {
-		a.mount("repository", repositoryPath, false, corev1.VolumeSource{
-			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: v.ClaimName},
-		})
+		a.mount(r.prefix+"repository", r.at(repositoryPath), false, claimed(v.ClaimName, false))
 	}
 	return a
 }
 
 // urlOf is the place of a repository as restic's own documentation has it
-// (https://restic.readthedocs.io/en/stable/030_preparing_a_new_repo.html).
-func urlOf(b *v1alpha1.RepositoryBackend) string {
+// (https://restic.readthedocs.io/en/stable/030_preparing_a_new_repo.html). One in a
+// claim is below where that is mounted.
+func urlOf(b *v1alpha1.RepositoryBackend, mountedAt string) string {
 	switch {
 	case b.S3 != nil:
 		endpoint := strings.TrimSuffix(cmp.Or(b.S3.Endpoint, "https://s3.amazonaws.com"), "/")
@@ -100,7 +122,7 @@ func urlOf(b *v1alpha1.RepositoryBackend) string {
 	case b.SFTP != nil:
 		return sftpURL(b.SFTP)
 	case b.Volume != nil:
-		return "local:" + path.Join(repositoryPath, string(b.Volume.Path))
+		return "local:" + path.Join(mountedAt, string(b.Volume.Path))
 	}
 	return ""
 }
@@ -140,11 +162,6 @@ const (
 
 // SSHCommand is the mover's argument by which it is the SSH client of restic.
 const SSHCommand = "ssh"
-
-func (a *Access) mountPassword(ref v1alpha1.SecretKeyReference) {
-	a.mountSecret("password", ref.Name, passwordPath, false, corev1.KeyToPath{Key: cmp.Or(ref.Key, "password"), Path: path.Base(PasswordFile)})
-	a.Env = append(a.Env, corev1.EnvVar{Name: EnvPasswordFile, Value: PasswordFile})
-}
 
 // mountOldPassword mounts the password that the repository had, where it is to be
 // exchanged.

@@ -33,9 +33,7 @@ func (b *Backup) Command(parent string, from BackupSource) []string {
 	for _, tag := range tags.Strings() {
 		command = append(command, "--tag="+tag)
 	}
-	if b.UploadLimit > 0 {
-		command = append(command, "--limit-upload="+strconv.FormatInt(max(1, b.UploadLimit/1024), 10))
-	}
+	command = append(command, limited(b.UploadLimit)...)
 	if b.Device {
 		return append(command, "--stdin", "--stdin-filename="+DeviceFile)
 	}
@@ -54,6 +52,14 @@ func (b *Backup) Command(parent string, from BackupSource) []string {
 		return append(command, "--", from.Path)
 	}
 	return append(command, "--", ".")
+}
+
+// limited bounds what is sent, in bytes a second. restic takes KiB, and at least one.
+func limited(upload int64) []string {
+	if upload <= 0 {
+		return nil
+	}
+	return []string{"--limit-upload=" + strconv.FormatInt(max(1, upload/1024), 10)}
 }
 
 // Command restores into a folder. A folder that the file system makes for itself
@@ -98,6 +104,22 @@ func (f *Forget) Command() []string {
 	return append([]string{"forget", "--json", "--"}, f.IDs...)
 }
 
+// Command copies snapshots of the second repository, which is in the environment, by
+// their IDs.
+func (c *CopySnapshots) Command(ids []string) []string {
+	command := append([]string{"copy", "--json"}, limited(c.UploadLimit)...)
+	return append(append(command, "--"), ids...)
+}
+
+// Command makes the repository.
+func (i *Init) Command() []string {
+	command := []string{"init", "--json"}
+	if i.LikeSource {
+		command = append(command, "--copy-chunker-params")
+	}
+	return command
+}
+
 // Command checks the repository, and reads a part of its data.
 func (c *Check) Command() []string {
 	command := []string{"check", "--json"}
@@ -119,7 +141,6 @@ var (
 	StatsCommand  = []string{"stats", "--mode=raw-data", "--json", "--no-lock"}
 	KeysCommand   = []string{"key", "list", "--json", "--no-lock"}
 	LocksCommand  = []string{"list", "locks", "--json", "--no-lock"}
-	InitCommand   = []string{"init", "--json"}
 )
 
 // AddKeyCommand has another password, which is in a file, open the repository too.

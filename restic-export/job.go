@@ -35,6 +35,9 @@ type JobInput struct {
 	Repository string
 	Spec       *v1alpha1.ResticRepositorySpec
 	Task       Task
+	// From is a second repository, which is only read: the one that is copied from, or
+	// that a new one is made like. nil where the task needs none.
+	From *v1alpha1.ResticRepository
 	// OldPassword is the one that a Rekey takes away.
 	OldPassword *v1alpha1.SecretKeyReference
 	// Image is the operator's own.
@@ -101,6 +104,9 @@ func (in *JobInput) labels() map[string]string {
 	labels[v1alpha1.LabelManagedBy] = v1alpha1.ManagedBy
 	if in.Repository != "" {
 		labels[v1alpha1.LabelRepository] = names.LabelValue(in.Repository)
+	}
+	if in.From != nil {
+		labels[v1alpha1.LabelFromRepository] = names.LabelValue(in.From.Name)
 	}
 	return labels
 }

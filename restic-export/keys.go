@@ -59,12 +59,16 @@ const EnvRegion = "AWS_DEFAULT_REGION"
 const (
 	EnvRepository   = "RESTIC_REPOSITORY"
 	EnvPasswordFile = "RESTIC_PASSWORD_FILE"
-	EnvCacheDir     = "RESTIC_CACHE_DIR"
-	EnvCACert       = "RESTIC_CACERT"
-	EnvTemporary    = "TMPDIR"
-	EnvHome         = "HOME"
-	EnvMemoryLimit  = "GOMEMLIMIT"
-	EnvProcessors   = "GOMAXPROCS"
+	// EnvFromRepository and EnvFromPasswordFile are those of a second repository,
+	// which is copied from.
+	EnvFromRepository   = "RESTIC_FROM_REPOSITORY"
+	EnvFromPasswordFile = "RESTIC_FROM_PASSWORD_FILE"
+	EnvCacheDir         = "RESTIC_CACHE_DIR"
+	EnvCACert           = "RESTIC_CACERT"
+	EnvTemporary        = "TMPDIR"
+	EnvHome             = "HOME"
+	EnvMemoryLimit      = "GOMEMLIMIT"
+	EnvProcessors       = "GOMAXPROCS"
 )
 
 // KnownVariables are the names of all variables that restic may be given, sorted.
@@ -72,7 +76,7 @@ const (
 func KnownVariables() []string {
 	all := slices.Concat(s3Keys, azureKeys, gcsKeys, b2Keys, swiftKeys, restKeys, s3Identity, azureIdentity, podKeys, []string{
 		KeyGoogleCredentials,
-		EnvRepository, EnvPasswordFile, EnvCacheDir, EnvCACert, EnvTemporary, EnvHome, EnvMemoryLimit, EnvProcessors,
+		EnvRepository, EnvPasswordFile, EnvFromRepository, EnvFromPasswordFile, EnvCacheDir, EnvCACert, EnvTemporary, EnvHome, EnvMemoryLimit, EnvProcessors,
 	})
 	slices.Sort(all)
 	return all

@@ -88,6 +88,7 @@ func (t Task) only() (kind, error) {
 	add("prune", t.Prune != nil, t.Prune)
 	add("unlock", t.Unlock != nil, t.Unlock)
 	add("rekey", t.Rekey != nil, t.Rekey)
+	add("copySnapshots", t.CopySnapshots != nil, t.CopySnapshots)
 	if len(set) != 1 {
 		return kind{}, fmt.Errorf("a task is exactly one thing to do, not %d", len(set))
 	}
@@ -168,6 +169,13 @@ func (r *History) validate() error {
 		return errors.New("there is no rule")
 	}
 	return errors.Join(isText("host", r.Host), unlessEmpty("policy", r.Policy, isTag), all("claim", r.Claims, isTag))
+}
+
+func (c *CopySnapshots) validate() error {
+	if c.UploadLimit < 0 {
+		return fmt.Errorf("an upload limit of %d bytes a second can't be", c.UploadLimit)
+	}
+	return nil
 }
 
 func (c *Check) validate() error {

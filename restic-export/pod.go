@@ -22,12 +22,12 @@ func (in *JobInput) podSpec() corev1.PodSpec {
 	mover := &in.Spec.Mover
 	var access Access
 	if in.Repository != "" {
-		access = AccessTo(in.Spec)
+		access = in.access()
 		access.mountOldPassword(in.OldPassword)
 	}
 	spec := corev1.PodSpec{
 		RestartPolicy:                 corev1.RestartPolicyNever,
-		ServiceAccountName:            mover.ServiceAccountName,
+		ServiceAccountName:            in.account(),
 		AutomountServiceAccountToken:  ptr.To(false),
 		EnableServiceLinks:            ptr.To(false),
 		TerminationGracePeriodSeconds: ptr.To(goodbye),
@@ -43,6 +43,20 @@ func (in *JobInput) podSpec() corev1.PodSpec {
 	}
 	in.mountData(&spec)
 	return spec
+}
+
+func (in *JobInput) access() Access {
+	if in.From != nil {
+		return AccessToBoth(in.Spec, &in.From.Spec)
+	}
+	return AccessTo(in.Spec)
+}
+
+func (in *JobInput) account() string {
+	if in.From != nil {
+		return accountOf(in.Spec, &in.From.Spec)
+	}
+	return in.Spec.Mover.ServiceAccountName
 }
 
 func (in *JobInput) container(access Access) corev1.Container {
@@ -125,7 +139,7 @@ func (in *JobInput) fsGroup() *int64 {
 	switch {
 	case in.IsInUse, in.Source != "" && in.Target == "":
 		return nil
-	case in.Spec.Backend.Volume != nil:
+	case in.Spec.Backend.Volume != nil, in.From != nil && in.From.Spec.Backend.Volume != nil:
 		return ptr.To(moverID)
 	case in.Target != "" && in.FSGroup != nil:
 		return in.FSGroup

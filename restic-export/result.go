@@ -26,6 +26,8 @@ type Result struct {
 	Restore *RestoredFiles `json:"restore,omitempty"`
 	// Forget is what Forget and Retain forgot.
 	Forget *ForgottenSnapshots `json:"forget,omitempty"`
+	// Copy is what CopySnapshots has come to.
+	Copy *CopiedSnapshots `json:"copy,omitempty"`
 	// Leftover is the ID of a snapshot of a part of the volume, which a backup that
 	// failed left in the repository and could not forget. Forget it.
 	Leftover string `json:"leftover,omitempty"`
@@ -52,6 +54,8 @@ type OpenedRepository struct {
 	HostCount int      `json:"hostCount,omitempty"`
 	Paths     []string `json:"paths,omitempty"`
 	PathCount int      `json:"pathCount,omitempty"`
+	// ExportsHash is that of its own exports, see ExportsHash.
+	ExportsHash string `json:"exportsHash,omitempty"`
 	// Keys is how many passwords open it. More than one after Init was raced for.
 	Keys int `json:"keys,omitempty"`
 }
@@ -102,6 +106,16 @@ type RestoredFiles struct {
 type ForgottenSnapshots struct {
 	Forgotten int `json:"forgotten"`
 	Kept      int `json:"kept"`
+}
+
+// CopiedSnapshots is what there is of copies once all exports have one.
+type CopiedSnapshots struct {
+	// Copied is how many were copied now.
+	Copied int `json:"copied"`
+	// Snapshots is how many exports there are that have a copy, and ExportsHash is that
+	// of these.
+	Snapshots   int    `json:"snapshots"`
+	ExportsHash string `json:"exportsHash,omitempty"`
 }
 
 // CheckedRepository is what a check found.

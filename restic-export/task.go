@@ -23,6 +23,8 @@ type Task struct {
 	Prune   *Prune   `json:"prune,omitempty"`
 	Unlock  *Unlock  `json:"unlock,omitempty"`
 	Rekey   *Rekey   `json:"rekey,omitempty"`
+
+	CopySnapshots *CopySnapshots `json:"copySnapshots,omitempty"`
 }
 
 // Open opens the repository and looks at what is in it. It makes nothing and locks
@@ -36,7 +38,12 @@ type Open struct {
 // Init opens the repository, and makes it where restic says that there is none,
 // never on another error. Result.Repository is what it saw, with IsNew. Only one
 // Job of a repository may do it.
-type Init struct{}
+type Init struct {
+	// LikeSource divides files as the repository does that is copied from (restic's
+	// chunker parameters): what is copied and what is exported here then share their
+	// data.
+	LikeSource bool `json:"likeSource,omitempty"`
+}
 
 // Backup exports the volume at DataPath. Result.Backup is the snapshot, which was
 // seen in the repository.
@@ -140,6 +147,15 @@ type History struct {
 	TimeZone string `json:"timeZone,omitempty"`
 	// Held are the UIDs of backups that stay whatever the rules say.
 	Held []types.UID `json:"held,omitempty"`
+}
+
+// CopySnapshots copies what exports have made in a second repository, the one that
+// is copied from, and has no copy in this one. Result.Copy is what there is then.
+type CopySnapshots struct {
+	// UploadLimit is in bytes a second, 0 is none.
+	UploadLimit int64 `json:"uploadLimit,omitempty"`
+	// Unlock removes the locks first that restic calls stale, of both repositories.
+	Unlock bool `json:"unlock,omitempty"`
 }
 
 // Check checks the repository. Result.Check is what it found: Done is true only

@@ -1,7 +1,6 @@
 package resticexport
 
 import (
-	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -29,6 +28,7 @@ func someTasks() []Task {
 		{Forget: &Forget{IDs: []string{anID}}},
 		{Retain: &Retain{Histories: []History{{Host: "shop/web", Policy: "nightly", Claims: []string{"a"}, Rules: v1alpha1.RetentionRules{KeepLast: 1}, TimeZone: "Europe/Zurich", Held: []types.UID{"8d0c"}}}}},
 		{Check: &Check{}}, {Check: &Check{Part: 3, Of: 3}},
+		{Init: &Init{LikeSource: true}}, {CopySnapshots: &CopySnapshots{UploadLimit: 1 << 20, Unlock: true}},
 	}
 }
 
@@ -68,6 +68,7 @@ func TestATaskThatCannotBeIsRefused(t *testing.T) {
 		{Forget: &Forget{}}, {Forget: &Forget{IDs: []string{"01234567"}}}, {Forget: &Forget{IDs: make([]string, 501)}},
 		{Retain: &Retain{}}, {Retain: &Retain{Histories: make([]History, 501)}}, {Retain: &Retain{Histories: []History{{Host: "h"}}}}, {Retain: &Retain{Histories: []History{{Rules: v1alpha1.RetentionRules{KeepLast: 1}}}}},
 		{Check: &Check{Part: 1}}, {Check: &Check{Of: 1}}, {Check: &Check{Part: 2, Of: 1}}, {Check: &Check{Part: -1, Of: 1}},
+		{CopySnapshots: &CopySnapshots{UploadLimit: -1}},
 	} {
 		if _, err := ParseTask(task.String()); err == nil {
 			t.Errorf("%.200s is taken", task)
@@ -100,6 +101,10 @@ func TestCommandLines(t *testing.T) {
 		"check|--json|--read-data-subset=2/7":        (&Check{Part: 2, Of: 7}).Command(),
 		"prune|--json":                               (&Prune{}).Command(),
 		"unlock|--json":                              (&Unlock{}).Command(),
+		"init|--json":                                (&Init{}).Command(),
+		"init|--json|--copy-chunker-params":          (&Init{LikeSource: true}).Command(),
+		"copy|--json|--|" + anID:                     (&CopySnapshots{}).Command([]string{anID}),
+		"copy|--json|--limit-upload=2048|--|" + anID: (&CopySnapshots{UploadLimit: 2 << 20}).Command([]string{anID}),
 		"snapshots|--json|--no-lock|--host=shop/web": SnapshotsCommand("shop/web"),
 		"snapshots|--json|--no-lock":                 SnapshotsCommand(""),
 	} {
@@ -111,16 +116,13 @@ func TestCommandLines(t *testing.T) {
 
 // Whoever opens a repository makes none and removes no lock of another.
 func TestNoCommandLineIsDangerous(t *testing.T) {
-	all := [][]string{ConfigCommand, StatsCommand, KeysCommand, LocksCommand, InitCommand, LockCommand(anID), SnapshotsCommand("h"), SnapshotCommand(anID)}
-	all = append(all, (&Unlock{}).Command(), (&Prune{}).Command(), (&Forget{IDs: []string{anID}}).Command(), (&Check{}).Command())
+	all := [][]string{ConfigCommand, StatsCommand, KeysCommand, LocksCommand, LockCommand(anID), SnapshotsCommand("h"), SnapshotCommand(anID)}
+	all = append(all, (&Unlock{}).Command(), (&Prune{}).Command(), (&Forget{IDs: []string{anID}}).Command(), (&Check{}).Command(), (&Init{}).Command(), (&CopySnapshots{}).Command([]string{anID}))
 	for _, command := range all {
 		for _, word := range []string{"--remove-all", "--unsafe-recover-no-free-space", "--unsafe-allow-remove-all", "--prune", "--skip-if-unchanged", "--insecure-tls"} {
 			if slices.Contains(command, word) {
 				t.Errorf("%q", command)
 			}
 		}
-	}
-	if fmt.Sprint(InitCommand) != "[init --json]" {
-		t.Errorf("%q", InitCommand)
 	}
 }

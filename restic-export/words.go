@@ -104,6 +104,10 @@ type ResticSnapshot struct {
 	Hostname string    `json:"hostname"`
 	Paths    []string  `json:"paths"`
 	Tags     []string  `json:"tags"`
+	// Original is the ID of the snapshot that this one is a copy of, in another
+	// repository, or that restic has rewritten to this one, as where its tags were
+	// changed. A copy of a copy has that of the first.
+	Original string `json:"original"`
 	Summary  struct {
 		BackupEnd           time.Time `json:"backup_end"`
 		TotalBytesProcessed int64     `json:"total_bytes_processed"`
@@ -112,6 +116,13 @@ type ResticSnapshot struct {
 
 // Tagged is what its tags say, false where it isn't ours.
 func (s *ResticSnapshot) Tagged() (Tags, bool) { return ReadTags(s.Tags) }
+
+// IsOwn is true of a snapshot that an export into this repository has made, and that
+// is as it was made.
+func (s *ResticSnapshot) IsOwn() bool {
+	_, isOurs := s.Tagged()
+	return isOurs && s.Original == ""
+}
 
 // IsDevice is true of a snapshot of a device of raw blocks.
 func (s *ResticSnapshot) IsDevice() bool {

@@ -141,6 +141,9 @@ const (
 	PolicyScopeCluster = "Cluster"
 	// LabelRepository is on the Jobs that work in a repository: its name.
 	LabelRepository = "lull.dev/repository"
+	// LabelFromRepository is on the Jobs that read a second repository, to copy it
+	// into the first: its name.
+	LabelFromRepository = "lull.dev/from-repository"
 	// LabelPrevious marks the claims and volumes that a restore replaced and
 	// keeps.
 	LabelPrevious = "lull.dev/previous"

@@ -13,6 +13,9 @@ const (
 	// of every application succeeded.
 	ConditionReady   = "Ready"
 	ConditionHealthy = "Healthy"
+	// ConditionCopied of a repository: all its exports have a copy in each repository
+	// of spec.copyTo.
+	ConditionCopied = "Copied"
 	// ConditionReconciling and ConditionStalled are those of kstatus.
 	ConditionReconciling = "Reconciling"
 	ConditionStalled     = "Stalled"
@@ -84,6 +87,11 @@ const (
 	ReasonAccepted           = "Accepted"
 	ReasonRekeying           = "Rekeying"
 	ReasonRekeyFailed        = "PasswordNotExchanged"
+	ReasonCopied             = "Copied"
+	ReasonCopying            = "Copying"
+	ReasonCopyWaiting        = "CopyWaiting"
+	ReasonCopyRefused        = "CopyRefused"
+	ReasonCopyFailed         = "CopyFailed"
 )
 
 // Types of conditions of a VolumeRestore, beside those that it shares.

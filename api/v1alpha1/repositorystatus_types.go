@@ -57,6 +57,12 @@ type ResticRepositoryStatus struct {
 	// Maintenance is the task that didn't come to its end, none where all did.
 	// +optional
 	Maintenance *MaintenanceStatus `json:"maintenance,omitempty"`
+	// Copies are the repositories of spec.copyTo, and what is known of the copies
+	// there.
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Copies []CopyStatus `json:"copies,omitempty"`
 	// Conditions are the truth.
 	// +listType=map
 	// +listMapKey=type
@@ -83,6 +89,46 @@ type RepositoryContents struct {
 	// NewestTime is of when the youngest snapshot is.
 	// +optional
 	NewestTime *metav1.Time `json:"newestTime,omitempty"`
+	// ExportsHash stands for the set of snapshots that exports into it have made,
+	// without those that were copied into it: another set has another. Empty where
+	// there is none.
+	// +optional
+	ExportsHash string `json:"exportsHash,omitempty"`
+}
+
+// CopyStatus is what is known of the copies in another repository.
+type CopyStatus struct {
+	// Name of that repository.
+	Name string `json:"name"`
+	// CopiedAt is when last all exports were seen to have a copy there.
+	// +optional
+	CopiedAt *metav1.Time `json:"copiedAt,omitempty"`
+	// Snapshots is how many copies there were then, of exports that are here still.
+	// +optional
+	Snapshots int32 `json:"snapshots,omitempty"`
+	// ExportsHash is that of the exports that had a copy, and RepositoryID is what
+	// restic calls the repository where.
+	// +optional
+	ExportsHash string `json:"exportsHash,omitempty"`
+	// +optional
+	RepositoryID string `json:"repositoryID,omitempty"`
+	// Reason is one word for how it stands: Copied, Copying, CopyWaiting, CopyRefused,
+	// CopyFailed.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// Message says what is waited for or wrong, empty where nothing is.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// Attempts is how often copying was tried without success, and is tried again. 0:
+	// it is left until the next look at the repository.
+	// +optional
+	Attempts int32 `json:"attempts,omitempty"`
+	// LastAttemptTime is when the last attempt ended.
+	// +optional
+	LastAttemptTime *metav1.Time `json:"lastAttemptTime,omitempty"`
+	// IsLocked: a mover that is gone may have left a lock, which is removed first.
+	// +optional
+	IsLocked bool `json:"isLocked,omitempty"`
 }
 
 // VanishedSnapshots are those that somebody else has forgotten.

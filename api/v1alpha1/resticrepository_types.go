@@ -19,6 +19,7 @@ import (
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.message`,priority=1
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="the name of a repository is a label's value: at most 63 characters"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.copyTo) || self.spec.copyTo.all(c, c.repositoryRef.name != self.metadata.name)",message="a repository isn't copied to itself: name another ResticRepository of this namespace in spec.copyTo"
 type ResticRepository struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -65,6 +66,16 @@ type ResticRepositorySpec struct {
 	// +optional
 	CASecretRef *SecretKeyReference `json:"caSecretRef,omitempty"`
 
+	// CopyTo are the repositories that have a copy of each export into this one, made
+	// within an hour after it. What was copied into this one from another isn't copied
+	// on, so that chains and rings come to an end. What is kept in a copy is that
+	// repository's own: what is forgotten here stays there.
+	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:XValidation:rule="self.all(c, self.exists_one(d, d.repositoryRef.name == c.repositoryRef.name))",message="name each repository once in spec.copyTo"
+	// +listType=atomic
+	// +optional
+	CopyTo []RepositoryCopy `json:"copyTo,omitempty"`
+
 	// Concurrency is how many exports and restores may use it at once.
 	// +kubebuilder:default=4
 	// +kubebuilder:validation:Minimum=1
@@ -79,6 +90,14 @@ type ResticRepositorySpec struct {
 	// Mover says how the pods run that move data.
 	// +optional
 	Mover MoverSpec `json:"mover,omitempty"`
+}
+
+// RepositoryCopy is a repository that exports are copied to.
+type RepositoryCopy struct {
+	// RepositoryRef names a ResticRepository of the same namespace. Of two that need
+	// the same keys, as two in S3, both name the same Secret: restic knows one set of
+	// keys at a time.
+	RepositoryRef RepositoryReference `json:"repositoryRef"`
 }
 
 // RepositoryMaintenance says when a repository is looked after. Each task is alone

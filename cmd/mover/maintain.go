@@ -90,12 +90,13 @@ func (m *mover) retain(ctx context.Context, task *resticexport.Retain, result *r
 	return m.remove(ctx, surplus)
 }
 
-// byClaim are the backups that are counted, of each claim by itself.
+// byClaim are the backups that are counted, of each claim by itself. What was copied
+// from another repository isn't among them: it may be all that is left of a backup.
 func byClaim(all []resticexport.ResticSnapshot, task *resticexport.History) map[string][]retention.Backup {
 	byClaim := map[string][]retention.Backup{}
 	for _, s := range all {
 		tags, _ := s.Tagged()
-		if s.Hostname != task.Host || tags.Policy != task.Policy || len(task.Claims) > 0 && !slices.Contains(task.Claims, tags.Claim) {
+		if !s.IsOwn() || s.Hostname != task.Host || tags.Policy != task.Policy || len(task.Claims) > 0 && !slices.Contains(task.Claims, tags.Claim) {
 			continue
 		}
 		byClaim[tags.Claim] = append(byClaim[tags.Claim], retention.Backup{

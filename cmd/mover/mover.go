@@ -38,7 +38,7 @@ func (m *mover) act(ctx context.Context, task resticexport.Task, result *restice
 	case task.Open != nil:
 		return m.open(ctx, task.Open, result)
 	case task.Init != nil:
-		return m.init(ctx, result)
+		return m.init(ctx, task.Init, result)
 	case task.Backup != nil:
 		return m.backup(ctx, task.Backup, result)
 	case task.Find != nil:
@@ -51,6 +51,8 @@ func (m *mover) act(ctx context.Context, task resticexport.Task, result *restice
 		return m.forget(ctx, task.Forget, result)
 	case task.Retain != nil:
 		return m.retain(ctx, task.Retain, result)
+	case task.CopySnapshots != nil:
+		return m.copySnapshots(ctx, task.CopySnapshots, result)
 	case task.Check != nil:
 		return m.check(ctx, task.Check, result)
 	case task.Prune != nil:

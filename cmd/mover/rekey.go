@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 
 	resticexport "github.com/lull-dev/lull/restic-export"
 )
@@ -51,9 +49,14 @@ func (r *restic) password() string {
 
 // openedBy is the same restic with the password of another file.
 func (r *restic) openedBy(file string) *restic {
+	return r.with(resticexport.EnvPasswordFile, file)
+}
+
+// with is the same restic with another value of a variable.
+func (r *restic) with(variable, value string) *restic {
 	same := *r
-	same.env = slices.DeleteFunc(slices.Clone(r.env), func(v string) bool { return strings.HasPrefix(v, resticexport.EnvPasswordFile+"=") })
-	same.env = append(same.env, resticexport.EnvPasswordFile+"="+file)
+	same.env, _ = cut(r.env, variable)
+	same.env = append(same.env, variable+"="+value)
 	return &same
 }
 

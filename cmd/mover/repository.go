@@ -37,7 +37,7 @@ const measureLimit = 5 * time.Minute
 
 // init makes a repository only where restic says that there is none. On any other
 // error there may be one, which another would destroy.
-func (m *mover) init(ctx context.Context, result *resticexport.Result) error {
+func (m *mover) init(ctx context.Context, task *resticexport.Init, result *resticexport.Result) error {
 	_, err := m.config(ctx)
 	var f *failure
 	isNew := errors.As(err, &f) && f.cause == resticexport.CauseNoRepository
@@ -45,7 +45,7 @@ func (m *mover) init(ctx context.Context, result *resticexport.Result) error {
 		return err
 	}
 	if isNew {
-		if err := m.create(ctx); err != nil {
+		if err := m.create(ctx, task); err != nil {
 			return err
 		}
 	}
@@ -56,8 +56,13 @@ func (m *mover) init(ctx context.Context, result *resticexport.Result) error {
 	return m.countKeys(ctx, result.Repository)
 }
 
-func (m *mover) create(ctx context.Context) error {
-	if _, err := m.restic.talk(ctx, run{args: resticexport.InitCommand}); err != nil {
+func (m *mover) create(ctx context.Context, task *resticexport.Init) error {
+	if task.LikeSource {
+		if _, err := m.ofSource().config(ctx); err != nil {
+			return ofTheSource(err)
+		}
+	}
+	if _, err := m.restic.talk(ctx, run{args: task.Command()}); err != nil {
 		return err
 	}
 	if place, isFolder := strings.CutPrefix(m.repository, "local:"); isFolder {
@@ -163,8 +168,12 @@ func (m *mover) see(ctx context.Context) (*resticexport.OpenedRepository, error)
 	}
 	seen := &resticexport.OpenedRepository{ID: config.ID}
 	hosts, paths := map[string]bool{}, map[string]bool{}
+	var own []string
 	err = m.restic.look(ctx, resticexport.SnapshotsCommand(""), eachOf(func(s resticexport.ResticSnapshot) {
 		seen.Snapshots++
+		if s.IsOwn() {
+			own = append(own, s.ID)
+		}
 		hosts[s.Hostname] = true
 		for _, p := range s.Paths {
 			paths[p] = true
@@ -175,6 +184,7 @@ func (m *mover) see(ctx context.Context) (*resticexport.OpenedRepository, error)
 	}))
 	seen.Hosts, seen.HostCount = sorted(hosts), len(hosts)
 	seen.Paths, seen.PathCount = sorted(paths), len(paths)
+	seen.ExportsHash = resticexport.ExportsHash(own)
 	return seen, err
 }
 
