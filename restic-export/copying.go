@@ -100,7 +100,7 @@ func Copied(copies []v1alpha1.CopyStatus) (isCopied bool, reason, message string
 	for i := range copies {
 		c := &copies[i]
 		if c.Reason != v1alpha1.ReasonCopied {
-			return false, c.Reason, c.Message
+			return false, c.Reason, fmt.Sprintf("to %s: %s", c.Name, c.Message)
 		}
 		names = append(names, c.Name)
 	}
@@ -127,13 +127,18 @@ func MadeLike(r *v1alpha1.ResticRepository, all []v1alpha1.ResticRepository) (li
 	return nil, ""
 }
 
+// IsCopyOf is true where one repository is to have a copy of what is exported into
+// the other.
+func IsCopyOf(r, source *v1alpha1.ResticRepository) bool {
+	return slices.ContainsFunc(source.Spec.CopyTo, func(c v1alpha1.RepositoryCopy) bool { return c.RepositoryRef.Name == r.Name })
+}
+
 // sourcesOf are the repositories whose exports are copied into one, by name. What
 // can't be copied doesn't count.
 func sourcesOf(r *v1alpha1.ResticRepository, all []v1alpha1.ResticRepository) (sources []*v1alpha1.ResticRepository) {
 	for i := range all {
 		s := &all[i]
-		isSource := slices.ContainsFunc(s.Spec.CopyTo, func(c v1alpha1.RepositoryCopy) bool { return c.RepositoryRef.Name == r.Name })
-		if isSource && s.DeletionTimestamp.IsZero() && Conflict(r, s) == "" {
+		if IsCopyOf(r, s) && s.DeletionTimestamp.IsZero() && Conflict(r, s) == "" {
 			sources = append(sources, s)
 		}
 	}

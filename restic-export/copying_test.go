@@ -122,7 +122,7 @@ func TestWhatACopyCameTo(t *testing.T) {
 		}
 		names[job.Name] = true
 		RecordCopy(second, &into, result, noon.Add(time.Duration(len(names))*time.Minute))
-		if is, reason, message := Copied(copies); is || reason != v1alpha1.ReasonCopyFailed || message != string(result.Cause)+": "+result.Message || second.Attempts > 0 != result.Cause.Again() {
+		if is, reason, message := Copied(copies); is || reason != v1alpha1.ReasonCopyFailed || message != "to second: "+string(result.Cause)+": "+result.Message || second.Attempts > 0 != result.Cause.Again() {
 			t.Errorf("%t %s %q, %+v", is, reason, message, second)
 		}
 	}

@@ -97,15 +97,15 @@ func trustedOf(into, from *v1alpha1.ResticRepositorySpec) string {
 }
 
 // Conflict says why restic can't copy from one repository into another at all, and
-// what can be done, empty where it can. Their names are those of the objects.
+// what can be done, empty where it can.
 func Conflict(into, from *v1alpha1.ResticRepository) string {
 	for _, objects := range []func(into, from *v1alpha1.ResticRepositorySpec) string{samePlace, otherServer, otherRegion, otherKeys, otherAccount} {
 		if why := objects(&into.Spec, &from.Spec); why != "" {
-			return fmt.Sprintf("%s can't be copied to %s: %s", from.Name, into.Name, why)
+			return why
 		}
 	}
 	if id := into.Status.RepositoryID; id != "" && id == from.Status.RepositoryID {
-		return fmt.Sprintf("%s can't be copied to %s: both are repository %.8s. A copy of the files of a repository is the same repository: name an empty place", from.Name, into.Name, id)
+		return fmt.Sprintf("both are repository %.8s: a copy of its files is the same repository to restic. Name one at an empty place", id)
 	}
 	return ""
 }

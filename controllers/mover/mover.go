@@ -81,7 +81,7 @@ func (m *Movers) begin(ctx context.Context, in resticexport.JobInput, owner meta
 	}
 	job.OwnerReferences = []metav1.OwnerReference{owner}
 	job.Labels[labelPlace] = string(place.Kind)
-	if place.Kind == Beside || place.Kind == Alone { // what can be asked again needn't be kept for a manager that comes late
+	if place.Kind == Beside || place.Kind == Alone || place.Kind == Copying { // what can be asked again needn't be kept for a manager that comes late
 		job.Spec.TTLSecondsAfterFinished = ptr.To(int32(keptFor.Seconds()))
 	}
 	waits, err = Refusal("Job "+job.Name, m.Writes.Create(ctx, job))

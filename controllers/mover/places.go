@@ -12,7 +12,8 @@ import (
 	"github.com/lull-dev/lull/snapshot/names"
 )
 
-// Place is what a task needs of its repository.
+// Place is what a task needs of its repository. One that reads a second repository
+// needs there what a copy needs.
 type Place struct {
 	Kind PlaceKind
 	// Most is how many that share the repository may work in it at once.
@@ -28,6 +29,9 @@ const (
 	Beside PlaceKind = "beside"
 	// Shared is for exports and restores.
 	Shared PlaceKind = "shared"
+	// Copying is for a copy of one repository into another: exports and restores go on
+	// beside it in both, and don't wait for it.
+	Copying PlaceKind = "copying"
 	// Apart is for what works in no repository.
 	Apart PlaceKind = "apart"
 	// Alone is for what removes from a repository or changes its keys.
@@ -36,30 +40,57 @@ const (
 
 const labelPlace = "lull.dev/place"
 
-// waitsForPlace says what a task waits for in its repository, empty where it may
-// begin. Whoever holds a place is known by the Jobs there are, read past the
-// cache, so that it holds whoever made them.
+// waitsForPlace says what a task waits for in its repository, and in the one that it
+// reads besides, empty where it may begin. Whoever holds a place is known by the Jobs
+// there are, read past the cache, so that it holds whoever made them.
 func (m *Movers) waitsForPlace(ctx context.Context, in resticexport.JobInput, place Place) (string, error) {
 	if place.Kind == Beside || place.Kind == Apart {
 		return "", nil
 	}
-	var jobs batchv1.JobList
-	if err := m.Live.List(ctx, &jobs, client.InNamespace(in.Namespace), client.MatchingLabels{v1alpha1.LabelRepository: names.LabelValue(in.Repository)}); err != nil {
+	working, err := m.working(ctx, in.Namespace, in.Repository)
+	if err != nil {
 		return "", err
 	}
-	working := map[PlaceKind]int32{}
+	waits := waitsIn(in.Repository, working, place)
+	if waits != "" || in.From == nil {
+		return waits, nil
+	}
+	working, err = m.working(ctx, in.Namespace, in.From.Name)
+	return waitsIn(in.From.Name, working, Place{Kind: Copying}), err
+}
+
+// working is how many work in a repository, in each kind of place. Whoever reads it
+// for another repository has that of a copy.
+func (m *Movers) working(ctx context.Context, namespace, repository string) (map[PlaceKind]int32, error) {
+	var jobs batchv1.JobList
+	if err := m.Live.List(ctx, &jobs, client.InNamespace(namespace), client.MatchingLabels{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}); err != nil {
+		return nil, err
+	}
+	working, name := map[PlaceKind]int32{}, names.LabelValue(repository)
 	for i := range jobs.Items {
-		if endOf(&jobs.Items[i]) == nil {
-			working[PlaceKind(jobs.Items[i].Labels[labelPlace])]++
+		job := &jobs.Items[i]
+		switch {
+		case endOf(job) != nil:
+		case job.Labels[v1alpha1.LabelRepository] == name:
+			working[PlaceKind(job.Labels[labelPlace])]++
+		case job.Labels[v1alpha1.LabelFromRepository] == name:
+			working[Copying]++
 		}
 	}
+	return working, nil
+}
+
+// waitsIn says what a task waits for in one repository.
+func waitsIn(repository string, working map[PlaceKind]int32, place Place) string {
 	switch {
 	case working[Alone] > 0:
-		return fmt.Sprintf("waits until repository %s is looked after, which it has to be alone for", in.Repository), nil
-	case place.Kind == Alone && working[Shared] > 0:
-		return fmt.Sprintf("waits until the %d that work in repository %s are done", working[Shared], in.Repository), nil
+		return fmt.Sprintf("waits until repository %s is looked after, which it has to be alone for", repository)
+	case place.Kind == Alone && working[Shared]+working[Copying] > 0:
+		return fmt.Sprintf("waits until the %d that work in repository %s are done", working[Shared]+working[Copying], repository)
+	case place.Kind == Copying && working[Copying] > 0:
+		return fmt.Sprintf("waits for its turn: another copy from or to repository %s is under way", repository)
 	case place.Kind == Shared && working[Shared] >= place.Most:
-		return fmt.Sprintf("waits for its turn: %d work in repository %s, as its spec.concurrency lets", working[Shared], in.Repository), nil
+		return fmt.Sprintf("waits for its turn: %d work in repository %s, as its spec.concurrency lets", working[Shared], repository)
 	}
-	return "", nil
+	return ""
 }

@@ -24,14 +24,22 @@ func Repository(ctx context.Context, from client.Reader, namespace, name string)
 	if err := from.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &found); err != nil {
 		return nil, fmt.Sprintf("there is no ResticRepository %s in namespace %s", name, namespace), err
 	}
-	ready := meta.FindStatusCondition(found.Status.Conditions, v1alpha1.ConditionReady)
-	switch {
-	case ready == nil:
-		return nil, fmt.Sprintf("waits until repository %s is opened", name), nil
-	case ready.Status != metav1.ConditionTrue:
-		return nil, fmt.Sprintf("repository %s isn't ready: %s: %s", name, ready.Reason, ready.Message), nil
+	if waits := WaitsFor(&found); waits != "" {
+		return nil, waits, nil
 	}
 	return &found, "", nil
+}
+
+// WaitsFor is what is waited for until a repository can be used, empty where it can.
+func WaitsFor(r *v1alpha1.ResticRepository) string {
+	ready := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionReady)
+	switch {
+	case ready == nil:
+		return fmt.Sprintf("waits until repository %s is opened", r.Name)
+	case ready.Status != metav1.ConditionTrue:
+		return fmt.Sprintf("repository %s isn't ready: %s: %s", r.Name, ready.Reason, ready.Message)
+	}
+	return ""
 }
 
 // As is as whom a mover reads and writes an application's files: as its pods do, as

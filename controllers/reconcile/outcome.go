@@ -67,6 +67,13 @@ func Failed(err error) Outcome {
 	return Continue()
 }
 
+// And is a step that was skipped, of two parts: it is looked at again when the first
+// of them says so.
+func (o Outcome) And(other Outcome) Outcome {
+	o.after = sooner(o.after, other.after)
+	return o
+}
+
 // Unsaved is the outcome without a write of the status: what would be in it is
 // known again at the next look, and written then.
 func (o Outcome) Unsaved() Outcome {

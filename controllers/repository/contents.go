@@ -19,6 +19,7 @@ func recordContents(s *v1alpha1.ResticRepositoryStatus, seen *resticexport.Opene
 	s.Snapshots, s.ExpectedSnapshots = there, &there
 	s.Contents = &v1alpha1.RepositoryContents{
 		Hosts: seen.Hosts, HostCount: int32(seen.HostCount), Paths: seen.Paths, PathCount: int32(seen.PathCount),
+		ExportsHash: seen.ExportsHash,
 	}
 	if seen.Newest != nil {
 		newest := metav1.NewTime(*seen.Newest)

@@ -30,6 +30,7 @@ func TestSnapshotsThatVanish(t *testing.T) {
 		"some were forgotten":            {before: 10, now: 5},
 		"most were forgotten":            {before: 10, now: 4, vanished: 10},
 		"all were forgotten":             {before: 1, now: 0, vanished: 1},
+		"others were copied into it":     {before: 10, now: 30},
 		"by Lull":                        {before: 10, then: forgetting(8), now: 2},
 		"by Lull, and others":            {before: 10, then: forgetting(2), now: 2, vanished: 8},
 		"by Lull, nobody knows how many": {before: 10, then: &resticexport.Result{Cause: resticexport.CauseUnreachable}, now: 1},

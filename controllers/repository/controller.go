@@ -8,6 +8,7 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/controllers/mover"
@@ -32,7 +33,16 @@ type Reconciler struct {
 
 // SetupWithManager registers the reconciler.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
-	loop := &reconcile.Loop[*v1alpha1.ResticRepository]{
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.ResticRepository{}).
+		Owns(&batchv1.Job{}).
+		Watches(&v1alpha1.ResticRepository{}, handler.EnqueueRequestsFromMapFunc(r.relatives)).
+		WithOptions(reconcile.Options("ResticRepository", workers)).
+		Complete(r.loop())
+}
+
+func (r *Reconciler) loop() *reconcile.Loop[*v1alpha1.ResticRepository] {
+	return &reconcile.Loop[*v1alpha1.ResticRepository]{
 		Client: r.Client, Live: r.Live, Events: r.Events, Clock: r.Clock,
 		New:       func() *v1alpha1.ResticRepository { return &v1alpha1.ResticRepository{} },
 		AtRest:    r.isAtRest,
@@ -41,11 +51,6 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Summarize: summarize,
 		Seen:      healthNow.note,
 	}
-	return ctrl.NewControllerManagedBy(mgr).
-		For(&v1alpha1.ResticRepository{}).
-		Owns(&batchv1.Job{}).
-		WithOptions(reconcile.Options("ResticRepository", workers)).
-		Complete(loop)
 }
 
 // isAtRest is true for a repository that goes: Kubernetes takes the Jobs of its
@@ -68,6 +73,7 @@ func (r *Reconciler) steps(on *reconcile.Scope[*v1alpha1.ResticRepository]) []re
 		{Name: "Look", Take: w.look},
 		{Name: "Accept", Take: w.accept},
 		{Name: "Maintain", Take: w.maintain},
+		{Name: "Copy", Take: w.copy},
 		{Name: "Rest", Take: w.rest},
 	}
 }

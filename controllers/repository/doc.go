@@ -6,6 +6,7 @@
 //	look.go         opening it, and making it once
 //	maintain.go     retention, checks and pruning, one after another
 //	due.go          which of them is due, and what it came to
+//	copy.go         copying what was exported into other repositories
 //	status.go       what is told
 //
 // Exports and restores, which work in it, are their kinds' own.

@@ -21,6 +21,14 @@ func eventRekeyed(from, to string) reconcile.Event {
 	return reconcile.Normal("PasswordExchanged", "Rekey", "the repository has the password of Secret %s now, and that of Secret %s opens it no more", to, from)
 }
 
+func eventCopied(snapshots int, to string) reconcile.Event {
+	return reconcile.Normal(v1alpha1.ReasonCopied, "Copy", "%d snapshots were copied to repository %s", snapshots, to)
+}
+
+func eventNotCopied(c *v1alpha1.CopyStatus) reconcile.Event {
+	return reconcile.Warning(c.Reason, "Copy", "to repository %s: %s", c.Name, c.Message)
+}
+
 func eventMaintenanceFailed(message string) reconcile.Event {
 	return reconcile.Warning("MaintenanceFailed", "Maintain", "%s", message)
 }

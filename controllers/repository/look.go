@@ -83,7 +83,17 @@ func (w *run) init(ctx context.Context) reconcile.Outcome {
 	if w.Object.Status.RepositoryID != "" || ready == nil || ready.Reason != v1alpha1.ReasonInitialising {
 		return reconcile.Skip()
 	}
-	in := w.job("init", "", resticexport.Task{Init: &resticexport.Init{}})
+	like, waits, err := w.madeLike(ctx)
+	switch {
+	case err != nil:
+		return reconcile.Retry(err)
+	case waits != "":
+		w.Set(v1alpha1.ConditionReady, false, v1alpha1.ReasonInitialising, "%s", waits)
+		w.Working(v1alpha1.ReasonInitialising, "waits for a repository that is copied to it")
+		return reconcile.Wait(lookLimit)
+	}
+	in := w.job("init", "", resticexport.Task{Init: &resticexport.Init{LikeSource: like != nil}})
+	in.From = like
 	made, err := w.Movers.Run(ctx, in, w.owner(), mover.Place{Kind: mover.Alone})
 	switch {
 	case err != nil:

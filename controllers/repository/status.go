@@ -55,7 +55,7 @@ func summarize(s *reconcile.Scope[*v1alpha1.ResticRepository]) {
 		}
 		return nil
 	}
-	wrong := cmp.Or(bad(v1alpha1.ConditionReady, metav1.ConditionTrue), bad(v1alpha1.ConditionStalled, metav1.ConditionFalse), bad(v1alpha1.ConditionHealthy, metav1.ConditionTrue))
+	wrong := cmp.Or(bad(v1alpha1.ConditionReady, metav1.ConditionTrue), bad(v1alpha1.ConditionStalled, metav1.ConditionFalse), bad(v1alpha1.ConditionHealthy, metav1.ConditionTrue), bad(v1alpha1.ConditionCopied, metav1.ConditionTrue))
 	switch {
 	case wrong != nil:
 		status.Message = reconcile.Shorten(wrong.Reason + ": " + wrong.Message)

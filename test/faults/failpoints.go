@@ -31,6 +31,8 @@ var unreached = map[string]string{
 	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.rekey": noRekey,
 
 	"Patch mover.Movers.letVolumeGo": "no scenario has a class that keeps its volumes",
+	"Delete mover.Movers.Remove<repository.run.done<repository.run.move":     noCopy,
+	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.move": noCopy,
 
 	"Delete mover.Movers.Remove<restore.run.endMoversOf<restore.run.notFoundYet": "no look into a repository lasts so long",
 }
@@ -38,4 +40,5 @@ var unreached = map[string]string{
 const (
 	noMaintenance = "no scenario waits for maintenance"
 	noRekey       = "no scenario exchanges a password"
+	noCopy        = "no scenario has a second repository"
 )
