@@ -181,3 +181,54 @@ func TestTheMoverTellsWhichRepositoryCannotBeCopied(t *testing.T) {
 	}
 	stale()
 }
+
+// opensBoth has restic reach two repositories as the pod of a copy does, by the keys
+// of a Secret each and the certificate of the one that is copied from.
+func (b *testbed) opensBoth(into, from v1alpha1.RepositoryBackend, secrets map[string]map[string]string, password, certificate string) {
+	b.t.Helper()
+	spec := func(backend v1alpha1.RepositoryBackend, secret string) *v1alpha1.ResticRepositorySpec {
+		return &v1alpha1.ResticRepositorySpec{Backend: backend, CredentialsSecretRef: &v1alpha1.SecretReference{Name: secret}}
+	}
+	source := spec(from, "from")
+	source.CASecretRef = &v1alpha1.SecretKeyReference{Name: "ca", Key: "ca.crt"}
+	access := resticexport.AccessToBoth(spec(into, "into"), source)
+	more := []string{resticexport.EnvFromPasswordFile + "=" + password}
+	for _, e := range access.Env {
+		switch {
+		case e.ValueFrom != nil:
+			if value, is := secrets[e.ValueFrom.SecretKeyRef.Name][e.Name]; is {
+				more = append(more, e.Name+"="+value)
+			}
+		case e.Name == resticexport.EnvCACert:
+			more = append(more, e.Name+"="+strings.Replace(e.Value, "/lull/from-ca/ca.crt", certificate, 1))
+		case e.Name == resticexport.EnvFromRepository:
+			more = append(more, e.Name+"="+e.Value)
+		}
+	}
+	b.at(access.URL, more...)
+	b.mover.restic.options = access.Options
+}
+
+// A server with a certificate of its own, and a bucket in a region, each by its keys.
+func TestTheMoverCopiesFromOneServerToAnother(t *testing.T) {
+	t.Parallel()
+	first := aTestbed(t)
+	certificate, key := aCertificate(t)
+	address := aServer(t, "open", "--tls", "--tls-cert="+certificate, "--tls-key="+key)
+	first.at("rest:https://"+address+"/", append(user("open"), resticexport.EnvCACert+"="+certificate)...)
+	snapshot := first.moves()
+
+	second := aTestbed(t)
+	bucket := anS3Server(t, region).backend()
+	second.opensBoth(v1alpha1.RepositoryBackend{S3: &bucket}, v1alpha1.RepositoryBackend{REST: &v1alpha1.RESTBackend{URL: "https://" + address}}, map[string]map[string]string{
+		"into": keys(), "from": {"RESTIC_REST_USERNAME": "me", "RESTIC_REST_PASSWORD": "open"},
+	}, first.password, certificate)
+	second.done(resticexport.Task{Init: &resticexport.Init{LikeSource: true}})
+	if copied := second.done(copying).Copy; copied.Copied != 1 {
+		t.Errorf("%+v", copied)
+	}
+	found := second.done(resticexport.Task{Find: &resticexport.Find{Host: host, Claims: []string{"data"}}}).Snapshots
+	if len(found) != 1 || found[0].SnapshotID == snapshot.SnapshotID {
+		t.Errorf("%+v", found)
+	}
+}
