@@ -77,6 +77,28 @@ func TestBadMaintenanceIsRefusedBySayingWhatToWrite(t *testing.T) {
 	}
 }
 
+func TestABadSecondCopyIsRefusedBySayingWhatToWrite(t *testing.T) {
+	fc := aFakeCluster(t)
+	const rest = `backend: {volume: {claimName: disk}}, passwordSecretRef: {name: p}`
+	for copyTo, says := range map[string]string{
+		`[{}]`: "repositoryRef: Required value",
+		`[{repositoryRef: {name: b}}, {repositoryRef: {name: b}}]`: "name each repository once in spec.copyTo",
+		`[{repositoryRef: {name: other/b}}]`:                       "write the name of the ResticRepository alone",
+		`[{repositoryRef: {name: b, namespace: other}}]`:           `unknown field "spec.copyTo[0].repositoryRef.namespace"`,
+		`[{repositoryRef: {name: b}}, {repositoryRef: {name: c}}, {repositoryRef: {name: d}}, {repositoryRef: {name: e}}, {repositoryRef: {name: f}}]`: "must have at most 4 items",
+	} {
+		_, err := fc.createAs(admin, "ResticRepository", `{`+rest+`, copyTo: `+copyTo+`}`, client.DryRunAll)
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s should say %q: %v", copyTo, says, err)
+		}
+	}
+	written, err := fc.createAs(admin, "ResticRepository", `{`+rest+`, copyTo: [{repositoryRef: {name: b}}, {repositoryRef: {name: c}}]}`)
+	fc.must(err)
+	itself := []any{map[string]any{"repositoryRef": map[string]any{"name": written.GetName()}}}
+	fc.must(unstructured.SetNestedSlice(written.Object, itself, "spec", "copyTo"))
+	refusedBecause(t, admin.Update(fc.ctx, written), "a repository isn't copied to itself")
+}
+
 // A repository has pods run that mount Secrets, so that its writer needs the right
 // to do that.
 func TestARepositoryIsWrittenByThoseWhoMayRunPods(t *testing.T) {
