@@ -134,7 +134,8 @@ type CheckMaintenance struct {
 // @monthly, @yearly, or @every with a duration.
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=256
-// +kubebuilder:validation:XValidation:rule="self.matches('^ *@') || self.matches('^ *([^ ]+ +){4}[^ ]+ *$')",message="a schedule has five fields: minute hour day-of-month month day-of-week, as in 0 4 * * 0, or is one of @daily, @weekly, @monthly, @yearly, @every 24h"
+// +kubebuilder:validation:XValidation:rule="self.matches('^\\\\s*@') || !self.matches('^\\\\s*([^\\\\s]+\\\\s+){5}[^\\\\s]+\\\\s*$')",messageExpression="'a schedule has five fields, without seconds: write ' + self.find('[^\\\\s]+([\\\\s]+[^\\\\s]+){4}[\\\\s]*$')"
+// +kubebuilder:validation:XValidation:rule="self.matches('^\\\\s*@') || self.matches('^\\\\s*([^\\\\s]+\\\\s+){4,5}[^\\\\s]+\\\\s*$')",message="a schedule has five fields: minute hour day-of-month month day-of-week, as in 0 4 * * 0, or is one of @daily, @weekly, @monthly, @yearly, @every 24h"
 type MaintenanceSchedule string
 
 // RepositoryBackend is where a repository is, one of its fields.

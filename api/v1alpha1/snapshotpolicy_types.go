@@ -81,10 +81,12 @@ type ClusterSnapshotPolicyList struct {
 }
 
 // ClusterSnapshotPolicySpec is that of a SnapshotPolicy for many namespaces.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.applications) || !has(self.applications.refs) || self.applications.refs.all(r, !has(r.kind) || r.kind != 'Pod')",message="a policy of the cluster takes no pods: write the workload that makes them, or write the pod into a SnapshotPolicy of its namespace"
 type ClusterSnapshotPolicySpec struct {
 	// NamespaceSelector selects the namespaces by their labels; {} is all of them.
-	// A namespace with the annotation lull.dev/policies: none is left out.
-	// Default: none, but for what carries the annotation lull.dev/policy.
+	// A namespace with the annotation lull.dev/policies: none is left out, but for
+	// what carries the annotation lull.dev/policy. Default: all.
 	// +optional
 	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
 
@@ -99,9 +101,9 @@ type SnapshotPolicySpec struct {
 	// @weekly, @monthly, @yearly, or @every with a duration of a minute at least.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
-	// +kubebuilder:validation:XValidation:rule="!self.matches('^ *(?i)(cron_)?tz=')",message="a schedule has no time zone in it: write that as timeZone"
-	// +kubebuilder:validation:XValidation:rule="self.matches('^ *@') || self.matches('(?i)tz=') || !self.matches('^ *([^ ]+ +){5}[^ ]+ *$')",message="a schedule has five fields, without seconds: leave out the first of the six"
-	// +kubebuilder:validation:XValidation:rule="self.matches('^ *@') || self.matches('(?i)tz=') || self.matches('^ *([^ ]+ +){4,5}[^ ]+ *$')",message="a schedule has five fields: minute hour day-of-month month day-of-week, as in 0 2 * * *, or is one of @hourly, @daily, @weekly, @monthly, @yearly, @every 1h"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^\\\\s*(?i)(cron_)?tz=')",message="a schedule has no time zone in it: write that as timeZone"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^\\\\s*@') || self.matches('(?i)tz=') || !self.matches('^\\\\s*([^\\\\s]+\\\\s+){5}[^\\\\s]+\\\\s*$')",messageExpression="'a schedule has five fields, without seconds: write ' + self.find('[^\\\\s]+([\\\\s]+[^\\\\s]+){4}[\\\\s]*$')"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^\\\\s*@') || self.matches('(?i)tz=') || self.matches('^\\\\s*([^\\\\s]+\\\\s+){4,5}[^\\\\s]+\\\\s*$')",message="a schedule has five fields: minute hour day-of-month month day-of-week, as in 0 2 * * *, or is one of @hourly, @daily, @weekly, @monthly, @yearly, @every 1h"
 	Schedule string `json:"schedule"`
 
 	// TimeZone of the schedule and of the days, weeks and so on of the retention,

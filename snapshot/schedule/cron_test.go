@@ -53,6 +53,7 @@ func around(change time.Time) (expressions []string) {
 	}
 	return append(expressions, "59 */1 * * *", "59 */2 * * *", "59 */3 * * *",
 		"*/15 * * * *", "*/7 * * * *", "0 0 * * *", "0 * * * *", "30 0-23 * * *", "0,30 0-23/2 * * *",
+		"0 2 * * 7", "0 3 * * 5-7", "0 4 * * fri-7", "0 5 1 * 1-7/2", "0\t6\t*\t*\t0-7",
 		"@hourly", "@daily", "@weekly", "@monthly", "@yearly",
 		fmt.Sprintf("30 2 * * %d", change.Weekday()), fmt.Sprintf("30 2 %d * 1", change.Day()), fmt.Sprintf("30 */2 */2 * %d", change.Weekday()))
 }

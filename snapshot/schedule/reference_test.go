@@ -54,12 +54,12 @@ func aField(r *rand.Rand, lowest, highest int) field {
 type reference struct{ minute, hour, day, month, weekday field }
 
 func aReference(r *rand.Rand) reference {
-	return reference{aField(r, 0, 59), aField(r, 0, 23), aField(r, 1, 31), aField(r, 1, 12), aField(r, 0, 6)}
+	return reference{aField(r, 0, 59), aField(r, 0, 23), aField(r, 1, 31), aField(r, 1, 12), aField(r, 0, 7)}
 }
 
 // anOftenDueReference is due on most days.
 func anOftenDueReference(r *rand.Rand) reference {
-	e, every := aReference(r), reference{day: all(1, 31), month: all(1, 12), weekday: all(0, 6)}
+	e, every := aReference(r), reference{day: all(1, 31), month: all(1, 12), weekday: all(0, 7)}
 	for _, f := range []struct{ of, all *field }{{&e.day, &every.day}, {&e.month, &every.month}, {&e.weekday, &every.weekday}} {
 		if r.IntN(4) > 0 {
 			*f.of = *f.all
@@ -81,7 +81,7 @@ func (e reference) String() string {
 }
 
 func (e reference) matches(wall time.Time) bool {
-	day, weekday := e.day.is[wall.Day()], e.weekday.is[int(wall.Weekday())]
+	day, weekday := e.day.is[wall.Day()], e.weekday.is[int(wall.Weekday())] || wall.Weekday() == time.Sunday && e.weekday.is[7]
 	isDay := day || weekday
 	if e.day.hasStar() || e.weekday.hasStar() {
 		isDay = day && weekday

@@ -1,9 +1,12 @@
 package schedule
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 	_ "time/tzdata" // the image has no zones of its own
@@ -29,7 +32,13 @@ const theFive = "minute hour day-of-month month day-of-week, as in 0 2 * * *"
 var (
 	parser   = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
 	withZone = regexp.MustCompile(`(?i)^(CRON_)?TZ=`)
+	// untilSeven is a range of weekdays until a Sunday, with its step.
+	untilSeven   = regexp.MustCompile(`^(\w+)-7(?:/(\d+))?$`)
+	weekdayNames = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 )
+
+// dayOfEveryMonth is the last day that each month has.
+const dayOfEveryMonth = "28"
 
 // descriptors are written out: which of them follow the clock stands in their
 // fields.
@@ -100,7 +109,7 @@ func parseFields(fields []string) (clock, error) {
 		return clock{}, fmt.Errorf("a schedule has five fields, not %d: %s", len(fields), theFive)
 	}
 	expression := strings.Join(fields, " ")
-	parsed, err := parser.Parse(expression)
+	parsed, err := parser.Parse(strings.Join(append(slices.Clone(fields[:4]), withoutSeven(fields[4])), " "))
 	if err != nil {
 		return clock{}, fmt.Errorf("%q can't be read: %w; the five fields are %s", expression, err, theFive)
 	}
@@ -111,9 +120,51 @@ func parseFields(fields []string) (clock, error) {
 	c := clockOf(spec, fields[0], fields[1], fields[2], fields[4])
 	from := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	if _, ever := c.next(from, from.AddDate(cycle, 0, 0)); !ever {
-		return clock{}, fmt.Errorf("%q is never due: no such day comes", expression)
+		fields[2] = dayOfEveryMonth // weekdays come in every month: it is the day that doesn't
+		return clock{}, fmt.Errorf("%q is never due: none of its months has such a day; write one that they have, as in %s", expression, strings.Join(fields, " "))
 	}
 	return c, nil
+}
+
+// withoutSeven writes Sunday, which is 7 as well as 0, as 0 alone: robfig/cron
+// knows no 7. A range may end there, and what isn't understood stays.
+func withoutSeven(weekdays string) string {
+	ranges := strings.Split(weekdays, ",")
+	for i, r := range ranges {
+		if r == "7" {
+			ranges[i] = "0"
+		}
+		parts := untilSeven.FindStringSubmatch(r)
+		if parts == nil {
+			continue
+		}
+		from, step := weekday(parts[1]), digit(cmp.Or(parts[2], "1"))
+		if from < 0 || step < 1 {
+			continue
+		}
+		var days []string
+		for day := from; day <= 7; day += step {
+			days = append(days, strconv.Itoa(day%7))
+		}
+		ranges[i] = strings.Join(days, ",")
+	}
+	return strings.Join(ranges, ",")
+}
+
+// weekday is the number of a day by its number or name, -1 for what is neither.
+func weekday(text string) int {
+	if n := slices.Index(weekdayNames, strings.ToLower(text)); n >= 0 {
+		return n
+	}
+	return digit(text)
+}
+
+// digit is a number from 0 to 7, -1 for what is none.
+func digit(text string) int {
+	if len(text) != 1 || text[0] < '0' || text[0] > '7' {
+		return -1
+	}
+	return int(text[0] - '0')
 }
 
 // Zone is that of its clock.

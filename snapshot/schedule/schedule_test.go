@@ -122,6 +122,26 @@ func TestDaysOfMonthAndWeek(t *testing.T) {
 	}
 }
 
+// 7 is Sunday, as 0 is, and may end a range.
+func TestSundayIsSevenToo(t *testing.T) {
+	for weekdays, same := range map[string]string{
+		"7": "0", "5-7": "5,6,0", "Fri-7": "5,6,0", "0-7": "0-6", "1-7/2": "1,3,5,0", "2-7/3": "2,5", "7-7": "0", "3,7": "3,0", "mon,5-7/2": "1,5,0",
+	} {
+		from := time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
+		got, want := parsed(t, "0 2 * * "+weekdays, ""), parsed(t, "0 2 * * "+same, "")
+		if got, want := got.all(from, from.AddDate(0, 1, 0)), want.all(from, from.AddDate(0, 1, 0)); !slices.EqualFunc(got, want, time.Time.Equal) {
+			t.Errorf("%s: %v, should be %v", weekdays, got, want)
+		}
+	}
+}
+
+func TestAnyBlanksStandBetweenTheFields(t *testing.T) {
+	at := time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
+	if got, want := parsed(t, "\t0\t2  *\t* 1 ", "").Next(at), parsed(t, "0 2 * * 1", "").Next(at); !got.Equal(want) {
+		t.Errorf("%s, should be %s", got, want)
+	}
+}
+
 func TestEveryIsCountedFromItsAnchor(t *testing.T) {
 	anchor := time.Date(2025, 6, 1, 0, 0, 7, 0, time.UTC)
 	s, err := Parse("@every 90m", "Europe/Zurich", anchor)
@@ -153,10 +173,13 @@ func TestWhatCannotBeMeant(t *testing.T) {
 		"TZ=":                 "write that as timeZone",
 		"CRON_TZ=Asia/Tokyo":  "write that as timeZone",
 		"tz=UTC 0 2 * * *":    "write that as timeZone",
-		"59 23 31 2 *":        "never due",
-		"0 0 30 2 *":          "never due",
+		"59 23 31 2 *":        "write one that they have, as in 59 23 28 2 *",
+		"0 0 30,31 2 */7":     "write one that they have, as in 0 0 28 2 */7",
 		"60 * * * *":          "can't be read",
 		"0 0 * * 8":           "can't be read",
+		"0 0 * * 7-3":         "can't be read",
+		"0 0 * * 5-7/0":       "can't be read",
+		"0 0 * * moon-7":      "can't be read",
 		"5-3 * * * *":         "can't be read",
 		"@sometimes":          "there is no @sometimes",
 		"@every":              "is no duration",

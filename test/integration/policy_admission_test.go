@@ -34,7 +34,7 @@ func TestBadPoliciesAreRefusedBySayingWhatToWrite(t *testing.T) {
 		"no schedule":                {`{}`, "spec.schedule: Required value"},
 		"exports without an export":  {`{schedule: "@daily", retention: {exports: {keepLast: 3}}}`, "the template exports nothing: write template.spec.export"},
 		"exports that keep nothing":  {`{schedule: "@daily", template: {spec: {export: {repositoryRef: {name: r}}}}, retention: {exports: {keepLast: 0}}}`, "these rules would keep nothing"},
-		"six fields":                 {`{schedule: "0 0 2 * * *"}`, "a schedule has five fields, without seconds: leave out the first of the six"},
+		"six fields":                 {`{schedule: "0 0 2 * * *"}`, "a schedule has five fields, without seconds: write 0 2 * * *"},
 		"four fields":                {`{schedule: "0 2 * *"}`, "as in 0 2 * * *"},
 		"a zone":                     {`{schedule: "TZ=Europe/Zurich 0 2 * * *"}`, "write that as timeZone"},
 		"a zone, as robfig has it":   {`{schedule: "CRON_TZ=Europe/Zurich 0 2 * * *"}`, "write that as timeZone"},
@@ -58,6 +58,7 @@ func TestBadPoliciesAreRefusedBySayingWhatToWrite(t *testing.T) {
 	}
 	for _, spec := range []string{
 		`{schedule: "0 2 * * *"}`,
+		`{schedule: "0\t2\t*\t* 5-7"}`,
 		`{schedule: "  @every 90m ", timeZone: Europe/Zurich, jitter: 15m, suspend: true, startingDeadline: 2h, concurrency: Allow}`,
 		`{schedule: "@daily", applications: {refs: [{name: mysql}], selector: {}, claimSelector: {matchLabels: {backup: "yes"}}}}`,
 		`{schedule: "@daily", template: {spec: {quiesce: {recipe: mariadb}, deletionPolicy: Retain}}, history: {failed: 0}}`,
@@ -68,6 +69,8 @@ func TestBadPoliciesAreRefusedBySayingWhatToWrite(t *testing.T) {
 			t.Errorf("%s: %v", spec, err)
 		}
 	}
+	_, err := fc.createAs(admin, "ClusterSnapshotPolicy", `{schedule: "@daily", applications: {refs: [{name: mysql}, {kind: Pod, name: lone}]}}`, client.DryRunAll)
+	refusedBecause(t, err, "write the workload that makes them")
 	if _, err := fc.createAs(admin, "ClusterSnapshotPolicy", `{schedule: "@daily", namespaceSelector: {}, applications: {selector: {}}}`, client.DryRunAll); err != nil {
 		t.Error(err)
 	}
