@@ -34,18 +34,17 @@ func applicationKinds() []client.Object {
 }
 
 // OnlySelection is the transform of a cache that keeps of an object's metadata
-// its identity, whether it is being deleted, and what policies select by. What another object manages is
-// selected by none.
+// its identity, whether it is being deleted, and what policies select by. What
+// another object makes anew with each of its versions is selected by none.
 func OnlySelection(obj any) (any, error) {
 	m, ok := obj.(*metav1.PartialObjectMetadata)
 	if !ok {
 		return obj, nil
 	}
 	kept := metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion, DeletionTimestamp: m.DeletionTimestamp}
-	if owner := metav1.GetControllerOfNoCopy(m); owner != nil {
-		kept.OwnerReferences = []metav1.OwnerReference{*owner}
-	}
-	if !isManaged(m) {
+	if isManaged(m) {
+		kept.OwnerReferences = []metav1.OwnerReference{*metav1.GetControllerOfNoCopy(m)}
+	} else {
 		kept.Labels = m.Labels
 	}
 	kept.Annotations = policy.OwnAnnotations(m.Annotations)
@@ -53,10 +52,13 @@ func OnlySelection(obj any) (any, error) {
 	return m, nil
 }
 
-// isManaged is true for the ReplicaSet of a Deployment and the like. A claim of a
-// StatefulSet may belong to it and is an application by itself all the same.
+// isManaged is true for the ReplicaSet of a Deployment, and for what other
+// operators make of these kinds in the same way, a version after another. A
+// StatefulSet, a Deployment or a claim that is owned is an application by itself
+// all the same: operators of databases make them.
 func isManaged(m *metav1.PartialObjectMetadata) bool {
-	return m.Kind != "PersistentVolumeClaim" && metav1.GetControllerOfNoCopy(m) != nil
+	isVersion := m.Kind == string(v1alpha1.KindReplicaSet) || m.Kind == string(v1alpha1.KindReplicationController)
+	return isVersion && metav1.GetControllerOfNoCopy(m) != nil
 }
 
 // Indexes of the cache.

@@ -63,7 +63,8 @@ func TestBadPolicies(t *testing.T) {
 }
 
 // candidates of namespace shop: a database, a cache that says no, a shop that
-// asks for nightly, the set of the database, and claims.
+// asks for nightly, the set of the database, and claims; one of them a restore has
+// replaced.
 func candidates() []Candidate {
 	mounting := func(claims ...string) *workload.Workload {
 		w := &workload.Workload{}
@@ -79,6 +80,7 @@ func candidates() []Candidate {
 		{Application: app(v1alpha1.KindDeployment, "shop"), Annotations: map[string]string{v1alpha1.AnnotationPolicy: "hourly, nightly"}},
 		{Application: app(v1alpha1.KindPersistentVolumeClaim, "db-data"), Labels: map[string]string{"backup": "yes"}},
 		{Application: app(v1alpha1.KindPersistentVolumeClaim, "files"), Labels: map[string]string{"backup": "yes"}},
+		{Application: app(v1alpha1.KindPersistentVolumeClaim, "files-before"), Labels: map[string]string{"backup": "yes", v1alpha1.LabelPrevious: "true"}, Annotations: map[string]string{v1alpha1.AnnotationPolicy: "nightly"}},
 		{Application: app(v1alpha1.KindPersistentVolumeClaim, "scratch"), Labels: map[string]string{"backup": "yes"}, Annotations: map[string]string{v1alpha1.AnnotationBackup: "false"}},
 	}
 }
@@ -98,6 +100,7 @@ func TestWhoIsSelected(t *testing.T) {
 	}{
 		"what asks for it":                           {want: "Deployment/shop"},
 		"what is named, there or not":                {who: v1alpha1.PolicyApplications{Refs: []v1alpha1.ApplicationReference{ref("", "db"), ref(v1alpha1.KindPod, "lone")}}, want: "Deployment/db Deployment/shop Pod/lone"},
+		"named, though a restore has replaced it":    {who: v1alpha1.PolicyApplications{Refs: []v1alpha1.ApplicationReference{ref(v1alpha1.KindPersistentVolumeClaim, "files-before")}}, want: "Deployment/shop PersistentVolumeClaim/files-before"},
 		"named, and says no":                         {who: v1alpha1.PolicyApplications{Refs: []v1alpha1.ApplicationReference{ref(v1alpha1.KindStatefulSet, "cache")}}, want: "Deployment/shop"},
 		"by label, without what others manage":       {who: v1alpha1.PolicyApplications{Selector: tier}, want: "Deployment/db Deployment/shop"},
 		"all workloads":                              {who: v1alpha1.PolicyApplications{Selector: all}, want: "Deployment/db Deployment/shop"},

@@ -27,8 +27,8 @@ func (a Application) Compare(b Application) int {
 type Candidate struct {
 	Application
 	Labels, Annotations map[string]string
-	// IsOwned is true for one that another object makes and manages. It may have
-	// that one's annotations: a Deployment's ReplicaSets do.
+	// IsOwned is true for a version of what another object makes anew with each. It
+	// may have that one's annotations: a Deployment's ReplicaSets do.
 	IsOwned bool
 	// Workload is what is known of the claims that it mounts, nil where nobody
 	// asks: for a policy that selects no claims.
@@ -45,6 +45,13 @@ var optsOut = []string{v1alpha1.AnnotationBackup, "k8up.io/backup", "appuio.ch/b
 func (c *Candidate) IsOut() bool {
 	return slices.ContainsFunc(optsOut, func(key string) bool { return c.Annotations[key] == "false" })
 }
+
+// isPrevious is true for a claim that a restore has replaced and keeps. It has the
+// labels and annotations of the one in its place.
+func (c *Candidate) isPrevious() bool { return c.isClaim() && c.Labels[v1alpha1.LabelPrevious] != "" }
+
+// isNobodys is true for what is an application only where it is named.
+func (c *Candidate) isNobodys() bool { return c.IsOut() || c.IsOwned || c.isPrevious() }
 
 // Joins is true for what asks by its annotation to be in the policy of that name.
 func (c *Candidate) Joins(policy string) bool { return slices.Contains(Joined(c.Annotations), policy) }
@@ -103,13 +110,13 @@ func (p *Policy) Select(namespace string, isSelected bool, candidates []Candidat
 	}
 	for ref, c := range there {
 		isTaken := isSelected && !c.isClaim() && workloads.Matches(labels.Set(c.Labels))
-		if !c.IsOut() && !c.IsOwned && (isTaken || c.Joins(p.Name)) {
+		if !c.isNobodys() && (isTaken || c.Joins(p.Name)) {
 			chosen[ref] = true
 		}
 	}
 	mounting := workloadsAmong(there, chosen)
 	for ref, c := range there {
-		if isSelected && c.isClaim() && !c.IsOut() && claims.Matches(labels.Set(c.Labels)) && !isMounted(ref.Name, mounting) {
+		if isSelected && c.isClaim() && !c.isNobodys() && claims.Matches(labels.Set(c.Labels)) && !isMounted(ref.Name, mounting) {
 			chosen[ref] = true
 		}
 	}

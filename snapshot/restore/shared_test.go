@@ -127,15 +127,17 @@ func TestMakes(t *testing.T) {
 	ended.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}}
 	owned := &appsv1.ReplicaSet{}
 	owned.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "Deployment", Name: "d", Controller: ptr.To(true)}}
+	ofAnOperator := &appsv1.StatefulSet{ObjectMeta: owned.ObjectMeta}
 	for name, c := range map[string]struct {
 		obj  workload.Object
 		want bool
 	}{
-		"a Job":                        {&batchv1.Job{}, true},
-		"a Job that has ended":         {ended, false},
-		"a ReplicaSet of a Deployment": {owned, false},
-		"a ReplicaSet":                 {&appsv1.ReplicaSet{}, true},
-		"a CronJob":                    {&batchv1.CronJob{}, true},
+		"a StatefulSet of a Deployment": {ofAnOperator, true},
+		"a Job":                         {&batchv1.Job{}, true},
+		"a Job that has ended":          {ended, false},
+		"a ReplicaSet of a Deployment":  {owned, false},
+		"a ReplicaSet":                  {&appsv1.ReplicaSet{}, true},
+		"a CronJob":                     {&batchv1.CronJob{}, true},
 	} {
 		if got := workload.Of(c.obj, nil).Makes(); got != c.want {
 			t.Errorf("%s: %t", name, got)

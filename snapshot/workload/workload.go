@@ -203,7 +203,7 @@ func (w *Workload) Makes() bool {
 		})
 	}
 	owner, isOwned := OwnerRef(&w.Meta)
-	return !isOwned || owner.Kind != v1alpha1.KindDeployment
+	return w.Ref.Kind != v1alpha1.KindReplicaSet || !isOwned || owner.Kind != v1alpha1.KindDeployment
 }
 
 // OwnedSets are the ReplicaSets that a Deployment owns.
