@@ -7,7 +7,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/controllers/reconcile"
@@ -25,14 +24,13 @@ func (w *run[T]) makeDue(ctx context.Context) reconcile.Outcome {
 	made := map[policy.Application]string{}
 	var failed error
 	for _, run := range w.due.Runs {
-		name := policy.BackupName(w.state.Name, run.Application, run.Due)
-		err := w.Create(ctx, policy.NewBackup(w.state.Policy, run.Application, name, &run.Due))
+		name, isNew, err := w.create(ctx, run.Application, policy.BackupName(w.state.Name, run.Application, run.Due), &run.Due)
 		switch {
 		case err == nil:
 			made[run.Application] = name
-			skewSeconds.Observe(w.Now().Sub(run.Due.Add(w.state.Offset(run.Application))).Seconds())
-		case apierrors.IsAlreadyExists(err):
-			made[run.Application] = name
+			if isNew {
+				skewSeconds.Observe(w.Now().Sub(run.Due.Add(w.state.Offset(run.Application))).Seconds())
+			}
 		case isRefusal(err):
 			w.due.Refused(run, err)
 		default:
@@ -91,8 +89,8 @@ func (w *run[T]) runNow(ctx context.Context) reconcile.Outcome {
 	now := status.RunNow
 	now.Backups = nil
 	for _, app := range w.state.Applications {
-		name := policy.RunNowName(w.state.Name, app, now.At.Time, value)
-		if err := w.Create(ctx, policy.NewBackup(w.state.Policy, app, name, nil)); client.IgnoreAlreadyExists(err) != nil {
+		name, _, err := w.create(ctx, app, policy.RunNowName(w.state.Name, app, now.At.Time, value), nil)
+		if err != nil {
 			return reconcile.Retry(err)
 		}
 		if len(now.Backups) < policy.MaxRows {

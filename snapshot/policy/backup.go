@@ -16,8 +16,10 @@ const (
 	// maxName is that of a label's value, so that whatever carries the name of a
 	// backup carries all of it.
 	maxName = 63
-	// hashLength tells kinds, and names that were cut, apart.
+	// hashLength tells kinds, and names that were cut, apart, and longHash does so
+	// where that is the same of two.
 	hashLength = 4
+	longHash   = 12
 	// stamp is the due time in a name, in UTC.
 	stamp = "20060102-1504"
 )
@@ -34,20 +36,44 @@ func RunNowName(policy string, app Application, at time.Time, value string) stri
 	return backupName(policy, app, at, "run-now", value)
 }
 
-func backupName(policy string, app Application, at time.Time, why ...string) string {
-	suffix := "-" + at.UTC().Format(stamp) + "-" + shortHash(append([]string{policy, app.Namespace, string(app.Ref.Kind), app.Ref.Name}, why...)...)
-	begin := strings.ReplaceAll(policy+"-"+app.Ref.Name, ".", "-")
-	if longest := maxName - len(suffix); len(begin) > longest {
-		begin = begin[:longest]
-	}
-	return strings.TrimRight(begin, "-") + suffix
+// LongerName is what a backup is called whose name is another's already: of very
+// many applications two may have the same.
+func LongerName(name string, app Application) string {
+	end := len(name) - hashLength
+	begin := end - len("-"+stamp+"-")
+	return ending(name[:begin], name[begin:end]+hash(longHash, name, app.Namespace, string(app.Ref.Kind), app.Ref.Name))
 }
 
-// shortHash is a few letters and digits.
-func shortHash(parts ...string) string {
+// IsNamed is true for what the backup of an application for a due time may be
+// called.
+func IsNamed(name, policy string, app Application, due time.Time) bool {
+	its := BackupName(policy, app, due)
+	return name == its || name == LongerName(its, app)
+}
+
+func backupName(policy string, app Application, at time.Time, why ...string) string {
+	its := append([]string{policy, app.Namespace, string(app.Ref.Kind), app.Ref.Name}, why...)
+	return ending(strings.ReplaceAll(policy+"-"+app.Ref.Name, ".", "-"), "-"+at.UTC().Format(stamp)+"-"+hash(hashLength, its...))
+}
+
+// ending is a name that ends so, and whose begin is cut where it is too long.
+func ending(begin, end string) string {
+	return strings.TrimRight(begin[:min(len(begin), maxName-len(end))], "-") + end
+}
+
+// hash is so many letters and digits.
+func hash(length int, parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	text := new(big.Int).SetBytes(sum[:]).Text(36)
-	return text[len(text)-hashLength:]
+	return text[len(text)-length:]
+}
+
+// IsFor is true for a backup that is what another one is to be: whoever finds it
+// under that one's name has made it before.
+func IsFor(b, other *v1alpha1.VolumeBackup) bool {
+	policy, its := b.Labels[v1alpha1.LabelPolicy], other.Labels[v1alpha1.LabelPolicy]
+	return ApplicationOf(b) == ApplicationOf(other) && (policy == its || policy == "") && // a person may take it out of the policy
+		b.Annotations[v1alpha1.AnnotationScheduledAt] == other.Annotations[v1alpha1.AnnotationScheduledAt]
 }
 
 // NewBackup is a backup by a policy's template. due is nil for one that a person

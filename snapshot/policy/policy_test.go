@@ -153,6 +153,9 @@ func TestNamesOfBackups(t *testing.T) {
 		BackupName("nightly", long, due), BackupName("nightly", longer, due), RunNowName("nightly", mysql, due, "1"), RunNowName("nightly", mysql, due, "2"),
 		BackupName("with.dots", app(v1alpha1.KindDeployment, "a.b"), due),
 	}
+	for i, other := range []Application{mysql, app(v1alpha1.KindStatefulSet, "mysql"), long, longer} {
+		all = append(all, LongerName(name, other), LongerName(BackupName("nightly", other, due.Add(time.Duration(i+5)*time.Minute)), other))
+	}
 	for _, n := range all {
 		if bad := validation.IsDNS1123Label(n); len(bad) > 0 {
 			t.Errorf("%s: %v", n, bad)
@@ -161,6 +164,9 @@ func TestNamesOfBackups(t *testing.T) {
 	slices.Sort(all)
 	if unique := slices.Compact(slices.Clone(all)); len(unique) != len(all) {
 		t.Errorf("two have one name: %v", all)
+	}
+	if longer := LongerName(name, mysql); !strings.HasPrefix(longer, "nightly-mysql-20261125-0200-") || !IsNamed(longer, "nightly", mysql, due) || IsNamed(longer, "daily", mysql, due) {
+		t.Error(longer)
 	}
 	if name != BackupName("nightly", mysql, due.UTC()) {
 		t.Error("the same moment in another zone has another name")

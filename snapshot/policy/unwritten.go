@@ -51,7 +51,7 @@ func (s *State) noteMade() {
 		}
 		due := DueTime(b)
 		isNews := due.After(timeOf(s.rows[app].LastScheduleTime)) && !due.After(s.Now)
-		if isNews && b.Name == BackupName(s.Name, app, due) {
+		if isNews && IsNamed(b.Name, s.Name, app, due) {
 			s.dealtWith(app, MadeRun{Due: due, Name: b.Name})
 		}
 	}

@@ -12,7 +12,7 @@ var (
 	beforeFirstRestoreWrite = at("before", "Patch", "reconcile.Scope.patch", "reconcile.Scope.Begin", "restore.run.begin")
 	afterSession            = at("after", "Exec", "hooks.process.run", "hooks.open")
 	afterPreHook            = at("after", "Exec", "hooks.process.run", "hooks.podSession.runHook", "hooks.podSession.begin")
-	beforeDueBackup         = at("before", "Create", "policy.run.makeDue")
+	beforeDueBackup         = at("before", "Create", "policy.run.create", "policy.run.makeDue")
 	beforeRemoval           = at("before", "Delete", "policy.run.discard")
 )
 
