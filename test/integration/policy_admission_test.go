@@ -103,6 +103,20 @@ func TestAPolicyIsWrittenByThoseWhoMayDoWhatItDoes(t *testing.T) {
 
 	written, err := fc.createAs(editor, "SnapshotPolicy", plain)
 	fc.must(err)
+	withCommands, err := fc.createAs(operator, "SnapshotPolicy", commands)
+	fc.must(err)
+	annotates := func(as client.Client, p *unstructured.Unstructured, annotation string) error {
+		asked := p.DeepCopy()
+		asked.SetAnnotations(map[string]string{annotation: "1"})
+		return as.Update(fc.ctx, asked, client.DryRunAll)
+	}
+	refusedBecause(t, annotates(writer, written, v1alpha1.AnnotationRunNow), "may not create volumebackups")
+	refusedBecause(t, annotates(writer, written, v1alpha1.AnnotationReleaseRetention), "may not delete volumebackups")
+	refusedBecause(t, annotates(editor, withCommands, v1alpha1.AnnotationRunNow), "may not create pods/exec")
+	fc.must(annotates(writer, written, "team"))
+	fc.must(annotates(editor, written, v1alpha1.AnnotationRunNow))
+	fc.must(annotates(editor, withCommands, v1alpha1.AnnotationReleaseRetention))
+	fc.must(annotates(operator, withCommands, v1alpha1.AnnotationRunNow))
 	fc.must(unstructured.SetNestedField(written.Object, "mariadb", "spec", "template", "spec", "quiesce", "recipe"))
 	refusedBecause(t, editor.Update(fc.ctx, written), "may not create pods/exec")
 }
