@@ -179,7 +179,8 @@ const (
 
 // PolicyApplications selects applications. What any of its fields selects is
 // selected. Left out is what carries the annotation lull.dev/backup: "false", or
-// K8up's or APPUiO's of that meaning.
+// K8up's or APPUiO's of that meaning, and a claim that does so of the workload
+// that mounts it.
 type PolicyApplications struct {
 	// Refs names applications.
 	// +kubebuilder:validation:MaxItems=1000
@@ -189,12 +190,12 @@ type PolicyApplications struct {
 
 	// Selector selects Deployments, StatefulSets, DaemonSets, and ReplicaSets and
 	// ReplicationControllers that nothing owns, by their labels; {} is all of
-	// them.
+	// them. It takes none that mounts no claim.
 	// +optional
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 
 	// ClaimSelector selects claims that no workload of the policy mounts, each an
-	// application by itself.
+	// application by itself, but for those that a restore has replaced.
 	// +optional
 	ClaimSelector *metav1.LabelSelector `json:"claimSelector,omitempty"`
 }

@@ -47,6 +47,7 @@ type Reconciler struct {
 	rush      rush
 	unwritten unwritten
 	deletions deletions
+	mounts    mounts
 }
 
 // object is a policy of either kind.
@@ -81,7 +82,7 @@ func building[T object](r *Reconciler, mgr ctrl.Manager, empty func() T) *ctrl.B
 		WatchesRawSource(clockJumps[T](r)).
 		WithOptions(reconcile.Options(kind, r.Options.Workers))
 	for _, kind := range applicationKinds() {
-		b = b.Watches(kind, handler.EnqueueRequestsFromMapFunc(wakes[T](r)), builder.OnlyMetadata, builder.WithPredicates(ifSelectionChanges))
+		b = b.Watches(kind, whoMayChange[T](r), builder.OnlyMetadata, builder.WithPredicates(ifSelectionChanges))
 	}
 	return b
 }

@@ -60,6 +60,9 @@ func aCluster(t *testing.T, objects ...client.Object) *cluster {
 			t.Fatal(err)
 		}
 		builder = builder.WithIndex(metadata, byPolicy, func(o client.Object) []string { return policy.Joined(o.GetAnnotations()) })
+		if metadata.Kind == "PersistentVolumeClaim" {
+			builder = builder.WithIndex(metadata, byOut, isOut)
+		}
 	}
 	return &cluster{T: t, WithWatch: builder.Build(), clock: clocktesting.NewFakeClock(two.Add(-time.Hour)), told: events.NewFakeRecorder(100), created: map[string]int{}}
 }

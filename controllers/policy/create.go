@@ -16,8 +16,13 @@ import (
 // that is another's. It comes back with the name that it has. isNew is false where
 // it was made before.
 func (w *run[T]) create(ctx context.Context, app policy.Application, name string, due *time.Time) (called string, isNew bool, err error) {
+	out, err := w.leftOut(ctx, app)
+	if err != nil {
+		return "", false, err
+	}
 	for _, name := range []string{name, policy.LongerName(name, app)} {
 		b := policy.NewBackup(w.state.Policy, app, name, due)
+		policy.LeaveOut(b, out)
 		err := w.Create(ctx, b)
 		if !apierrors.IsAlreadyExists(err) {
 			return name, err == nil, err

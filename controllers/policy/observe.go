@@ -9,7 +9,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/controllers/live"
 	"github.com/lull-dev/lull/controllers/reconcile"
 	"github.com/lull-dev/lull/snapshot/policy"
 	"github.com/lull-dev/lull/snapshot/workload"
@@ -121,11 +120,11 @@ func (w *run[T]) candidates(ctx context.Context, p *policy.Policy, namespace str
 		for i := range all.Items {
 			found = append(found, candidateOf(&all.Items[i], metadata.Kind))
 		}
+		if err := w.addMounts(ctx, p, all, found[len(found)-len(all.Items):]); err != nil {
+			return nil, err
+		}
 	}
-	if who.ClaimSelector != nil {
-		return found, w.addWorkloads(ctx, namespace, found)
-	}
-	if who.Selector == nil {
+	if who.Selector == nil && who.ClaimSelector == nil {
 		named, err := w.named(ctx, who.Refs, namespace)
 		return append(found, named...), err
 	}
@@ -169,23 +168,6 @@ func (w *run[T]) named(ctx context.Context, refs []v1alpha1.ApplicationReference
 		}
 	}
 	return found, nil
-}
-
-// addWorkloads reads what the workloads mount: a claim that a workload of the
-// policy mounts is backed up with that.
-func (w *run[T]) addWorkloads(ctx context.Context, namespace string, candidates []policy.Candidate) error {
-	workloads, err := live.Reader{Reader: w.Live}.Workloads(ctx, namespace)
-	if err != nil {
-		return err
-	}
-	for i := range candidates {
-		for j := range workloads {
-			if workloads[j].Ref == candidates[i].Ref {
-				candidates[i].Workload = &workloads[j]
-			}
-		}
-	}
-	return nil
 }
 
 // backupsOf are those that count in the policy and aren't being deleted.

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"strconv"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -11,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
@@ -45,7 +48,7 @@ func OnlySelection(obj any) (any, error) {
 	if isManaged(m) {
 		kept.OwnerReferences = []metav1.OwnerReference{*metav1.GetControllerOfNoCopy(m)}
 	} else {
-		kept.Labels = m.Labels
+		kept.Labels, kept.Generation = m.Labels, m.Generation
 	}
 	kept.Annotations = policy.OwnAnnotations(m.Annotations)
 	m.ObjectMeta = kept
@@ -70,6 +73,8 @@ const (
 	// anyApplication where they select.
 	byApplication  = "application"
 	anyApplication = "*"
+	// byOut are claims by whether they say that no policy takes them.
+	byOut = "out"
 )
 
 func indexFields(ctx context.Context, mgr ctrl.Manager) error {
@@ -91,7 +96,12 @@ func indexFields(ctx context.Context, mgr ctrl.Manager) error {
 			err = indexer.IndexField(ctx, metadata, byPolicy, func(obj client.Object) []string { return policy.Joined(obj.GetAnnotations()) })
 		}
 	}
-	return err
+	claims, _ := metadataOf(&corev1.PersistentVolumeClaim{}, mgr.GetScheme()) // that it knows the kind was seen above
+	return cmp.Or(err, indexer.IndexField(ctx, claims, byOut, isOut))
+}
+
+func isOut(obj client.Object) []string {
+	return []string{strconv.FormatBool(policy.IsOut(obj.GetAnnotations()))}
 }
 
 // metadataOf is an empty object of which only the metadata is read.
@@ -124,10 +134,15 @@ func applicationKey(kind, name string) string { return kind + "/" + name }
 // unlessStatusAlone leaves out what a policy tells of itself.
 var unlessStatusAlone = predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
 
-// ifSelectionChanges leaves out changes of what policies don't select by.
+// ifSelectionChanges leaves out changes of what policies don't select by. What
+// claims a workload mounts changes with its generation.
 var ifSelectionChanges = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-	return !maps.Equal(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()) || !maps.Equal(e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations())
+	return isSelectedOtherwise(e) || e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration()
 }}
+
+func isSelectedOtherwise(e event.UpdateEvent) bool {
+	return !maps.Equal(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()) || !maps.Equal(e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations())
+}
 
 // ifBackupCounts leaves out what of a backup doesn't matter to its policy: that it
 // begins, and how it comes to its end.
@@ -155,6 +170,31 @@ func policyOf[T object](_ context.Context, obj client.Object) []ctrl.Request {
 		return []ctrl.Request{{NamespacedName: types.NamespacedName{Name: name}}}
 	}
 	return []ctrl.Request{{NamespacedName: types.NamespacedName{Namespace: obj.GetNamespace(), Name: name}}}
+}
+
+// specSettles is how long a policy waits until it looks at the specs of workloads
+// that have changed: autoscalers change them all the time.
+const specSettles = time.Minute
+
+// settling is a handler of what may be an application.
+type settling struct {
+	handler.EventHandler
+	wakes handler.MapFunc
+}
+
+func whoMayChange[T object](r *Reconciler) handler.EventHandler {
+	return settling{handler.EnqueueRequestsFromMapFunc(wakes[T](r)), wakes[T](r)}
+}
+
+// Update has the policies look at once where a selection changes.
+func (s settling) Update(ctx context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[ctrl.Request]) {
+	if isSelectedOtherwise(e) {
+		s.EventHandler.Update(ctx, e, queue)
+		return
+	}
+	for _, its := range s.wakes(ctx, e.ObjectNew) {
+		queue.AddAfter(its, specSettles)
+	}
 }
 
 // wakes are the policies of one kind that an object concerns: those that it asks

@@ -3,6 +3,7 @@ package policy
 import (
 	"crypto/sha256"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,6 +97,21 @@ func NewBackup(p *Policy, app Application, name string, due *time.Time) *v1alpha
 		b.Annotations = map[string]string{v1alpha1.AnnotationScheduledAt: due.UTC().Format(time.RFC3339)}
 	}
 	return b
+}
+
+// LeaveOut has a backup leave claims out. They are taken from those that its
+// template includes, unless nothing else is there: that is refused, by a message
+// which says that they stand in both.
+func LeaveOut(b *v1alpha1.VolumeBackup, claims []string) {
+	v := &b.Spec.Volumes
+	if len(claims) == 0 {
+		return
+	}
+	isOut := func(claim string) bool { return slices.Contains(claims, claim) }
+	if included := slices.DeleteFunc(slices.Clone(v.Include), isOut); len(included) > 0 {
+		v.Include = included
+	}
+	v.Exclude = names.Set(slices.Concat(v.Exclude, claims))
 }
 
 // DueTime is the due time that a backup was made for; where it was made by hand

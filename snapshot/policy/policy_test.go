@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -63,21 +64,29 @@ func TestBadPolicies(t *testing.T) {
 }
 
 // candidates of namespace shop: a database, a cache that says no, a shop that
-// asks for nightly, the set of the database, and claims; one of them a restore has
-// replaced.
+// asks for nightly though it has no claims, the set of the database, queues, others
+// with nothing to back up, and claims; one of them a restore has replaced.
 func candidates() []Candidate {
-	mounting := func(claims ...string) *workload.Workload {
-		w := &workload.Workload{}
+	mounting := func(claims ...string) *workload.MountedClaims {
+		var w workload.Workload
 		for _, claim := range claims {
 			w.Template.Spec.Volumes = append(w.Template.Spec.Volumes, volumeOf(claim))
 		}
-		return w
+		return w.MountedClaims()
+	}
+	perReplica := func(replicas int32) *workload.MountedClaims {
+		w := workload.Workload{Ref: v1alpha1.ApplicationReference{Name: "queue"}, Replicas: replicas, ClaimTemplates: []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data"}}}}
+		return w.MountedClaims()
 	}
 	return []Candidate{
-		{Application: app(v1alpha1.KindDeployment, "db"), Labels: map[string]string{"tier": "db"}, Workload: mounting("db-data")},
-		{Application: app(v1alpha1.KindReplicaSet, "db-5f"), IsOwned: true, Labels: map[string]string{"tier": "db"}, Annotations: map[string]string{v1alpha1.AnnotationPolicy: "nightly"}, Workload: mounting("db-data")},
+		{Application: app(v1alpha1.KindDeployment, "db"), Labels: map[string]string{"tier": "db"}, Mounts: mounting("db-data")},
+		{Application: app(v1alpha1.KindReplicaSet, "db-5f"), IsOwned: true, Labels: map[string]string{"tier": "db"}, Annotations: map[string]string{v1alpha1.AnnotationPolicy: "nightly"}, Mounts: mounting("db-data")},
 		{Application: app(v1alpha1.KindStatefulSet, "cache"), Labels: map[string]string{"tier": "db"}, Annotations: map[string]string{"k8up.io/backup": "false"}},
-		{Application: app(v1alpha1.KindDeployment, "shop"), Annotations: map[string]string{v1alpha1.AnnotationPolicy: "hourly, nightly"}},
+		{Application: app(v1alpha1.KindDeployment, "web"), Labels: map[string]string{"tier": "web"}, Mounts: mounting()},
+		{Application: app(v1alpha1.KindDeployment, "thumbnails"), Labels: map[string]string{"tier": "web"}, Mounts: mounting("scratch")},
+		{Application: app(v1alpha1.KindStatefulSet, "queue"), Labels: map[string]string{"tier": "queue"}, Mounts: perReplica(2)},
+		{Application: app(v1alpha1.KindStatefulSet, "stopped"), Labels: map[string]string{"tier": "queue"}, Mounts: perReplica(0)},
+		{Application: app(v1alpha1.KindDeployment, "shop"), Mounts: mounting(), Annotations: map[string]string{v1alpha1.AnnotationPolicy: "hourly, nightly"}},
 		{Application: app(v1alpha1.KindPersistentVolumeClaim, "db-data"), Labels: map[string]string{"backup": "yes"}},
 		{Application: app(v1alpha1.KindPersistentVolumeClaim, "files"), Labels: map[string]string{"backup": "yes"}},
 		{Application: app(v1alpha1.KindPersistentVolumeClaim, "files-before"), Labels: map[string]string{"backup": "yes", v1alpha1.LabelPrevious: "true"}, Annotations: map[string]string{v1alpha1.AnnotationPolicy: "nightly"}},
@@ -103,7 +112,8 @@ func TestWhoIsSelected(t *testing.T) {
 		"named, though a restore has replaced it":    {who: v1alpha1.PolicyApplications{Refs: []v1alpha1.ApplicationReference{ref(v1alpha1.KindPersistentVolumeClaim, "files-before")}}, want: "Deployment/shop PersistentVolumeClaim/files-before"},
 		"named, and says no":                         {who: v1alpha1.PolicyApplications{Refs: []v1alpha1.ApplicationReference{ref(v1alpha1.KindStatefulSet, "cache")}}, want: "Deployment/shop"},
 		"by label, without what others manage":       {who: v1alpha1.PolicyApplications{Selector: tier}, want: "Deployment/db Deployment/shop"},
-		"all workloads":                              {who: v1alpha1.PolicyApplications{Selector: all}, want: "Deployment/db Deployment/shop"},
+		"all workloads":                              {who: v1alpha1.PolicyApplications{Selector: all}, want: "Deployment/db Deployment/shop StatefulSet/queue StatefulSet/stopped"},
+		"named, and without claims":                  {who: v1alpha1.PolicyApplications{Selector: all, Refs: []v1alpha1.ApplicationReference{ref("", "web")}}, want: "Deployment/db Deployment/shop Deployment/web StatefulSet/queue StatefulSet/stopped"},
 		"claims":                                     {who: v1alpha1.PolicyApplications{ClaimSelector: backup}, want: "Deployment/shop PersistentVolumeClaim/db-data PersistentVolumeClaim/files"},
 		"claims that no workload of it mounts":       {who: v1alpha1.PolicyApplications{ClaimSelector: backup, Selector: tier}, want: "Deployment/db Deployment/shop PersistentVolumeClaim/files"},
 		"of the cluster, in a namespace that it has": {who: v1alpha1.PolicyApplications{Selector: tier}, ofCluster: true, want: "Deployment/db Deployment/shop"},
@@ -234,5 +244,25 @@ func TestJitterSpreadsTheApplications(t *testing.T) {
 	}
 	if len(moments) < 5 {
 		t.Errorf("six applications have only %d moments", len(moments))
+	}
+}
+
+func TestWhatIsLeftOut(t *testing.T) {
+	for what, c := range map[string]struct {
+		template         v1alpha1.VolumeSelection
+		out              []string
+		include, exclude []string
+	}{
+		"nothing":          {template: v1alpha1.VolumeSelection{Exclude: []string{"b", "a"}}, exclude: []string{"b", "a"}},
+		"one":              {out: []string{"a"}, exclude: []string{"a"}},
+		"beside others":    {template: v1alpha1.VolumeSelection{Exclude: []string{"b", "c"}}, out: []string{"a", "b"}, exclude: []string{"a", "b", "c"}},
+		"of some":          {template: v1alpha1.VolumeSelection{Include: []string{"a", "b"}}, out: []string{"a"}, include: []string{"b"}, exclude: []string{"a"}},
+		"all, and refused": {template: v1alpha1.VolumeSelection{Include: []string{"a"}}, out: []string{"a"}, include: []string{"a"}, exclude: []string{"a"}},
+	} {
+		b := &v1alpha1.VolumeBackup{Spec: v1alpha1.VolumeBackupSpec{BackupSettings: v1alpha1.BackupSettings{Volumes: c.template}}}
+		LeaveOut(b, c.out)
+		if v := b.Spec.Volumes; !slices.Equal(v.Include, c.include) || !slices.Equal(v.Exclude, c.exclude) {
+			t.Errorf("%s: %+v", what, v)
+		}
 	}
 }

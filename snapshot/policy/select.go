@@ -30,9 +30,9 @@ type Candidate struct {
 	// IsOwned is true for a version of what another object makes anew with each. It
 	// may have that one's annotations: a Deployment's ReplicaSets do.
 	IsOwned bool
-	// Workload is what is known of the claims that it mounts, nil where nobody
-	// asks: for a policy that selects no claims.
-	Workload *workload.Workload
+	// Mounts are the claims that it mounts, nil where that isn't known: for a policy
+	// that doesn't select, and for what is gone meanwhile.
+	Mounts *workload.MountedClaims
 }
 
 func (c *Candidate) isClaim() bool { return c.Ref.Kind == v1alpha1.KindPersistentVolumeClaim }
@@ -42,8 +42,11 @@ func (c *Candidate) isClaim() bool { return c.Ref.Kind == v1alpha1.KindPersisten
 var optsOut = []string{v1alpha1.AnnotationBackup, "k8up.io/backup", "appuio.ch/backup"}
 
 // IsOut is true for what says of itself that no policy takes it.
-func (c *Candidate) IsOut() bool {
-	return slices.ContainsFunc(optsOut, func(key string) bool { return c.Annotations[key] == "false" })
+func (c *Candidate) IsOut() bool { return IsOut(c.Annotations) }
+
+// IsOut is true for the annotations of what says so.
+func IsOut(annotations map[string]string) bool {
+	return slices.ContainsFunc(optsOut, func(key string) bool { return annotations[key] == "false" })
 }
 
 // isPrevious is true for a claim that a restore has replaced and keeps. It has the
@@ -81,8 +84,35 @@ func OwnAnnotations(annotations map[string]string) map[string]string {
 	return kept
 }
 
+// MayTake is true for a workload that a policy which selects has, or may have: of
+// those it matters which claims they mount.
+func (p *Policy) MayTake(c *Candidate) bool {
+	who := p.Spec.Applications
+	if c.isClaim() || who.Selector == nil && who.ClaimSelector == nil {
+		return false
+	}
+	selects, err := metav1.LabelSelectorAsSelector(who.Selector)
+	isNamed := slices.ContainsFunc(who.Refs, func(ref v1alpha1.ApplicationReference) bool { return isRefTo(ref, c) })
+	return isNamed || !c.isNobodys() && (c.Joins(p.Name) || err == nil && selects.Matches(labels.Set(c.Labels)))
+}
+
+func isRefTo(ref v1alpha1.ApplicationReference, c *Candidate) bool {
+	ref.Kind = cmp.Or(ref.Kind, v1alpha1.KindDeployment)
+	return ref == c.Ref
+}
+
+// hasClaims is true for what mounts a claim that may be backed up, and where that
+// isn't known.
+func (c *Candidate) hasClaims(there map[v1alpha1.ApplicationReference]*Candidate) bool {
+	return c.Mounts == nil || c.Mounts.IsAtZero() || slices.ContainsFunc(c.Mounts.Names, func(name string) bool {
+		claim := there[v1alpha1.ApplicationReference{Kind: v1alpha1.KindPersistentVolumeClaim, Name: name}]
+		return claim == nil || !claim.IsOut()
+	})
+}
+
 // Select is who a policy has in one namespace: what is named, what a selector
-// takes and what asks for itself, each once and in order. Of a policy of the
+// takes and what asks for itself, each once and in order. A selector takes nothing
+// that has no claims: it is for whatever there is, and would fail at each run. Of a policy of the
 // cluster only what asks for itself counts where the namespace isn't one of its,
 // and a name means nothing where there is none of it. It is a Problem that a
 // selector can't be read.
@@ -109,12 +139,12 @@ func (p *Policy) Select(namespace string, isSelected bool, candidates []Candidat
 		}
 	}
 	for ref, c := range there {
-		isTaken := isSelected && !c.isClaim() && workloads.Matches(labels.Set(c.Labels))
+		isTaken := isSelected && !c.isClaim() && workloads.Matches(labels.Set(c.Labels)) && c.hasClaims(there)
 		if !c.isNobodys() && (isTaken || c.Joins(p.Name)) {
 			chosen[ref] = true
 		}
 	}
-	mounting := workloadsAmong(there, chosen)
+	mounting := mountsOf(there, chosen)
 	for ref, c := range there {
 		if isSelected && c.isClaim() && !c.isNobodys() && claims.Matches(labels.Set(c.Labels)) && !isMounted(ref.Name, mounting) {
 			chosen[ref] = true
@@ -133,11 +163,11 @@ func Without(applications, others []Application) []Application {
 	return slices.DeleteFunc(slices.Clone(applications), func(a Application) bool { return slices.Contains(others, a) })
 }
 
-func workloadsAmong(there map[v1alpha1.ApplicationReference]*Candidate, chosen map[v1alpha1.ApplicationReference]bool) []*workload.Workload {
-	var all []*workload.Workload
+func mountsOf(there map[v1alpha1.ApplicationReference]*Candidate, chosen map[v1alpha1.ApplicationReference]bool) []*workload.MountedClaims {
+	var all []*workload.MountedClaims
 	for ref := range chosen {
-		if c := there[ref]; c != nil && c.Workload != nil {
-			all = append(all, c.Workload)
+		if c := there[ref]; c != nil && c.Mounts != nil {
+			all = append(all, c.Mounts)
 		}
 	}
 	return all
@@ -145,8 +175,8 @@ func workloadsAmong(there map[v1alpha1.ApplicationReference]*Candidate, chosen m
 
 // isMounted is true for a claim that a workload of the policy mounts: it is
 // backed up with that.
-func isMounted(claim string, by []*workload.Workload) bool {
-	return slices.ContainsFunc(by, func(w *workload.Workload) bool { return w.MayMount(claim) })
+func isMounted(claim string, by []*workload.MountedClaims) bool {
+	return slices.ContainsFunc(by, func(m *workload.MountedClaims) bool { return m.May(claim) })
 }
 
 // selector selects nothing where it isn't written.

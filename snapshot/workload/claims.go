@@ -52,9 +52,32 @@ func (w *Workload) ClaimsHad(claims []string) []string {
 
 // MayMount is true for a claim that its pods mount, or those of replicas that
 // it had.
-func (w *Workload) MayMount(claim string) bool {
-	template, _ := w.ClaimTemplate(claim)
-	return template != nil || slices.Contains(w.Claims(), claim)
+func (w *Workload) MayMount(claim string) bool { return w.MountedClaims().May(claim) }
+
+// MountedClaims are what a workload mounts, without the rest of it.
+type MountedClaims struct {
+	// Names of those that its pods mount, or would if they were there.
+	Names []string
+	// prefixes are how the names of claims begin that replicas of it have.
+	prefixes []string
+}
+
+// MountedClaims are those of the workload.
+func (w *Workload) MountedClaims() *MountedClaims {
+	m := &MountedClaims{Names: w.Claims()}
+	for _, t := range w.ClaimTemplates {
+		m.prefixes = append(m.prefixes, w.prefix(t.Name))
+	}
+	return m
+}
+
+// IsAtZero is true for those of a StatefulSet without replicas, see ClaimsHad.
+func (m *MountedClaims) IsAtZero() bool { return len(m.Names) == 0 && len(m.prefixes) > 0 }
+
+// May is true for a claim that its pods mount, or those of replicas that it had.
+func (m *MountedClaims) May(claim string) bool {
+	isReplicas := func(prefix string) bool { _, is := ordinalAfter(claim, prefix); return is }
+	return slices.Contains(m.Names, claim) || slices.ContainsFunc(m.prefixes, isReplicas)
 }
 
 // ClaimTemplate is the template that a claim is made from, and the ordinal of
