@@ -126,6 +126,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 	// must not hold all: what is frozen needs one to be thawed.
 	r.turns = &turns{free: max(1, r.Options.Workers*3/4), isRush: r.IsRush}
 	r.waiters = newWaiters()
+	successes.askOf(r.Cache)
 	if err := r.noteDepartures(ctx, mgr); err != nil {
 		return err
 	}

@@ -2,11 +2,9 @@ package backup
 
 import (
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
@@ -27,10 +25,6 @@ var (
 		Name: "lull_backups_total",
 		Help: "Backups that ended, by result (Completed, Failed) and consistency.",
 	}, []string{"result", "consistency"})
-	lastSuccess = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "lull_backup_last_success_timestamp_seconds",
-		Help: "When a backup was last completed, in seconds since 1970, by namespace and policy (empty: taken by hand).",
-	}, []string{"namespace", "policy"})
 	snapshotsInFlight = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "lull_snapshots_in_flight",
 		Help: "Snapshots that are being cut, by driver.",
@@ -54,7 +48,7 @@ var (
 )
 
 func init() {
-	metrics.Registry.MustRegister(frozenSeconds, backupsTotal, lastSuccess, snapshotsInFlight, frozenApplications, thawOverdue, exportsTotal, exportBytes)
+	metrics.Registry.MustRegister(frozenSeconds, backupsTotal, successes, snapshotsInFlight, frozenApplications, thawOverdue, exportsTotal, exportBytes)
 }
 
 // noteMetrics keeps the metrics that follow from all backups there are, as one
@@ -97,27 +91,4 @@ func (o *openAttempts) note(backup types.NamespacedName, q *v1alpha1.QuiesceStat
 		delete(o.open, backup)
 	}
 	o.gauge.Set(float64(len(o.open)))
-}
-
-// successes keeps lastSuccess at the newest success of each policy of a
-// namespace, in whatever order the objects come: after a start they all come
-// again.
-var successes = newestSuccess{newest: map[series]time.Time{}}
-
-// series is what lastSuccess is told of.
-type series struct{ namespace, policy string }
-
-type newestSuccess struct {
-	mu     sync.Mutex
-	newest map[series]time.Time
-}
-
-func (n *newestSuccess) note(of series, at *metav1.Time) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if at == nil || !at.After(n.newest[of]) {
-		return
-	}
-	n.newest[of] = at.Time
-	lastSuccess.WithLabelValues(of.namespace, of.policy).Set(float64(at.Unix()))
 }
