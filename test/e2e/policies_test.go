@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
@@ -41,9 +42,10 @@ var _ = Describe("a policy", func() {
 		p := aPolicy(ctx, "kept", "@yearly", func(p *v1alpha1.SnapshotPolicy) {
 			p.Spec.Retention.Snapshots = &v1alpha1.RetentionRules{KeepLast: 2}
 		})
-		var names []string
+		var names, copies []string
 		for n := range 4 {
 			names = append(names, asksForOne(ctx, p, fmt.Sprint(n)))
+			copies = append(copies, copyOf(ctx, p.Namespace, names[n]))
 		}
 		Eventually(ctx, backupsOf(p)).Should(ConsistOf(HaveField("Name", names[2]), HaveField("Name", names[3])))
 		Eventually(ctx, func() ([]string, error) {
@@ -54,6 +56,11 @@ var _ = Describe("a policy", func() {
 			}
 			return of, err
 		}).Should(ConsistOf(HavePrefix(names[2]+"-"), HavePrefix(names[3]+"-")))
+		for n, handle := range copies {
+			if _, canTell := framework.HasCopy(handle); canTell {
+				Eventually(ctx, func() bool { has, _ := framework.HasCopy(handle); return has }).Should(Equal(n >= 2), names[n])
+			}
+		}
 	})
 
 	It("leaves a backup alone that a person keeps, and stops at what looks like a slip until it is told to go on", func(ctx SpecContext) {
@@ -127,6 +134,18 @@ var _ = Describe("a policy", func() {
 		Eventually(ctx, count).Should(BeZero())
 	})
 })
+
+// copyOf is what the storage calls the copy that a backup has of its only volume.
+func copyOf(ctx context.Context, namespace, name string) string {
+	GinkgoHelper()
+	var b v1alpha1.VolumeBackup
+	Expect(cluster.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &b)).To(Succeed())
+	Expect(b.Status.Volumes).To(HaveLen(1))
+	var content snapshotv1.VolumeSnapshotContent
+	Expect(cluster.Get(ctx, client.ObjectKey{Name: b.Status.Volumes[0].ContentName}, &content)).To(Succeed())
+	Expect(content.Status.SnapshotHandle).NotTo(BeNil())
+	return *content.Status.SnapshotHandle
+}
 
 // joined is an application that asks for a policy.
 func joined(a framework.Application, policy string) framework.Application {

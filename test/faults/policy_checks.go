@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -17,22 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/test/framework"
 )
-
-// snapshotsFolder is where the test driver keeps the copies.
-const snapshotsFolder = "/var/lib/lull-cluster/csi/pool/snapshots"
-
-// copiesOf are what the storage calls the copies of a backup.
-func copiesOf(b *v1alpha1.VolumeBackup, contents []snapshotv1.VolumeSnapshotContent) (handles []string) {
-	for _, v := range b.Status.Volumes {
-		for _, c := range contents {
-			if c.Name == v.ContentName && c.Status != nil {
-				handles = append(handles, ptr.Deref(c.Status.SnapshotHandle, ""))
-			}
-		}
-	}
-	return handles
-}
 
 // checkMade holds the policy to one backup for each due time, and for each time
 // that somebody asked, and none else. Each that there ever was counts: one that
@@ -40,7 +23,7 @@ func copiesOf(b *v1alpha1.VolumeBackup, contents []snapshotv1.VolumeSnapshotCont
 func (r *policyRun) checkMade() {
 	times := map[time.Time]int{}
 	for _, b := range r.backups() {
-		if _, wasBefore := r.before[b.Name]; !wasBefore {
+		if !r.before[b.Name] {
 			times[dueTime(b).UTC()]++
 		}
 	}
@@ -139,7 +122,8 @@ func from(b *v1alpha1.VolumeBackup) time.Time {
 	return b.CreationTimestamp.Time
 }
 
-// leftOf is what is left of a backup that is gone.
+// leftOf is what is left of a backup that is gone. That a copy is gone can be said
+// only of one whose handle was seen while it was there.
 func (r *policyRun) leftOf(b *v1alpha1.VolumeBackup, contents []snapshotv1.VolumeSnapshotContent) (left []string) {
 	for _, v := range b.Status.Volumes {
 		for _, c := range contents {
@@ -147,9 +131,12 @@ func (r *policyRun) leftOf(b *v1alpha1.VolumeBackup, contents []snapshotv1.Volum
 				left = append(left, "content "+c.Name)
 			}
 		}
-	}
-	for _, handle := range r.before[b.Name] {
-		if _, err := os.Stat(filepath.Join(snapshotsFolder, handle+".img")); !errors.Is(err, os.ErrNotExist) {
+		handle := r.handleOf(v.ContentName)
+		hasCopy, _ := framework.HasCopy(handle)
+		switch {
+		case handle == "":
+			left = append(left, "perhaps the copy of content "+v.ContentName+", whose handle wasn't seen")
+		case hasCopy:
 			left = append(left, "copy "+handle)
 		}
 	}

@@ -7,8 +7,10 @@ import (
 	"testing"
 	"time"
 
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 )
@@ -56,7 +58,7 @@ func TestABackupThatAPolicyMakesTwiceIsSeen(t *testing.T) {
 		"before the policy":    {seen: []*v1alpha1.VolumeBackup{backupOf("before", v1alpha1.ConditionComplete)}},
 	} {
 		r := aPolicyRun(policyScenario{}, c.seen...)
-		r.due, r.asked, r.before = []time.Time{atTwo}, c.asked, map[string][]string{"before": nil}
+		r.due, r.asked, r.before = []time.Time{atTwo}, c.asked, map[string]bool{"before": true}
 		r.checkMade()
 		if got := len(r.broken) > 0; got != c.wants {
 			t.Errorf("%s: %q", what, r.broken)
@@ -86,5 +88,25 @@ func TestWhatRetentionKeeps(t *testing.T) {
 		if got := strings.Join(kept, " "); got != c.wants {
 			t.Errorf("%s: %s", what, got)
 		}
+	}
+}
+
+// Nobody can say that a copy is gone without knowing what it was called.
+func TestACopyIsGoneOnlyWhereItWasSeen(t *testing.T) {
+	b := backupOf("a", v1alpha1.ConditionComplete)
+	b.Status.Volumes = []v1alpha1.VolumeStatus{{ContentName: "content"}}
+	r := aPolicyRun(policyScenario{}, b)
+	r.testbed.namespace = "shop"
+	content := snapshotv1.VolumeSnapshotContent{ObjectMeta: metav1.ObjectMeta{Name: "content"}, Status: &snapshotv1.VolumeSnapshotContentStatus{SnapshotHandle: ptr.To("no-such-copy")}}
+	content.Spec.VolumeSnapshotRef.Namespace = "another"
+	if r.see(&content); len(r.leftOf(b, nil)) != 1 {
+		t.Errorf("left is %v", r.leftOf(b, nil))
+	}
+	content.Spec.VolumeSnapshotRef.Namespace = "shop"
+	if r.see(&content); len(r.leftOf(b, nil)) != 0 {
+		t.Errorf("left is %v", r.leftOf(b, nil))
+	}
+	if left := r.leftOf(b, []snapshotv1.VolumeSnapshotContent{content}); len(left) != 1 {
+		t.Errorf("left is %v", left)
 	}
 }

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -29,14 +31,16 @@ type policyRun struct {
 	// many people asked for.
 	due   []time.Time
 	asked int
-	// before are the backups that were there before it, by name, and what the
-	// storage calls their copies.
-	before map[string][]string
+	// before are the backups that were there before it, by name.
+	before map[string]bool
+	// handles are what the storage calls the copies that there ever were, by the
+	// names of their contents.
+	handles map[string]string
 }
 
 func newPolicyRun(r *round, s *policyScenario) *policyRun {
 	backups := &backupRun{round: r, scenario: &backupScenario{wants: anything}}
-	return &policyRun{backupRun: backups, scenario: s, name: policyName(), before: map[string][]string{}}
+	return &policyRun{backupRun: backups, scenario: s, name: policyName(), before: map[string]bool{}, handles: map[string]string{}}
 }
 
 // policyName is another one each time: who has deleted what of a policy, the
@@ -88,15 +92,14 @@ func (r *policyRun) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	_, contents, err := r.testbed.left(ctx)
 	for _, b := range made {
-		r.before[b.Name] = copiesOf(b, contents)
+		r.before[b.Name] = true
 	}
-	return err
+	return nil
 }
 
-// follow notes every backup that there is at any time, for as long as the round
-// lasts.
+// follow notes every backup that there is at any time, and what the storage calls
+// the copies, for as long as the round lasts.
 func (r *policyRun) follow(ctx context.Context) error {
 	objects, err := cache.New(r.testbed.Config, cache.Options{
 		Scheme: r.testbed.Scheme(), Mapper: r.testbed.RESTMapper(), DefaultNamespaces: map[string]cache.Config{r.testbed.namespace: {}},
@@ -106,26 +109,45 @@ func (r *policyRun) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	backups, err := objects.GetInformer(ctx, &v1alpha1.VolumeBackup{}, cache.BlockUntilSynced(false))
-	if err != nil {
-		return err
+	for _, kind := range []client.Object{&v1alpha1.VolumeBackup{}, &snapshotv1.VolumeSnapshotContent{}} {
+		all, err := objects.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
+		if err != nil {
+			return err
+		}
+		if _, err := all.AddEventHandler(toolscache.ResourceEventHandlerFuncs{AddFunc: r.see, UpdateFunc: func(_, now any) { r.see(now) }}); err != nil {
+			return err
+		}
 	}
-	_, err = backups.AddEventHandler(toolscache.ResourceEventHandlerFuncs{AddFunc: r.see, UpdateFunc: func(_, now any) { r.see(now) }})
 	go func() {
 		if err := objects.Start(ctx); err != nil {
 			r.broke("%v", err)
 		}
 	}()
-	return err
+	return nil
 }
 
 func (r *policyRun) see(obj any) {
-	b, is := obj.(*v1alpha1.VolumeBackup)
-	if !is {
-		return
-	}
 	r.guard.Lock()
 	defer r.guard.Unlock()
+	switch o := obj.(type) {
+	case *v1alpha1.VolumeBackup:
+		r.seeBackup(o)
+	case *snapshotv1.VolumeSnapshotContent:
+		if o.Spec.VolumeSnapshotRef.Namespace == r.testbed.namespace && o.Status != nil && o.Status.SnapshotHandle != nil {
+			r.handles[o.Name] = *o.Status.SnapshotHandle
+		}
+	}
+}
+
+// handleOf is what the storage calls the copy of a content, empty where that
+// wasn't seen.
+func (r *policyRun) handleOf(content string) string {
+	r.guard.Lock()
+	defer r.guard.Unlock()
+	return r.handles[content]
+}
+
+func (r *policyRun) seeBackup(b *v1alpha1.VolumeBackup) {
 	i := slices.IndexFunc(r.all, func(known *v1alpha1.VolumeBackup) bool { return known.UID == b.UID })
 	switch {
 	case i < 0:
@@ -161,7 +183,7 @@ func (r *policyRun) end(ctx context.Context) {
 	r.checkStatus(ctx)
 }
 
-// catchUp sees the backups that there are: after an outage the watch may be behind.
+// catchUp sees the backups and the copies that there are: after an outage the watch may be behind.
 func (r *policyRun) catchUp(ctx context.Context) {
 	err := poll(ctx, endLimit, "the backups are listed", func(ctx context.Context) (string, error) {
 		var all v1alpha1.VolumeBackupList
@@ -169,7 +191,11 @@ func (r *policyRun) catchUp(ctx context.Context) {
 		for i := range all.Items {
 			r.see(&all.Items[i])
 		}
-		return "", err
+		_, contents, contentsErr := r.testbed.left(ctx)
+		for i := range contents {
+			r.see(&contents[i])
+		}
+		return "", errors.Join(err, contentsErr)
 	})
 	if err != nil {
 		r.broke("%v", err)
@@ -204,8 +230,7 @@ func (r *policyRun) policy(ctx context.Context) (*v1alpha1.SnapshotPolicy, error
 // was, and those that people asked for where that is zero.
 func (r *policyRun) made(due time.Time) []*v1alpha1.VolumeBackup {
 	return slices.DeleteFunc(r.backups(), func(b *v1alpha1.VolumeBackup) bool {
-		_, wasBefore := r.before[b.Name]
-		return wasBefore || !dueTime(b).Equal(due)
+		return r.before[b.Name] || !dueTime(b).Equal(due)
 	})
 }
 
