@@ -24,7 +24,7 @@ import (
 // +kubebuilder:rbac:groups=lull.dev,resources=volumerestores,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=namespaces;persistentvolumeclaims;replicationcontrollers,verbs=get;list;watch
 // +kubebuilder:rbac:groups=apps,resources=deployments;statefulsets;daemonsets;replicasets,verbs=get;list;watch
-// +kubebuilder:rbac:groups=batch,resources=jobs;cronjobs,verbs=list
+// +kubebuilder:rbac:groups="",resources=pods,verbs=list
 
 // Options are the limits of policies.
 type Options struct {
