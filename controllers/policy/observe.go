@@ -15,7 +15,8 @@ import (
 )
 
 // observe reads the policy, its applications and their backups. What it needs of
-// the cluster is in the cache: many policies are due at once.
+// the cluster is in the cache, or was asked for before: many policies are due at
+// once.
 func (w *run[T]) observe(ctx context.Context) reconcile.Outcome {
 	if w.state != nil {
 		return reconcile.Skip()
