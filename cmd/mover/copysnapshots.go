@@ -13,38 +13,50 @@ import (
 func (m *mover) copySnapshots(ctx context.Context, task *resticexport.CopySnapshots, result *resticexport.Result) error {
 	source := m.ofSource()
 	if task.Unlock {
-		if err := source.restic.run(ctx, run{args: (&resticexport.Unlock{}).Command(), isLook: true}); err != nil {
-			return ofTheSource(err)
-		}
-		if err := m.restic.run(ctx, run{args: (&resticexport.Unlock{}).Command(), isLook: true}); err != nil {
+		if err := m.unlockBoth(ctx, source); err != nil {
 			return err
 		}
 	}
-	own, missing, err := m.uncopied(ctx, source)
+	own, copied, err := m.uncopied(ctx, source)
 	if err != nil {
 		return err
 	}
-	result.Copy = &resticexport.CopiedSnapshots{}
-	for ids := range slices.Chunk(missing, resticexport.MaxIDs) {
+	for ids := range slices.Chunk(copied, resticexport.MaxIDs) {
 		if _, err := m.restic.talk(ctx, run{args: task.Command(ids)}); err != nil {
 			return err
 		}
 	}
-	if len(missing) > 0 {
-		copied := missing
-		if own, missing, err = m.uncopied(ctx, source); err != nil {
+	if len(copied) > 0 {
+		if own, err = m.verifyCopies(ctx, source, copied); err != nil {
 			return err
 		}
-		for _, id := range copied {
-			if slices.Contains(missing, id) {
-				return failed(resticexport.CauseNotVerified, "restic copied snapshot %s, but the repository lists no copy of it", id)
-			}
-		}
-		result.Copy.Copied = len(copied)
 	}
-	own = slices.DeleteFunc(own, func(id string) bool { return slices.Contains(missing, id) }) // exported meanwhile
-	result.Copy.Snapshots, result.Copy.ExportsHash = len(own), resticexport.ExportsHash(own)
+	result.Copy = &resticexport.CopiedSnapshots{Copied: len(copied), Snapshots: len(own), ExportsHash: resticexport.ExportsHash(own)}
 	return nil
+}
+
+// verifyCopies sees that what was copied has a copy here. own are the source's exports
+// then, without those that were made meanwhile.
+func (m *mover) verifyCopies(ctx context.Context, source *mover, copied []string) (own []string, err error) {
+	own, missing, err := m.uncopied(ctx, source)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range copied {
+		if slices.Contains(missing, id) {
+			return nil, failed(resticexport.CauseNotVerified, "restic copied snapshot %s, but the repository lists no copy of it", id)
+		}
+	}
+	return slices.DeleteFunc(own, func(id string) bool { return slices.Contains(missing, id) }), nil
+}
+
+// unlockBoth removes the locks that restic calls stale.
+func (m *mover) unlockBoth(ctx context.Context, source *mover) error {
+	unlock := run{args: (&resticexport.Unlock{}).Command(), isLook: true}
+	if err := source.restic.run(ctx, unlock); err != nil {
+		return ofTheSource(err)
+	}
+	return m.restic.run(ctx, unlock)
 }
 
 // uncopied are the source's own exports, oldest first, and those of them that have

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -187,6 +188,9 @@ func TestExportsAreCopied(t *testing.T) {
 	p.reconcile("first")
 	p.ends("copy-to", resticexport.Result{Cause: resticexport.CauseUnreachable, Message: "connection refused"})
 	p.isCopied(p.reconcile("first"), "False CopyFailed to second: Unreachable: connection refused")
+	if is := testutil.ToFloat64(repositoryCopied.WithLabelValues("shop")); is != 0 {
+		t.Errorf("the metric says %v", is)
+	}
 	p.clock.Step(10 * time.Second)
 	p.reconcile("first")
 	p.ends("copy-to", copiedAll("h2"))
