@@ -14,6 +14,7 @@ import (
 	"github.com/lull-dev/lull/controllers/mover"
 	"github.com/lull-dev/lull/controllers/reconcile"
 	resticexport "github.com/lull-dev/lull/restic-export"
+	"github.com/lull-dev/lull/snapshot/workload"
 )
 
 const (
@@ -108,6 +109,7 @@ func (w *run) copyTo(ctx context.Context, c *v1alpha1.CopyStatus) reconcile.Outc
 // move has a mover copy.
 func (w *run) move(ctx context.Context, c *v1alpha1.CopyStatus, into *v1alpha1.ResticRepository) reconcile.Outcome {
 	in := resticexport.CopySnapshotsJob(w.Object, into, c)
+	in.Labels = workload.Unmarked(w.Object.Labels) // rules of the namespace may ask for some
 	ran, err := w.Movers.Run(ctx, in, w.owner(), mover.Place{Kind: mover.Copying})
 	switch {
 	case err != nil && reconcile.ProblemOf(err) != nil:

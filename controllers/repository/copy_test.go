@@ -160,10 +160,11 @@ func copiedAll(hash string) resticexport.Result {
 
 func TestExportsAreCopied(t *testing.T) {
 	p := aPlace(t)
+	p.change("first", func(r *v1alpha1.ResticRepository) { r.Labels = map[string]string{"team": "shop"} })
 	p.isCopied(p.reconcile("first"), "False Copying to second: its pod starts")
 	p.reconcile("first")
 	job := p.theJob("copy-to")
-	if by := metav1.GetControllerOf(job); by == nil || by.Name != "first" || job.Labels[v1alpha1.LabelRepository] != "second" || job.Labels[v1alpha1.LabelFromRepository] != "first" {
+	if by := metav1.GetControllerOf(job); by == nil || by.Name != "first" || job.Labels[v1alpha1.LabelRepository] != "second" || job.Labels[v1alpha1.LabelFromRepository] != "first" || job.Labels["team"] != "shop" {
 		t.Errorf("%+v", job.ObjectMeta)
 	}
 	if p.reconcile("second"); len(p.jobs("copy-to")) != 1 {

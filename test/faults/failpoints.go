@@ -30,7 +30,7 @@ var unreached = map[string]string{
 	"Delete mover.Movers.Remove<repository.run.done<repository.run.rekey":     noRekey,
 	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.rekey": noRekey,
 
-	"Patch mover.Movers.letVolumeGo": "no scenario has a class that keeps its volumes",
+	"Patch mover.Movers.letVolumeGo":                                         "no scenario has a class that keeps its volumes",
 	"Delete mover.Movers.Remove<repository.run.done<repository.run.move":     noCopy,
 	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.move": noCopy,
 
