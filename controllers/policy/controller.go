@@ -67,7 +67,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		return err
 	}
 	ofCluster := building(r, mgr, func() *v1alpha1.ClusterSnapshotPolicy { return &v1alpha1.ClusterSnapshotPolicy{} }).
-		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.wakesSelecting), builder.OnlyMetadata, builder.WithPredicates(ifSelectionChanges))
+		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.wakesSelecting), builder.OnlyMetadata, builder.WithPredicates(ifSelectionChanges)).
+		Watches(&v1alpha1.SnapshotPolicy{}, handler.EnqueueRequestsFromMapFunc(wakesNamesake), builder.WithPredicates(unlessStatusAlone))
 	return ofCluster.Complete(loopOf(r, func() *v1alpha1.ClusterSnapshotPolicy { return &v1alpha1.ClusterSnapshotPolicy{} }))
 }
 
@@ -113,6 +114,9 @@ type run[T object] struct {
 	// state is there once it is observed, and due is what there was to make.
 	state *policy.State
 	due   policy.Due
+	// unreadable are policies of namespaces that can't run as they are written, in
+	// the place of which a policy of the cluster runs.
+	unreadable []string
 }
 
 // stepsOf are those of a policy. All of them are asked each time: none has to

@@ -25,7 +25,7 @@ import (
 	"github.com/lull-dev/lull/snapshot/policy"
 )
 
-var errDead = errors.New("this manager is dead")
+var errDead, errRefused = errors.New("this manager is dead"), errors.New("a webhook is against it")
 
 // cluster is a fake API server with a policy that has one database, and a clock.
 type cluster struct {
@@ -35,8 +35,12 @@ type cluster struct {
 	told  *events.FakeRecorder
 	// writes are those of the manager so far; it dies after that many, 0 for never.
 	writes, dieAt int
-	// refusal is the answer where a backup is made, nil for none.
-	refusal error
+	// refusal is the answer where a backup is made, nil for none, refusals those
+	// where it is of an application of that name, and undeletable is a backup that
+	// can't be deleted.
+	refusal     error
+	refusals    map[string]error
+	undeletable string
 	// created counts how often each backup was made.
 	created map[string]int
 	// manager that lives, nil where the next one has to begin.
@@ -52,7 +56,7 @@ func aCluster(t *testing.T, objects ...client.Object) *cluster {
 			t.Fatal(err)
 		}
 	}
-	builder := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.SnapshotPolicy{}).WithObjects(objects...).
+	builder := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.SnapshotPolicy{}, &v1alpha1.ClusterSnapshotPolicy{}).WithObjects(objects...).
 		WithIndex(&v1alpha1.VolumeBackup{}, byPolicy, func(o client.Object) []string { return []string{o.GetLabels()[v1alpha1.LabelPolicy]} })
 	for _, kind := range applicationKinds() {
 		metadata, err := metadataOf(kind, scheme)
@@ -82,11 +86,33 @@ func (c *cluster) write(do func() error) error {
 // look is one reconcile by a manager that may die. It comes back with when to
 // look again.
 func (c *cluster) look() (time.Duration, error) {
+	loop := loopOf(c.living(), func() *v1alpha1.SnapshotPolicy { return &v1alpha1.SnapshotPolicy{} })
+	result, err := loop.Reconcile(context.Background(), ctrl.Request{NamespacedName: types.NamespacedName{Namespace: "shop", Name: "nightly"}})
+	if errors.Is(err, errDead) {
+		c.manager = nil
+	}
+	return result.RequeueAfter, err
+}
+
+// lookOfCluster looks at the policy of the cluster with the same name.
+func (c *cluster) lookOfCluster() {
+	c.Helper()
+	loop := loopOf(c.living(), func() *v1alpha1.ClusterSnapshotPolicy { return &v1alpha1.ClusterSnapshotPolicy{} })
+	if _, err := loop.Reconcile(context.Background(), ctrl.Request{NamespacedName: types.NamespacedName{Name: "nightly"}}); err != nil {
+		c.Fatal(err)
+	}
+}
+
+// living is the manager that lives, a new one where the last has died.
+func (c *cluster) living() *Reconciler {
 	dying := interceptor.NewClient(c.WithWatch, interceptor.Funcs{
 		Create: func(ctx context.Context, w client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
 			return c.write(func() error {
 				obj.SetCreationTimestamp(metav1.NewTime(c.clock.Now()))
 				err := c.refusal
+				if b, is := obj.(*v1alpha1.VolumeBackup); is && err == nil {
+					err = c.refusals[b.Spec.ApplicationRef.Name]
+				}
 				if err == nil {
 					err = w.Create(ctx, obj, opts...)
 				}
@@ -97,6 +123,9 @@ func (c *cluster) look() (time.Duration, error) {
 			})
 		},
 		Delete: func(ctx context.Context, w client.WithWatch, obj client.Object, _ ...client.DeleteOption) error {
+			if obj.GetName() == c.undeletable {
+				return errRefused
+			}
 			return c.write(func() error { return w.Delete(ctx, obj) }) // the fake server knows no preconditions
 		},
 		SubResourcePatch: func(ctx context.Context, w client.Client, sub string, obj client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
@@ -106,12 +135,7 @@ func (c *cluster) look() (time.Duration, error) {
 	if c.manager == nil {
 		c.manager = &Reconciler{Client: dying, Live: dying, Events: c.told, Clock: c.clock}
 	}
-	loop := loopOf(c.manager, func() *v1alpha1.SnapshotPolicy { return &v1alpha1.SnapshotPolicy{} })
-	result, err := loop.Reconcile(context.Background(), ctrl.Request{NamespacedName: types.NamespacedName{Namespace: "shop", Name: "nightly"}})
-	if errors.Is(err, errDead) {
-		c.manager = nil
-	}
-	return result.RequeueAfter, err
+	return c.manager
 }
 
 // lookOn looks with a manager that lives.
@@ -149,6 +173,17 @@ func (c *cluster) backups() []string {
 	return names
 }
 
+// of counts the backups of an application.
+func (c *cluster) of(app string) (n int) {
+	c.Helper()
+	for _, name := range c.backups() {
+		if strings.HasPrefix(name, "nightly-"+app+"-") {
+			n++
+		}
+	}
+	return n
+}
+
 // complete ends what goes on.
 func (c *cluster) complete() {
 	c.Helper()
@@ -180,6 +215,15 @@ func aPolicy(change func(*v1alpha1.SnapshotPolicy)) []client.Object {
 	return []client.Object{p, &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "shop", Name: "db", Annotations: map[string]string{v1alpha1.AnnotationPolicy: "nightly"},
 	}}}
+}
+
+// deployment is one that asks for a policy, where that has a name.
+func deployment(namespace, name, policy string) *appsv1.Deployment {
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	if policy != "" {
+		d.Annotations = map[string]string{v1alpha1.AnnotationPolicy: policy}
+	}
+	return d
 }
 
 // before is a complete backup of some nights before.

@@ -59,7 +59,7 @@ func (w *run[T]) massDeletion(ctx context.Context) ([]policy.Deletion, error) {
 func (w *run[T]) deletedByOthers() []policy.Deletion {
 	var counted []policy.Deletion
 	for _, d := range w.deletions.of(client.ObjectKeyFromObject(w.Object)) {
-		if w.state.Counts(d.Backup, w.state.Applications) {
+		if w.state.Counts(d.Backup) {
 			counted = append(counted, d)
 		}
 	}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -29,7 +30,10 @@ func (w *run[T]) observe(ctx context.Context) reconcile.Outcome {
 	if state.Applications, err = w.selected(ctx, p); err != nil {
 		return reconcile.Failed(err)
 	}
-	if state.Backups, err = w.backupsOf(ctx, p, state.Applications); err != nil {
+	if state.OfCluster, err = w.ofCluster(ctx, p, state.Applications); err != nil {
+		return reconcile.Retry(err)
+	}
+	if state.Backups, err = w.backupsOf(ctx, state); err != nil {
 		return reconcile.Retry(err)
 	}
 	state.Observe()
@@ -40,11 +44,7 @@ func (w *run[T]) observe(ctx context.Context) reconcile.Outcome {
 // selected are the applications of the policy, in all namespaces that it has.
 func (w *run[T]) selected(ctx context.Context, p *policy.Policy) ([]policy.Application, error) {
 	if !p.IsOfCluster() {
-		candidates, err := w.candidates(ctx, p, p.Namespace)
-		if err != nil {
-			return nil, err
-		}
-		return p.Select(p.Namespace, true, candidates)
+		return w.selectedIn(ctx, p, p.Namespace, true)
 	}
 	var namespaces metav1.PartialObjectMetadataList
 	namespaces.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
@@ -53,10 +53,16 @@ func (w *run[T]) selected(ctx context.Context, p *policy.Policy) ([]policy.Appli
 	}
 	var all []policy.Application
 	for i := range namespaces.Items {
-		ns := &namespaces.Items[i]
-		own, err := w.selectedIn(ctx, p, ns)
+		own, err := w.selectedFor(ctx, p, w.Object, &namespaces.Items[i])
 		if err != nil {
 			return nil, err
+		}
+		if len(own) > 0 {
+			covered, err := w.coveredIn(ctx, p.Name, namespaces.Items[i].Name)
+			if err != nil {
+				return nil, err
+			}
+			own = policy.Without(own, covered)
 		}
 		all = append(all, own...)
 	}
@@ -64,45 +70,85 @@ func (w *run[T]) selected(ctx context.Context, p *policy.Policy) ([]policy.Appli
 	return all, nil
 }
 
-// selectedIn are the applications of a policy of the cluster in one namespace,
-// without those that a policy there of the same name has.
-func (w *run[T]) selectedIn(ctx context.Context, p *policy.Policy, ns *metav1.PartialObjectMetadata) ([]policy.Application, error) {
-	isSelected, err := policy.SelectsNamespace(w.namespaceSelector(), ns)
+// selectedFor are the applications that a policy of the cluster selects in a
+// namespace, whether a policy there has them or not.
+func (w *run[T]) selectedFor(ctx context.Context, p *policy.Policy, written client.Object, ns *metav1.PartialObjectMetadata) ([]policy.Application, error) {
+	var selector *metav1.LabelSelector
+	if c, is := written.(*v1alpha1.ClusterSnapshotPolicy); is {
+		selector = c.Spec.NamespaceSelector
+	}
+	isSelected, err := policy.SelectsNamespace(selector, ns)
 	if err != nil || !ns.DeletionTimestamp.IsZero() {
 		return nil, err
 	}
-	candidates, err := w.candidates(ctx, p, ns.Name)
-	if err != nil {
-		return nil, err
-	}
-	chosen, err := p.Select(ns.Name, isSelected, candidates)
-	if err != nil || len(chosen) == 0 {
-		return nil, err
-	}
-	var other v1alpha1.SnapshotPolicy
-	if err := w.Get(ctx, client.ObjectKey{Namespace: ns.Name, Name: p.Name}, &other); err != nil {
-		return chosen, client.IgnoreNotFound(err)
-	}
-	its := &policy.Policy{Namespace: ns.Name, Name: other.Name, Spec: &other.Spec}
-	candidates, err = w.candidates(ctx, its, ns.Name)
-	if err != nil {
-		return nil, err
-	}
-	covered, err := its.Select(ns.Name, true, candidates)
-	return policy.Without(chosen, covered), err
+	return w.selectedIn(ctx, p, ns.Name, isSelected)
 }
 
-func (w *run[T]) namespaceSelector() *metav1.LabelSelector {
-	if p, is := any(w.Object).(*v1alpha1.ClusterSnapshotPolicy); is {
-		return p.Spec.NamespaceSelector
+// coveredIn are the applications that a policy of the same name in a namespace
+// has. One that can't run as it is written has none: who may write it there stops
+// nobody else's backups by that.
+func (w *run[T]) coveredIn(ctx context.Context, name, namespace string) ([]policy.Application, error) {
+	var other v1alpha1.SnapshotPolicy
+	if err := w.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &other); err != nil {
+		return nil, client.IgnoreNotFound(err)
 	}
-	return nil
+	its, err := policy.Read(namespace, name, other.CreationTimestamp.Time, &other.Spec)
+	var covered []policy.Application
+	if err == nil {
+		covered, err = w.selectedIn(ctx, its, namespace, true)
+	}
+	if reconcile.ProblemOf(err) != nil {
+		w.unreadable = append(w.unreadable, namespace+"/"+name)
+	}
+	return covered, unlessProblem(err)
+}
+
+// unlessProblem is an error that isn't of a policy's own making.
+func unlessProblem(err error) error {
+	if errors.As(err, new(*v1alpha1.Problem)) {
+		return nil
+	}
+	return err
+}
+
+// ofCluster are the applications that the policy of the cluster with the name of a
+// namespace's has there: its backups don't count in this one.
+func (w *run[T]) ofCluster(ctx context.Context, p *policy.Policy, own []policy.Application) ([]policy.Application, error) {
+	if p.IsOfCluster() {
+		return nil, nil
+	}
+	var other v1alpha1.ClusterSnapshotPolicy
+	if err := w.Get(ctx, client.ObjectKey{Name: p.Name}, &other); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	var ns metav1.PartialObjectMetadata
+	ns.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	if err := w.Get(ctx, client.ObjectKey{Name: p.Namespace}, &ns); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	its, err := policy.Read("", other.Name, other.CreationTimestamp.Time, other.PolicySpec())
+	var all []policy.Application
+	if err == nil {
+		all, err = w.selectedFor(ctx, its, &other, &ns)
+	}
+	return policy.Without(all, own), unlessProblem(err) // one that can't run has none
+}
+
+// selectedIn are the applications of a policy in one namespace.
+func (w *run[T]) selectedIn(ctx context.Context, p *policy.Policy, namespace string, isSelected bool) ([]policy.Application, error) {
+	candidates, err := w.candidates(ctx, p, namespace, isSelected)
+	if err != nil {
+		return nil, err
+	}
+	return p.Select(namespace, isSelected, candidates)
 }
 
 // candidates are what may be an application of the policy in a namespace: what it
-// names, what asks for it and, where it selects, all there is.
-func (w *run[T]) candidates(ctx context.Context, p *policy.Policy, namespace string) ([]policy.Candidate, error) {
+// names, what asks for it and, where it selects, all there is. In a namespace that
+// it doesn't select only what asks for it may be.
+func (w *run[T]) candidates(ctx context.Context, p *policy.Policy, namespace string, isSelected bool) ([]policy.Candidate, error) {
 	who := p.Spec.Applications
+	selects := isSelected && (who.Selector != nil || who.ClaimSelector != nil)
 	var found []policy.Candidate
 	for _, kind := range applicationKinds() {
 		metadata, err := metadataOf(kind, w.Scheme())
@@ -110,7 +156,7 @@ func (w *run[T]) candidates(ctx context.Context, p *policy.Policy, namespace str
 			return nil, err
 		}
 		filters := []client.ListOption{client.InNamespace(namespace), client.UnsafeDisableDeepCopy}
-		if who.Selector == nil && who.ClaimSelector == nil {
+		if !selects {
 			filters = append(filters, client.MatchingFields{byPolicy: p.Name})
 		}
 		all := &metav1.PartialObjectMetadataList{}
@@ -125,7 +171,7 @@ func (w *run[T]) candidates(ctx context.Context, p *policy.Policy, namespace str
 			return nil, err
 		}
 	}
-	if who.Selector == nil && who.ClaimSelector == nil {
+	if isSelected && !selects {
 		named, err := w.named(ctx, who.Refs, namespace)
 		return append(found, named...), err
 	}
@@ -172,15 +218,15 @@ func (w *run[T]) named(ctx context.Context, refs []v1alpha1.ApplicationReference
 }
 
 // backupsOf are those that count in the policy and aren't being deleted.
-func (w *run[T]) backupsOf(ctx context.Context, p *policy.Policy, applications []policy.Application) ([]*v1alpha1.VolumeBackup, error) {
+func (w *run[T]) backupsOf(ctx context.Context, state *policy.State) ([]*v1alpha1.VolumeBackup, error) {
 	var all v1alpha1.VolumeBackupList
-	err := w.List(ctx, &all, client.InNamespace(p.Namespace), client.MatchingFields{byPolicy: p.Name}, client.UnsafeDisableDeepCopy)
+	err := w.List(ctx, &all, client.InNamespace(state.Namespace), client.MatchingFields{byPolicy: state.Name}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil, err
 	}
 	var own []*v1alpha1.VolumeBackup
 	for i := range all.Items {
-		if b := &all.Items[i]; b.DeletionTimestamp.IsZero() && p.Counts(b, applications) {
+		if b := &all.Items[i]; b.DeletionTimestamp.IsZero() && state.Counts(b) {
 			own = append(own, b)
 		}
 	}

@@ -52,8 +52,17 @@ func (w *run[T]) markReady() {
 		w.Set(v1alpha1.ConditionReady, true, v1alpha1.ReasonNoApplications,
 			"it has no applications: nothing carries the annotation %s: %s, and spec.applications selects nobody", v1alpha1.AnnotationPolicy, w.state.Name)
 	default:
-		w.Set(v1alpha1.ConditionReady, true, v1alpha1.ReasonScheduled, "it runs for %d application(s)", n)
+		w.Set(v1alpha1.ConditionReady, true, v1alpha1.ReasonScheduled, "it runs for %d application(s)%s", n, w.alsoRunsFor())
 	}
+}
+
+// alsoRunsFor says whose applications a policy of the cluster has because their
+// own policy can't run.
+func (w *run[T]) alsoRunsFor() string {
+	if len(w.unreadable) == 0 {
+		return ""
+	}
+	return "; also for those of policies of the same name that can't run as they are written: " + names.List(w.unreadable)
 }
 
 // markHeld says why nothing is removed, and by which value of the annotation a

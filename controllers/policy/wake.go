@@ -239,6 +239,12 @@ func (r *Reconciler) wakesSelecting(ctx context.Context, _ client.Object) []ctrl
 	return found
 }
 
+// wakesNamesake is the policy of the cluster that has the name of a namespace's:
+// what the one has, the other hasn't.
+func wakesNamesake(_ context.Context, p client.Object) []ctrl.Request {
+	return []ctrl.Request{{NamespacedName: types.NamespacedName{Name: p.GetName()}}}
+}
+
 func listOf(p object) client.ObjectList {
 	if isOfCluster(p) {
 		return &v1alpha1.ClusterSnapshotPolicyList{}

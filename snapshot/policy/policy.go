@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"slices"
 	"time"
 
 	"k8s.io/utils/ptr"
@@ -103,15 +102,4 @@ func rulesOf(r *v1alpha1.RetentionRules) (retention.Rules, error) {
 		}
 	}
 	return rules, nil
-}
-
-// Counts is true for a backup that carries the policy's name and is its: one of a
-// policy of the cluster says so or, made by hand, is of an application of it.
-func (p *Policy) Counts(b *v1alpha1.VolumeBackup, applications []Application) bool {
-	isOfCluster := b.Labels[v1alpha1.LabelPolicyScope] == v1alpha1.PolicyScopeCluster
-	if !p.IsOfCluster() {
-		return !isOfCluster
-	}
-	_, isApplication := slices.BinarySearchFunc(applications, ApplicationOf(b), Application.Compare)
-	return isOfCluster || isApplication
 }

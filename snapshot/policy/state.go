@@ -22,6 +22,9 @@ type State struct {
 	Status *v1alpha1.SnapshotPolicyStatus
 	// Applications in order, see Select.
 	Applications []Application
+	// OfCluster are those that the policy of the cluster with its name has in its
+	// namespace, without its own.
+	OfCluster []Application
 	// Backups that count in the policy and aren't being deleted.
 	Backups []*v1alpha1.VolumeBackup
 	// Unwritten are runs that the status doesn't tell of yet. Those that are made
@@ -130,6 +133,23 @@ func (s *State) Dealt(due Due, made map[Application]string) (missed []string) {
 	}
 	s.Status.MissedRuns += int64(due.Count)
 	return missed
+}
+
+// Counts is true for a backup that carries the policy's name and is its: one of a
+// policy of the cluster says so; any other is the policy's whose application it is
+// of. Where that is in neither, the policy of the namespace has it.
+func (s *State) Counts(b *v1alpha1.VolumeBackup) bool {
+	isOfCluster := b.Labels[v1alpha1.LabelPolicyScope] == v1alpha1.PolicyScopeCluster
+	if !s.IsOfCluster() {
+		return !isOfCluster && !contains(s.OfCluster, ApplicationOf(b))
+	}
+	return isOfCluster || contains(s.Applications, ApplicationOf(b))
+}
+
+// contains is true for one of the applications, which are in order.
+func contains(applications []Application, app Application) bool {
+	_, is := slices.BinarySearchFunc(applications, app, Application.Compare)
+	return is
 }
 
 // Called is an application as people know it.
