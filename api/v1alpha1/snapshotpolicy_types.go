@@ -261,11 +261,13 @@ type SnapshotPolicyStatus struct {
 	// ApplicationCount is how many applications the policy has.
 	// +optional
 	ApplicationCount int32 `json:"applicationCount"`
-	// Applications of the policy, with their newest backups. At most 500.
+	// Applications of the policy, with their newest backups. At most 500: first
+	// those that a run is open of, then those whose newest run gave no backup.
 	// +listType=atomic
 	// +optional
 	Applications []PolicyApplicationStatus `json:"applications,omitempty"`
-	// DoneUntil is the newest due time that was dealt with for every application.
+	// DoneUntil is the moment until which everything that fell due is dealt with,
+	// of the applications that Applications has no room for.
 	// +optional
 	DoneUntil *metav1.Time `json:"doneUntil,omitempty"`
 	// Removal is what retention has removed since the newest due time.
@@ -332,7 +334,7 @@ type RunNowStatus struct {
 	Value string `json:"value"`
 	// At is when it was seen.
 	At metav1.MicroTime `json:"at"`
-	// Done is true once all of them are made.
+	// Done is true once all of them are made or refused.
 	// +optional
 	Done bool `json:"done"`
 	// Backups that were made, as namespace/name for a policy of the cluster. At
@@ -340,6 +342,16 @@ type RunNowStatus struct {
 	// +listType=atomic
 	// +optional
 	Backups []string `json:"backups,omitempty"`
+	// Refused are the applications whose backup the API server refused, as for a
+	// quota. At most 500.
+	// +listType=atomic
+	// +optional
+	Refused []string `json:"refused,omitempty"`
+	// Earlier are hashes of values before this one, the newest 100: they don't run
+	// again.
+	// +listType=atomic
+	// +optional
+	Earlier []string `json:"earlier,omitempty"`
 }
 
 // PolicyApplicationStatus is an application of a policy.
@@ -368,6 +380,10 @@ type PolicyApplicationStatus struct {
 	// NextScheduleTime is when it is due next, with its own part of the jitter.
 	// +optional
 	NextScheduleTime *metav1.Time `json:"nextScheduleTime,omitempty"`
+	// WaitingFor is the backup that its newest run waits for: the one before, which
+	// goes on. It is told with the next write of the status.
+	// +optional
+	WaitingFor string `json:"waitingFor,omitempty"`
 	// Message is why its newest run gave no backup, empty where it did.
 	// +optional
 	Message string `json:"message,omitempty"`

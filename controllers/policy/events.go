@@ -2,6 +2,7 @@ package policy
 
 import (
 	"strings"
+	"time"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/controllers/reconcile"
@@ -11,6 +12,13 @@ import (
 
 func eventMissedRun(missed []string) reconcile.Event {
 	return reconcile.Warning("MissedRun", "Schedule", "%s", strings.Join(missed, "; "))
+}
+
+// eventClockWasAhead says why what was told of before is told no more.
+func eventClockWasAhead(told, now time.Time) reconcile.Event {
+	return reconcile.Warning("ClockWasAhead", "Observe",
+		"the status told of %s, which is still to come: the manager's clock was ahead, or is behind now. Due times count from %s on, which is now by its clock",
+		told.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 }
 
 func eventRetentionHeld(message string) reconcile.Event {

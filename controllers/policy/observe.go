@@ -37,6 +37,9 @@ func (w *run[T]) observe(ctx context.Context) reconcile.Outcome {
 		return reconcile.Retry(err)
 	}
 	state.Observe()
+	if !state.Ahead.IsZero() {
+		w.RecordOnceSaved(eventClockWasAhead(state.Ahead, state.Now))
+	}
 	w.state = state
 	return reconcile.Skip()
 }

@@ -2,9 +2,10 @@ package reconcile
 
 import (
 	"fmt"
-	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/lull-dev/lull/snapshot/names"
 )
 
 // Event is something that happened to an object, for people.
@@ -31,16 +32,4 @@ const (
 
 // Shorten is the text with at most as many bytes as a condition's message may
 // have, whole runes of them.
-func Shorten(text string) string { return shorten(text, maxMessage) }
-
-func shorten(text string, limit int) string {
-	const more = "…"
-	if len(text) <= limit {
-		return text
-	}
-	end := limit - len(more)
-	for end > 0 && !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return text[:end] + more
-}
+func Shorten(text string) string { return names.Clip(text, maxMessage) }

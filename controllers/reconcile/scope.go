@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/names"
 )
 
 // Object is an object of one of our kinds.
@@ -51,7 +52,7 @@ func (s *Scope[T]) Log(message string, keysAndValues ...any) { s.log.Info(messag
 
 // Record tells an event at once.
 func (s *Scope[T]) Record(e Event) {
-	s.events.Eventf(s.Object, nil, e.Type, e.Reason, e.Action, "%s", shorten(e.Note, maxNote))
+	s.events.Eventf(s.Object, nil, e.Type, e.Reason, e.Action, "%s", names.Clip(e.Note, maxNote))
 }
 
 // RecordOnceSaved tells an event once what it speaks of is written.

@@ -3,6 +3,7 @@ package names
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -22,5 +23,15 @@ func TestNamesFit(t *testing.T) {
 	}
 	if got := LabelValue("mysql-1"); got != "mysql-1" {
 		t.Errorf("a value that fits is left as it is, got %q", got)
+	}
+}
+
+func TestClip(t *testing.T) {
+	long := strings.Repeat("ü", 100)
+	for limit := 3; limit <= len(long); limit++ {
+		got := Clip(long, limit)
+		if len(got) > limit || !utf8.ValidString(got) || (got == long) != (limit == len(long)) {
+			t.Errorf("at most %d bytes: %q", limit, got)
+		}
 	}
 }

@@ -9,6 +9,10 @@
 //	remove.go      what goes, and the brake
 //	deleted.go     what others delete, and when that is a mass deletion
 //	health.go      what is told of each application
+//	rows.go        of which applications, where there are many
+//	unwritten.go   runs that no status tells of yet
+//	runnow.go      runs that a person asks for
+//	clock.go       what was noted while the clock was ahead
 //
 // When something is due by a clock is in snapshot/schedule, and what rules keep
 // of a history in snapshot/retention; neither knows what a policy is.

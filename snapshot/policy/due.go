@@ -12,6 +12,10 @@ type Run struct {
 	// Due is the moment by the schedule, without the application's part of the
 	// jitter.
 	Due time.Time
+	// Missed is how many due times before it there won't be a run for, and Before
+	// the newest of them.
+	Missed int
+	Before time.Time
 }
 
 // Missed is a run that there won't be.
@@ -42,6 +46,8 @@ type Due struct {
 	// DealtWith are the newest due times that are dealt with once the runs are
 	// made, by application. One that waits isn't in it.
 	DealtWith map[Application]time.Time
+	// Waits are the names of the backups that runs wait for, by application.
+	Waits map[Application]string
 	// Next is when to look again. It may be long after.
 	Next time.Time
 }
@@ -49,7 +55,7 @@ type Due struct {
 // Since is what is due by now. An application whose last backup goes on waits,
 // where the policy forbids two, until that has ended or the run is too late.
 func (p *Policy) Since(histories []History, now time.Time) Due {
-	d := Due{DealtWith: map[Application]time.Time{}}
+	d := Due{DealtWith: map[Application]time.Time{}, Waits: map[Application]string{}}
 	if len(histories) == 0 {
 		d.Next = p.Schedule.Next(now)
 	}
@@ -57,23 +63,43 @@ func (p *Policy) Since(histories []History, now time.Time) Due {
 		offset := p.Offset(h.Application)
 		due := p.Schedule.Since(h.DealtWith, now.Add(-offset), p.Deadline())
 		d.lookAgain(due.Next.Add(offset))
-		if due.Newest.IsZero() {
-			continue
-		}
-		run := Run{Application: h.Application, Due: due.Newest}
-		if p.waitsFor(h) && !due.At.IsZero() {
-			d.lookAgain(due.At.Add(offset + p.Deadline() + time.Millisecond))
-			continue
-		}
-		d.DealtWith[h.Application] = due.Newest
-		d.Count = max(d.Count, due.Missed)
-		if !due.At.IsZero() {
+		switch {
+		case due.Newest.IsZero():
+		case p.waitsFor(h):
+			p.wait(&d, h, now.Add(-offset))
+		case due.At.IsZero():
+			d.miss(Run{Application: h.Application, Due: due.Newest}, due.Missed, p.whyMissed(h))
+		default:
+			run := Run{Application: h.Application, Due: due.At, Missed: due.Missed}
+			run.Before, _ = p.Schedule.Last(h.DealtWith, due.At.Add(-time.Nanosecond))
+			d.Count = max(d.Count, run.Missed)
+			d.DealtWith[h.Application] = run.Due
 			d.Runs = append(d.Runs, run)
-			continue
 		}
-		d.Missed = append(d.Missed, Missed{Run: run, Why: p.whyMissed(h)})
 	}
 	return d
+}
+
+// wait has an application wait for its last backup. Each due time is missed by a
+// deadline of its own: where more fall due in the meantime, the newest never is
+// too late. now is that of the application, without its part of the jitter.
+func (p *Policy) wait(d *Due, h History, now time.Time) {
+	from, tooLate := h.DealtWith, now.Add(-p.Deadline()-time.Nanosecond)
+	if newest, is := p.Schedule.Last(from, tooLate); is && tooLate.After(from) {
+		d.miss(Run{Application: h.Application, Due: newest}, p.Schedule.Count(from, tooLate), p.whyMissed(h))
+		from = newest
+	}
+	if oldest := p.Schedule.Next(from); !oldest.After(now) {
+		d.Waits[h.Application] = h.Running
+		d.lookAgain(oldest.Add(p.Offset(h.Application) + p.Deadline() + time.Millisecond))
+	}
+}
+
+// miss has all due times up to that of a run count as missed.
+func (d *Due) miss(run Run, count int, why string) {
+	d.DealtWith[run.Application] = run.Due
+	d.Count = max(d.Count, count)
+	d.Missed = append(d.Missed, Missed{Run: run, Why: why})
 }
 
 func (d *Due) lookAgain(at time.Time) {
@@ -95,9 +121,13 @@ func (p *Policy) whyMissed(h History) string {
 
 // Refused has a run count as missed: its backup can't be made.
 func (d *Due) Refused(run Run, why error) {
-	d.Missed = append(d.Missed, Missed{Run: run, Why: "its backup is refused: " + why.Error()})
-	d.Count = max(d.Count, 1)
+	d.miss(run, run.Missed+1, "its backup is refused: "+why.Error())
 }
 
-// Postpone has a run wait for the next look.
-func (d *Due) Postpone(run Run) { delete(d.DealtWith, run.Application) }
+// Postpone has a run wait for the next look. What was missed before it isn't
+// counted again then.
+func (d *Due) Postpone(run Run) {
+	if delete(d.DealtWith, run.Application); run.Missed > 0 {
+		d.DealtWith[run.Application] = run.Before
+	}
+}

@@ -39,10 +39,11 @@ type Results struct {
 	Scheduled *v1alpha1.VolumeBackup
 }
 
-// ResultsOf are those of each application that has backups.
-func ResultsOf(backups []*v1alpha1.VolumeBackup) map[Application]Results {
+// ResultsOf are those of each application that has backups. One of a due time that
+// is still to come, by a clock that was ahead, is as old as can be.
+func ResultsOf(backups []*v1alpha1.VolumeBackup, now time.Time) map[Application]Results {
 	all := map[Application]Results{}
-	for _, b := range newestLast(backups) {
+	for _, b := range newestLast(backups, now) {
 		app := ApplicationOf(b)
 		r := all[app]
 		r.Last = b
@@ -62,11 +63,13 @@ func ResultsOf(backups []*v1alpha1.VolumeBackup) map[Application]Results {
 	return all
 }
 
-// newestLast are backups by their due times.
-func newestLast(backups []*v1alpha1.VolumeBackup) []*v1alpha1.VolumeBackup {
+// newestLast are backups by their due times, after those that are still to come.
+func newestLast(backups []*v1alpha1.VolumeBackup, now time.Time) []*v1alpha1.VolumeBackup {
 	due := make(map[*v1alpha1.VolumeBackup]time.Time, len(backups)) // it is read from a text
 	for _, b := range backups {
-		due[b] = DueTime(b)
+		if due[b] = DueTime(b); due[b].After(now) {
+			due[b] = time.Time{}
+		}
 	}
 	return slices.SortedStableFunc(slices.Values(backups), func(a, b *v1alpha1.VolumeBackup) int { return due[a].Compare(due[b]) })
 }

@@ -225,6 +225,57 @@ func TestWhatIsDue(t *testing.T) {
 	}
 }
 
+// Each due time that a backup is in the way of is missed by a deadline of its own,
+// however many come after it.
+func TestWhatIsMissedWhileABackupGoesOn(t *testing.T) {
+	two := time.Date(2025, 11, 26, 2, 0, 0, 0, time.UTC)
+	db := app(v1alpha1.KindDeployment, "db")
+	p := nightly(t, func(s *v1alpha1.SnapshotPolicySpec) { s.Schedule = "*/30 * * * *" })
+	for minute, c := range map[int]struct {
+		count int
+		done  time.Time
+		next  time.Time
+	}{
+		0:   {0, time.Time{}, two.Add(30 * time.Minute)},
+		60:  {0, time.Time{}, two.Add(time.Hour + time.Millisecond)},
+		61:  {1, two, two.Add(90 * time.Minute)},
+		155: {4, two.Add(90 * time.Minute), two.Add(3 * time.Hour)},
+	} {
+		due := p.Since([]History{{Application: db, DealtWith: two.Add(-time.Minute), Running: "before"}}, two.Add(time.Duration(minute)*time.Minute))
+		if due.Count != c.count || !due.DealtWith[db].Equal(c.done) || len(due.Runs) > 0 || due.Waits[db] != "before" || !due.Next.Equal(c.next) {
+			t.Errorf("after %d minutes: %+v", minute, due)
+		}
+		if (len(due.Missed) == 1) != (c.count > 0) || c.count > 0 && !strings.Contains(due.Missed[0].Why, "backup before went on") {
+			t.Errorf("after %d minutes it says %+v", minute, due.Missed)
+		}
+	}
+}
+
+// A run that waits for another look, or is refused, has what was missed before it
+// counted once.
+func TestWhatWasMissedBeforeARun(t *testing.T) {
+	two := time.Date(2025, 11, 26, 2, 0, 0, 0, time.UTC)
+	db := app(v1alpha1.KindDeployment, "db")
+	p := nightly(t, nil)
+	since := func(dealtWith time.Time) Due { return p.Since([]History{{Application: db, DealtWith: dealtWith}}, two) }
+	due := since(two.AddDate(0, 0, -5))
+	due.Postpone(due.Runs[0])
+	if due.Count != 4 || !due.DealtWith[db].Equal(two.AddDate(0, 0, -1)) {
+		t.Errorf("postponed: %+v", due)
+	}
+	again := since(due.DealtWith[db])
+	if again.Count != 0 || len(again.Runs) != 1 {
+		t.Errorf("looked at again: %+v", again)
+	}
+	if again.Postpone(again.Runs[0]); len(again.DealtWith) > 0 {
+		t.Errorf("postponed again: %+v", again)
+	}
+	refused := since(two.AddDate(0, 0, -5))
+	if refused.Refused(refused.Runs[0], errors.New("quota")); refused.Count != 5 || !refused.DealtWith[db].Equal(two) {
+		t.Errorf("refused: %+v", refused)
+	}
+}
+
 // Each application has its own moment in the window, and always the same one.
 func TestJitterSpreadsTheApplications(t *testing.T) {
 	p := nightly(t, func(s *v1alpha1.SnapshotPolicySpec) { s.Jitter = &metav1.Duration{Duration: 15 * time.Minute} })

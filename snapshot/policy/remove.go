@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -32,25 +31,26 @@ const (
 
 // Remove says what goes of the backups, which are of the policy and not being
 // deleted yet. inUse are those that a restore works from, by namespace and name,
-// and hasRemoved is true where the last run, or this one, has removed some.
+// and hasRemoved is true where the last run, or this one, has removed some. What is
+// due later than now neither goes nor takes another's place.
 func (p *Policy) Remove(backups []*v1alpha1.VolumeBackup, inUse map[string]bool, hasRemoved bool, now time.Time) Removal {
 	var r Removal
 	var held []string
 	for _, own := range byApplication(backups) {
-		complete, failed := ended(own)
+		complete, failed := ended(until(now, own))
 		surplus := p.surplus(complete, inUse, now)
 		if 2*len(surplus) > len(complete) && len(surplus) > mostOfApplication {
 			app := ApplicationOf(own[0])
 			held = append(held, fmt.Sprintf("%d of the %d of %s %s", len(surplus), len(complete), app.Ref.Kind, app.Ref.Name))
 		}
 		r.Complete = append(r.Complete, surplus...)
-		r.Failed = append(r.Failed, p.beyondHistory(failed, inUse)...)
+		r.Failed = append(r.Failed, p.beyondHistory(failed, inUse, now)...)
 	}
 	if len(r.Complete) > mostOfPolicy && !hasRemoved {
 		held = append(held, fmt.Sprintf("%d of the policy at once, where its last run removed none", len(r.Complete)))
 	}
 	if len(held) > 0 {
-		r.Held = fmt.Sprintf("retention would remove %s: %s", strings.Join(held, ", and "), names.List(namesOf(r.Complete)))
+		r.Held = fmt.Sprintf("retention would remove %s: %s", names.List(held), names.List(namesOf(r.Complete)))
 	}
 	return r
 }
@@ -74,8 +74,8 @@ func (p *Policy) surplus(complete []*v1alpha1.VolumeBackup, inUse map[string]boo
 }
 
 // beyondHistory are the failed backups that aren't kept for reading.
-func (p *Policy) beyondHistory(failed []*v1alpha1.VolumeBackup, inUse map[string]bool) []*v1alpha1.VolumeBackup {
-	sorted := newestLast(failed)
+func (p *Policy) beyondHistory(failed []*v1alpha1.VolumeBackup, inUse map[string]bool, now time.Time) []*v1alpha1.VolumeBackup {
+	sorted := newestLast(failed, now)
 	beyond := sorted[:max(0, len(sorted)-p.failedKept())]
 	return slices.DeleteFunc(beyond, func(b *v1alpha1.VolumeBackup) bool { return isHeld(b, inUse) })
 }

@@ -80,3 +80,16 @@ func TestWhatGoes(t *testing.T) {
 		}
 	}
 }
+
+// However many applications are held, what is said of them leaves room for how to
+// release it.
+func TestWhatIsHeldIsSaidInShort(t *testing.T) {
+	p := nightly(t, func(s *v1alpha1.SnapshotPolicySpec) { s.Retention.Snapshots = &v1alpha1.RetentionRules{KeepLast: 3} })
+	var all []*v1alpha1.VolumeBackup
+	for i := range 120 {
+		all = append(all, ofDays(fmt.Sprintf("application-%03d", i), 10, v1alpha1.ConditionComplete)...)
+	}
+	if r := p.Remove(all, nil, true, now); len(r.Held) > 1024 || !strings.Contains(r.Held, "and 110 others") {
+		t.Errorf("it is %d bytes: %s", len(r.Held), r.Held)
+	}
+}

@@ -8,11 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/names"
 )
-
-// MaxRows bounds the applications, and the names, that a status tells of: an
-// object has room for about a megabyte.
-const MaxRows = 500
 
 // State is a policy and what there is of it at one moment. Its status is what
 // was known before, and is changed to what is known then: whoever writes it has
@@ -31,9 +28,14 @@ type State struct {
 	// now are added.
 	Unwritten *Unwritten
 	Now       time.Time
+	// Ahead is the latest time that was known of and is still to come, zero for
+	// none: the clock was ahead when it was noted.
+	Ahead time.Time
 
 	// made are the names of the backups that were made now.
 	made map[Application]string
+	// waits are the backups that runs wait for.
+	waits map[Application]string
 	// rows are what the status tells of each application, all of them.
 	rows    map[Application]*v1alpha1.PolicyApplicationStatus
 	results map[Application]Results
@@ -42,7 +44,8 @@ type State struct {
 // Observe notes what is new of the schedule and of the applications: neither is
 // due for what was before.
 func (s *State) Observe() {
-	s.results = ResultsOf(s.Backups)
+	s.results = ResultsOf(s.Backups, s.Now)
+	s.noteClock()
 	s.noteSchedule()
 	s.noteApplications()
 	s.noteMade()
@@ -55,40 +58,6 @@ func (s *State) noteSchedule() {
 			Schedule: spec.Schedule, TimeZone: spec.TimeZone, Suspended: spec.Suspend, Since: metav1.NewMicroTime(s.Now),
 		}
 	}
-}
-
-// noteApplications has a row for each application. Those that had one keep it.
-func (s *State) noteApplications() {
-	s.rows = map[Application]*v1alpha1.PolicyApplicationStatus{}
-	for i := range s.Status.Applications {
-		row := s.Status.Applications[i]
-		s.rows[s.applicationOf(&row)] = &row
-	}
-	// Of very many some have no row: such a one may have been there.
-	hadAll := s.Status.ApplicationCount <= MaxRows
-	rows := map[Application]*v1alpha1.PolicyApplicationStatus{}
-	for _, app := range s.Applications {
-		row := s.rows[app]
-		if row == nil {
-			row = &v1alpha1.PolicyApplicationStatus{Kind: app.Ref.Kind, Name: app.Ref.Name, Since: newTime(s.Now)}
-			if !hadAll {
-				row.Since = s.Status.DoneUntil
-			}
-			if s.IsOfCluster() {
-				row.Namespace = app.Namespace
-			}
-		}
-		rows[app] = row
-	}
-	s.rows = rows
-}
-
-func (s *State) applicationOf(row *v1alpha1.PolicyApplicationStatus) Application {
-	namespace := s.Namespace
-	if row.Namespace != "" {
-		namespace = row.Namespace
-	}
-	return Application{Namespace: namespace, Ref: v1alpha1.ApplicationReference{Kind: row.Kind, Name: row.Name}}
 }
 
 // Due is what there is to make. A policy that is suspended makes nothing.
@@ -116,7 +85,7 @@ func (s *State) doneUntil(app Application) time.Time {
 // Dealt notes what became of what was due: made, by names, and missed. It comes
 // back with a sentence for each application that missed its newest run.
 func (s *State) Dealt(due Due, made map[Application]string) (missed []string) {
-	s.made = made
+	s.made, s.waits = made, due.Waits
 	for app, at := range due.DealtWith {
 		row := s.rows[app]
 		row.LastScheduleTime = newTime(at)
@@ -128,7 +97,7 @@ func (s *State) Dealt(due Due, made map[Application]string) (missed []string) {
 	}
 	for _, m := range due.Missed {
 		row := s.rows[m.Application]
-		row.Message = fmt.Sprintf("the run of %s was missed: %s", m.Due.UTC().Format(time.RFC3339), m.Why)
+		row.Message = shortened(fmt.Sprintf("the run of %s was missed: %s", m.Due.UTC().Format(time.RFC3339), m.Why))
 		missed = append(missed, fmt.Sprintf("%s: %s", s.Called(m.Application), row.Message))
 	}
 	s.Status.MissedRuns += int64(due.Count)
@@ -192,8 +161,6 @@ func (s *State) Removed(n int) {
 // Report tells what is known of each application. It comes back with those whose
 // last run gave no backup.
 func (s *State) Report() (failing []string) {
-	until := s.Now
-	s.Status.Applications = nil
 	for _, app := range s.Applications {
 		row := s.rows[app]
 		s.reportApplication(row, app)
@@ -201,16 +168,9 @@ func (s *State) Report() (failing []string) {
 			failing = append(failing, s.Called(app))
 		}
 		s.Status.LastSuccessTime = newTime(latest(timeOf(s.Status.LastSuccessTime), s.results[app].Succeeded()))
-		until = slices.MinFunc([]time.Time{until, s.doneUntil(app)}, time.Time.Compare)
-		if len(s.Status.Applications) < MaxRows {
-			s.Status.Applications = append(s.Status.Applications, *row)
-		}
 	}
-	s.Status.ApplicationCount = int32(len(s.Applications)) //nolint:gosec // they are applications of one policy
-	s.Status.DoneUntil, s.Status.NextScheduleTime = nil, nil
-	if len(s.Applications) > MaxRows {
-		s.Status.DoneUntil = newTime(until)
-	}
+	s.reportRows()
+	s.Status.NextScheduleTime = nil
 	if !s.Spec.Suspend {
 		s.Status.NextScheduleTime = newTime(s.Schedule.Next(s.Now))
 	}
@@ -226,15 +186,19 @@ func (s *State) reportApplication(row *v1alpha1.PolicyApplicationStatus, app App
 		row.LastConsistency = r.Complete.Status.Consistency
 		row.LastSuccessTime = newTime(latest(timeOf(row.LastSuccessTime), r.Succeeded()))
 	}
-	if r.Ended != nil && !DueTime(r.Ended).Before(last) {
-		row.Message = r.Failure()
+	if r.Ended != nil && !DueTime(r.Ended).Before(latest(last, s.refusedAt(app))) {
+		row.Message = shortened(r.Failure())
 	}
+	row.WaitingFor = s.waits[app]
 	row.NextScheduleTime = nil
 	if !s.Spec.Suspend {
 		offset := s.Offset(app)
 		row.NextScheduleTime = newTime(s.Schedule.Next(s.Now.Add(-offset)).Add(offset))
 	}
 }
+
+// shortened is what a row has room for.
+func shortened(text string) string { return names.Clip(text, maxRowMessage) }
 
 func timeOf(t *metav1.Time) time.Time {
 	if t == nil {

@@ -37,7 +37,8 @@ func (u *Unwritten) note(app Application, run MadeRun, now time.Time) {
 }
 
 // noteMade has the rows tell of runs that the status doesn't tell of: of those of
-// this manager and, by the backups that there are, of those of one that died.
+// this manager and, by the backups that there are, of those of one that died. One
+// that was made while the clock was ahead may be of a schedule that was edited since.
 func (s *State) noteMade() {
 	for app, run := range s.Unwritten.Runs {
 		if s.rows[app] == nil || !s.dealtWith(app, run) {
@@ -50,8 +51,8 @@ func (s *State) noteMade() {
 			continue
 		}
 		due := DueTime(b)
-		isNews := due.After(timeOf(s.rows[app].LastScheduleTime)) && !due.After(s.Now)
-		if isNews && IsNamed(b.Name, s.Name, app, due) {
+		isNews := due.After(timeOf(s.rows[app].LastScheduleTime)) && !due.Add(s.Offset(app)).After(s.Now)
+		if isNews && IsNamed(b.Name, s.Name, app, due) && s.Schedule.IsDue(due) {
 			s.dealtWith(app, MadeRun{Due: due, Name: b.Name})
 		}
 	}
@@ -74,7 +75,8 @@ func (s *State) MayWait(written *v1alpha1.SnapshotPolicyStatus) time.Duration {
 	if !s.goesOn() || !tellsButOfRuns(written, s.Status) {
 		return 0
 	}
-	return max(0, s.Unwritten.Since.Add(longestUnwritten).Sub(s.Now))
+	left := s.Unwritten.Since.Add(longestUnwritten).Sub(s.Now)
+	return min(max(0, left), longestUnwritten) // a clock may be put back
 }
 
 // goesOn is true where one of the runs was just made, its backup hasn't ended, or
@@ -105,7 +107,7 @@ func tellsButOfRuns(written, now *v1alpha1.SnapshotPolicyStatus) bool {
 		s.LastScheduleTime, s.NextScheduleTime, s.DoneUntil = nil, nil, nil
 		for i := range s.Applications {
 			row := &s.Applications[i]
-			row.LastScheduleTime, row.NextScheduleTime, row.LastBackup = nil, nil, ""
+			row.LastScheduleTime, row.NextScheduleTime, row.LastBackup, row.WaitingFor = nil, nil, "", ""
 		}
 	}
 	return equality.Semantic.DeepEqual(a, b)

@@ -21,9 +21,9 @@ var (
 
 // A year of a hundred policies: managers that die between making a backup and
 // writing it down, that are away for hours, policies that are suspended and
-// edited, applications that come and go, clocks that are put. Every backup that
-// there should be is made, none is made twice, and nothing is removed that must
-// stay.
+// edited, applications that come and go, clocks that are put, ahead and back by
+// weeks. Every backup that there should be is made, none is made twice, and nothing
+// is removed that must stay.
 func TestAYear(t *testing.T) {
 	for i := range *seeds {
 		s := *seed
@@ -60,14 +60,18 @@ type year struct {
 	since  time.Time
 	joined map[Application]time.Time
 	known  map[Application]known
-	// seen is the latest moment that the clock has shown: it may be put back.
-	seen time.Time
+	// seen is the latest moment that the clock has shown since it was put back by
+	// more than moments, and put is when that was.
+	seen, put time.Time
+	// ahead is by how much it is ahead.
+	ahead time.Duration
 
 	// unwritten is what the manager knows and hasn't written.
 	unwritten *Unwritten
 
 	backups []*v1alpha1.VolumeBackup
 	made    map[string]int
+	dues    map[string]time.Time
 	// ran is the newest due time that an application has a backup of, by whatever
 	// schedule.
 	ran     map[Application]time.Time
@@ -88,7 +92,7 @@ func aYear(t *testing.T, r *rand.Rand) *year {
 	start := time.Date(2011+r.IntN(20), time.Month(1+r.IntN(12)), 1+r.IntN(28), r.IntN(24), r.IntN(60), r.IntN(60), 0, time.UTC)
 	y := &year{
 		T: t, Rand: r, created: start, now: start, since: start, seen: start,
-		joined: map[Application]time.Time{}, known: map[Application]known{}, made: map[string]int{}, ran: map[Application]time.Time{}, removed: map[string]bool{}, unwritten: &Unwritten{},
+		joined: map[Application]time.Time{}, known: map[Application]known{}, made: map[string]int{}, dues: map[string]time.Time{}, ran: map[Application]time.Time{}, removed: map[string]bool{}, unwritten: &Unwritten{},
 		spec: &v1alpha1.SnapshotPolicySpec{
 			Schedule: pick(r, yearsSchedules), TimeZone: pick(r, yearsZones), Concurrency: v1alpha1.ConcurrencyForbid,
 			StartingDeadline: &metav1.Duration{Duration: time.Duration(1+r.IntN(300)) * time.Minute},
@@ -132,7 +136,7 @@ func (y *year) live() {
 		if y.finish(); y.IntN(4) == 0 { // their end wakes it
 			next = y.look(false)
 		}
-		switch what := y.IntN(60); {
+		switch what := y.IntN(62); {
 		case what < 45 && next.After(y.now): // all is well
 			y.now = next
 		case what < 50: // the manager dies between making and writing
@@ -152,10 +156,39 @@ func (y *year) live() {
 		case what < 58 && len(y.joined) < 4:
 			y.joins()
 			y.look(false)
+		case what == 60: // the clock is put ahead by up to three weeks
+			by := time.Duration(y.IntN(21*24*60)) * time.Minute
+			y.now, y.ahead = y.now.Add(by), y.ahead+by
+		case what == 61: // it is put right again, or too far back
+			y.putBack(y.ahead + time.Duration(2+y.IntN(24*60))*time.Minute)
 		default: // something else wakes it
 			y.now = y.now.Add(time.Duration(y.Int64N(int64(max(next.Sub(y.now), time.Second)))))
 		}
 	}
+}
+
+// putBack has due times count from now on, where they were to count from later.
+// One that was dealt with is due again when it comes, unless its backup is there.
+func (y *year) putBack(by time.Duration) {
+	y.now, y.ahead = y.now.Add(-by), 0
+	y.put, y.seen = y.now, y.now
+	earlier := func(a, b time.Time) time.Time { return slices.MinFunc([]time.Time{a, b}, time.Time.Compare) }
+	y.since = earlier(y.since, y.now)
+	for _, a := range y.apps {
+		y.joined[a] = earlier(y.joined[a], y.now)
+		if y.ran[a].After(y.now) {
+			delete(y.ran, a)
+		}
+	}
+	for name, due := range y.dues {
+		if due.After(y.now) && !y.isThere(name) {
+			delete(y.made, name)
+		}
+	}
+	if y.IntN(2) == 0 {
+		y.unwritten = &Unwritten{}
+	}
+	y.look(false)
 }
 
 func (y *year) edit() {
@@ -202,14 +235,19 @@ func (y *year) look(dies bool) (next time.Time) {
 }
 
 func (y *year) make(b *v1alpha1.VolumeBackup) {
-	if slices.ContainsFunc(y.backups, func(other *v1alpha1.VolumeBackup) bool { return other.Name == b.Name }) {
+	if y.isThere(b.Name) {
 		return // already exists
 	}
 	b.CreationTimestamp = metav1.NewTime(y.now)
 	y.backups = append(y.backups, b)
+	y.dues[b.Name] = DueTime(b)
 	if y.made[b.Name]++; y.made[b.Name] > 1 {
 		y.Errorf("%s is made again at %s", b.Name, y.now)
 	}
+}
+
+func (y *year) isThere(name string) bool {
+	return slices.ContainsFunc(y.backups, func(b *v1alpha1.VolumeBackup) bool { return b.Name == name })
 }
 
 // finish ends what goes on, mostly well.
@@ -241,6 +279,7 @@ func (y *year) check(s *State, due Due) {
 		isPast := !newest.Equal(y.newestDue(s, a, y.seen)) || y.ran[a].After(newest)
 		late := y.now.Sub(newest.Add(s.Offset(a)))
 		isMade := y.made[BackupName(s.Name, a, newest)] > 0
+		isBeforePut := !newest.After(y.put.Add(clockSlack))
 		waits := s.results[a].Running != nil
 		run, isRun := runs[a]
 		switch {
@@ -248,7 +287,7 @@ func (y *year) check(s *State, due Due) {
 			y.Errorf("%s at %s: runs for %s, but %s is due", a.Ref.Name, y.now, run, newest)
 		case isRun && (y.spec.Suspend || late > s.Deadline() || late < 0):
 			y.Errorf("%s at %s: runs for %s, which it must not", a.Ref.Name, y.now, run)
-		case !isRun && !newest.IsZero() && !isMade && !isPast && !y.spec.Suspend && y.seen.Sub(newest.Add(s.Offset(a))) <= s.Deadline() && !waits:
+		case !isRun && !newest.IsZero() && !isMade && !isPast && !isBeforePut && !y.spec.Suspend && y.seen.Sub(newest.Add(s.Offset(a))) <= s.Deadline() && !waits:
 			y.Errorf("%s at %s: %s is due and lost: %+v", a.Ref.Name, y.now, newest, due)
 		}
 	}
@@ -278,7 +317,7 @@ func (y *year) remove(s *State) {
 		s.Removed(len(removal.Complete))
 	}
 	for _, b := range gone {
-		if r := s.results[ApplicationOf(b)]; b == r.Complete || !IsComplete(b) && !HasFailed(b) {
+		if r := s.results[ApplicationOf(b)]; b == r.Complete || DueTime(b).After(y.now) || !IsComplete(b) && !HasFailed(b) {
 			y.Errorf("%s goes, which must stay", b.Name)
 		}
 		y.removed[b.Name] = true
@@ -292,7 +331,7 @@ func (y *year) remove(s *State) {
 // isKept holds what is left against the rules: they keep all of it.
 func (y *year) isKept(s *State) {
 	for _, own := range byApplication(y.backups) {
-		complete, _ := ended(own)
+		complete, _ := ended(until(y.now, own))
 		var history []retention.Backup
 		for _, b := range complete {
 			history = append(history, retention.Backup{Name: b.Name, At: DueTime(b), IsProven: b.Status.Consistency == v1alpha1.Proven})

@@ -196,6 +196,12 @@ func (s Schedule) Last(after, until time.Time) (time.Time, bool) {
 	return s.clock.lastIn(s.zone, after, until)
 }
 
+// IsDue is true for a moment at which something is due.
+func (s Schedule) IsDue(at time.Time) bool {
+	last, is := s.Last(at.Add(-time.Nanosecond), at)
+	return is && last.Equal(at)
+}
+
 // Count is how many moments were due after one moment and until another. It
 // costs as much as there are days between them, however often something was due.
 func (s Schedule) Count(after, until time.Time) int {
