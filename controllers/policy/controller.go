@@ -117,6 +117,8 @@ type run[T object] struct {
 	// unreadable are policies of namespaces that can't run as they are written, in
 	// the place of which a policy of the cluster runs.
 	unreadable []string
+	// failed is what stood in the way of single backups: it is told at the end.
+	failed error
 }
 
 // stepsOf are those of a policy. All of them are asked each time: none has to

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/controllers/reconcile"
@@ -22,7 +22,6 @@ func (w *run[T]) makeDue(ctx context.Context) reconcile.Outcome {
 		defer w.rush.begin(w.Now())()
 	}
 	made := map[policy.Application]string{}
-	var failed error
 	for _, run := range w.due.Runs {
 		name, isNew, err := w.create(ctx, run.Application, policy.BackupName(w.state.Name, run.Application, run.Due), &run.Due)
 		switch {
@@ -34,15 +33,12 @@ func (w *run[T]) makeDue(ctx context.Context) reconcile.Outcome {
 		case isRefusal(err):
 			w.due.Refused(run, err)
 		default:
-			failed = errors.Join(failed, err)
+			w.failed = errors.Join(w.failed, err)
 			w.due.Postpone(run)
 		}
 	}
 	w.tellMissed(w.state.Dealt(w.due, made))
 	w.unwritten.keep(w.Object.GetUID(), w.state.Unwritten)
-	if failed != nil {
-		return w.retry(ctx, failed)
-	}
 	return reconcile.Skip()
 }
 
@@ -64,39 +60,39 @@ func (w *run[T]) tellMissed(newest []string) {
 	w.RecordOnceSaved(eventMissedRun(newest))
 }
 
-// retry writes what was done before the error is told, so that it isn't lost.
-func (w *run[T]) retry(ctx context.Context, failed error) reconcile.Outcome {
-	w.state.Report()
-	if err := w.Save(ctx); err != nil {
-		return reconcile.Retry(err)
-	}
-	return reconcile.Retry(failed)
-}
-
 // runNow makes a backup of each application where a person asks for it, once for
-// each value. When that was is written first: the names follow from it.
+// each value. When that was is written first: the names follow from it. One that
+// can't be made keeps no other from it, nor the policy from what is due.
 func (w *run[T]) runNow(ctx context.Context) reconcile.Outcome {
-	value, status := w.Object.GetAnnotations()[v1alpha1.AnnotationRunNow], w.state.Status
-	if value == "" || status.RunNow != nil && status.RunNow.Value == value && status.RunNow.Done {
-		return reconcile.Skip()
-	}
-	if status.RunNow == nil || status.RunNow.Value != value {
-		status.RunNow = &v1alpha1.RunNowStatus{Value: value, At: metav1.NewMicroTime(w.Now())}
+	value := w.Object.GetAnnotations()[v1alpha1.AnnotationRunNow]
+	runs, isNew := w.state.RunsNow(value)
+	if isNew {
 		if err := w.Save(ctx); err != nil {
 			return reconcile.Retry(err)
 		}
 	}
-	now := status.RunNow
-	now.Backups = nil
+	if !runs {
+		return reconcile.Skip()
+	}
+	now := w.state.Status.RunNow
+	now.Done, now.Refused = true, nil
 	for _, app := range w.state.Applications {
-		name, _, err := w.create(ctx, app, policy.RunNowName(w.state.Name, app, now.At.Time, value), nil)
-		if err != nil {
-			return reconcile.Retry(err)
+		name := policy.RunNowName(w.state.Name, app, now.At.Time, value)
+		isThere := func(made string) bool {
+			return made == w.state.Qualified(app.Namespace, name) || made == w.state.Qualified(app.Namespace, policy.LongerName(name, app))
 		}
-		if len(now.Backups) < policy.MaxRows {
+		if slices.ContainsFunc(now.Backups, isThere) {
+			continue
+		}
+		name, _, err := w.create(ctx, app, name, nil)
+		switch {
+		case isRefusal(err):
+			w.state.RefusedNow(app, err)
+		case err != nil:
+			now.Done, w.failed = false, errors.Join(w.failed, err)
+		case len(now.Backups) < policy.MaxRows:
 			now.Backups = append(now.Backups, w.state.Qualified(app.Namespace, name))
 		}
 	}
-	now.Done = true
 	return reconcile.Skip()
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,16 +31,25 @@ func (w *run[T]) remove(ctx context.Context) reconcile.Outcome {
 	if removal.Held == "" || w.Object.GetAnnotations()[v1alpha1.AnnotationReleaseRetention] == released {
 		w.Remove(v1alpha1.ConditionStalled)
 		gone = append(gone, removal.Complete...)
-		w.state.Removed(len(removal.Complete))
 	} else {
 		w.markHeld(removal.Held, released)
 	}
-	for _, b := range gone {
+	w.discardAll(ctx, gone)
+	return reconcile.Skip()
+}
+
+// discardAll deletes backups and counts the complete ones. One that can't be
+// deleted keeps none of the others.
+func (w *run[T]) discardAll(ctx context.Context, backups []*v1alpha1.VolumeBackup) {
+	complete := 0
+	for _, b := range backups {
 		if err := w.discard(ctx, b); client.IgnoreNotFound(err) != nil {
-			return w.retry(ctx, err)
+			w.failed = errors.Join(w.failed, err)
+		} else if policy.IsComplete(b) {
+			complete++
 		}
 	}
-	return reconcile.Skip()
+	w.state.Removed(complete)
 }
 
 // discard deletes a backup with its copies in the storage: what its deletionPolicy

@@ -15,9 +15,12 @@ import (
 
 // report tells what is known of the applications, and looks again when the next
 // of them is due. Of runs that go on it is written once they have ended.
-func (w *run[T]) report(context.Context) reconcile.Outcome {
+func (w *run[T]) report(ctx context.Context) reconcile.Outcome {
 	w.markHealth(w.state.Report())
 	w.markReady()
+	if w.failed != nil {
+		return w.retry(ctx)
+	}
 	w.AtRest(v1alpha1.ReasonScheduled)
 	out := reconcile.Done()
 	if !w.due.Next.IsZero() {
@@ -31,6 +34,14 @@ func (w *run[T]) report(context.Context) reconcile.Outcome {
 		return out.Within(left).Unsaved()
 	}
 	return out
+}
+
+// retry writes what was done before the errors are told, so that it isn't lost.
+func (w *run[T]) retry(ctx context.Context) reconcile.Outcome {
+	if err := w.Save(ctx); err != nil {
+		return reconcile.Retry(err)
+	}
+	return reconcile.Retry(w.failed)
 }
 
 func (w *run[T]) markHealth(failing []string) {
@@ -66,14 +77,14 @@ func (w *run[T]) alsoRunsFor() string {
 }
 
 // markHeld says why nothing is removed, and by which value of the annotation a
-// person releases it.
+// person releases it: that comes first, since an event has little room.
 func (w *run[T]) markHeld(why, release string) {
 	kind, where := "snapshotpolicy", " -n "+w.Object.GetNamespace()
 	if w.state.IsOfCluster() {
 		kind, where = "clustersnapshotpolicy", ""
 	}
-	message := fmt.Sprintf("%s. Nothing is removed, and backups go on. If that is meant: kubectl annotate %s%s %s %s=%s --overwrite",
-		why, kind, where, w.Object.GetName(), v1alpha1.AnnotationReleaseRetention, release)
+	message := fmt.Sprintf("nothing is removed until a person says so (kubectl annotate %s%s %s %s=%s --overwrite), and backups go on: %s",
+		kind, where, w.Object.GetName(), v1alpha1.AnnotationReleaseRetention, release, why)
 	if c := w.Find(v1alpha1.ConditionStalled); c == nil || c.Reason != v1alpha1.ReasonRetentionHeld || c.Status != metav1.ConditionTrue {
 		w.RecordOnceSaved(eventRetentionHeld(message))
 	}
