@@ -138,8 +138,9 @@ func (w *run[T]) typedList(kind v1alpha1.ApplicationKind) (client.ObjectList, er
 }
 
 // leftOut are the claims of an application that say of themselves that they
-// aren't backed up. Most namespaces have none, and nothing is read. Of an
-// application that can't be read its backup tells.
+// aren't backed up. Most namespaces have none, and nothing is read; most workloads
+// mount none of those that there are, and one object is. Of an application that
+// can't be read its backup tells.
 func (w *run[T]) leftOut(ctx context.Context, app policy.Application) ([]string, error) {
 	if app.Ref.Kind == v1alpha1.KindPersistentVolumeClaim {
 		return nil, nil
@@ -148,7 +149,12 @@ func (w *run[T]) leftOut(ctx context.Context, app policy.Application) ([]string,
 	if err != nil || len(out) == 0 {
 		return nil, err
 	}
-	there, err := live.Reader{Reader: w.Live}.Application(ctx, app.Namespace, app.Ref)
+	from := live.Reader{Reader: w.Live}
+	obj, err := from.WorkloadObject(ctx, app.Namespace, app.Ref)
+	if err != nil || obj != nil && !slices.ContainsFunc(out, workload.Of(obj, nil).MayMount) {
+		return nil, err
+	}
+	there, err := from.Application(ctx, app.Namespace, app.Ref)
 	if problem := (*v1alpha1.Problem)(nil); errors.As(err, &problem) {
 		return nil, nil
 	}
