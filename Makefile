@@ -123,9 +123,10 @@ test-faults: deploy ## Kill the manager at every failpoint, and more (ROUNDS=100
 
 # The part on policies has an API server of its own, and needs no cluster.
 .PHONY: bench
-bench: program $(if $(filter policies,$(ONLY)),,deploy) ## Measure freeze, restore and ten thousand policies beside a bare snapshot, restart and objects (BENCH_OUT=file for JSON, PICTURE and SCALING=file for SVGs, ONLY=policies for that part alone)
+bench: program $(if $(filter policies,$(ONLY)),,deploy) ## Measure freeze, restore, export and ten thousand policies beside a bare snapshot, restart, restic and objects (BENCH_OUT=file for JSON, PICTURE and SCALING=file for SVGs, ONLY=export or another part for that alone, BENCH_FLAGS for more)
 	@export KUBEBUILDER_ASSETS="$$($(CLUSTER) binaries kube-apiserver etcd)"; \
-	go run ./test/bench -only="$(ONLY)" -scaling-picture="$(SCALING)" $(if $(PICTURE),-picture=$(PICTURE) -audit="$$($(CLUSTER) logs audit)")
+	$(if $(filter-out export,$(ONLY)),,rest=$$(go tool -modfile=$(CURDIR)/test/tools/rest-server/go.mod -n rest-server);) \
+	go run ./test/bench -only="$(ONLY)" -rest-server="$${rest:-}" $(BENCH_FLAGS) -scaling-picture="$(SCALING)" $(if $(PICTURE),-picture=$(PICTURE) -audit="$$($(CLUSTER) logs audit)")
 
 ##@ Change
 

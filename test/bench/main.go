@@ -27,6 +27,10 @@ type options struct {
 	crowd                 int
 	only                  string
 	audit, picture        string
+	// Of exports.
+	exportRounds, exportFiles int
+	exportBytes               int64
+	restServer                string
 	// Of the part that has a control plane of its own.
 	policies, ended         int
 	manager, scalingPicture string
@@ -41,9 +45,13 @@ func main() {
 	flag.IntVar(&o.restoreRounds, "restore-rounds", 10, "How often each figure of a restore is taken.")
 	flag.DurationVar(&o.cutDelay, "cut-delay", time.Second, "How long the slow storage takes to cut; 0 leaves it out. The test driver's own cut takes less than a millisecond.")
 	flag.IntVar(&o.crowd, "crowd", 20000, "How many contents of others are in the API server for the freeze in a crowd; 0 leaves it out.")
-	flag.StringVar(&o.only, "only", "", "Measure only this: freeze, freeze-crowded, idle, restore-downtime or policies, which needs no cluster.")
+	flag.StringVar(&o.only, "only", "", "Measure only this: freeze, freeze-crowded, idle, restore-downtime, export or policies, which needs no cluster.")
 	flag.StringVar(&o.audit, "audit", "", "The API server's audit log, by which outages are taken apart.")
 	flag.StringVar(&o.picture, "picture", "", "Where to draw, as SVG, a bare restart and a restore of each strategy; needs -audit.")
+	flag.IntVar(&o.exportRounds, "export-rounds", 3, "How often each figure of an export is taken.")
+	flag.Int64Var(&o.exportBytes, "export-bytes", 4<<30, "How much is exported in large files; 0 leaves them out.")
+	flag.IntVar(&o.exportFiles, "export-files", 100000, "How many small files are exported; 0 leaves them out.")
+	flag.StringVar(&o.restServer, "rest-server", "", "The program rest-server, which exports are measured with.")
 	flag.IntVar(&o.policies, "policies", 10000, "How many policies are due at once; 0 leaves them out.")
 	flag.IntVar(&o.ended, "ended", 50000, "How many backups have ended before, at least twice as many.")
 	flag.StringVar(&o.manager, "manager", "bin/image/manager", "The program of the image, which make program builds: policies are measured with it.")
@@ -99,6 +107,7 @@ func (b *bench) measure(ctx context.Context, o options) (lines []line, err error
 		{"freeze-crowded", b.onCluster(b.measureCrowded)},
 		{"idle", b.onCluster(b.measureIdle)},
 		{"restore-downtime", b.onCluster(b.measureDowntimes)},
+		{"export", b.onCluster(b.measureExports)},
 		{"policies", measurePolicies},
 	}
 	for _, p := range parts {

@@ -178,17 +178,22 @@ func (b *bench) forget(ctx context.Context, r *v1alpha1.VolumeRestore) error {
 		if err := b.Get(ctx, client.ObjectKeyFromObject(r), r); client.IgnoreNotFound(err) != nil || err == nil {
 			return errors.Join(err, fmt.Errorf("%s is there", r.Name))
 		}
-		var volumes corev1.PersistentVolumeList
-		if err := b.List(ctx, &volumes); err != nil {
-			return err
-		}
-		for _, v := range volumes.Items {
-			if v.Spec.ClaimRef != nil && v.Spec.ClaimRef.Namespace == b.namespace && v.Status.Phase != corev1.VolumeBound {
-				return fmt.Errorf("%s is there", v.Name)
-			}
-		}
-		return nil
+		return b.volumesAreGone(ctx)
 	})
+}
+
+// volumesAreGone is an error while there is a volume that no claim has any more.
+func (b *bench) volumesAreGone(ctx context.Context) error {
+	var volumes corev1.PersistentVolumeList
+	if err := b.List(ctx, &volumes); err != nil {
+		return err
+	}
+	for _, v := range volumes.Items {
+		if v.Spec.ClaimRef != nil && v.Spec.ClaimRef.Namespace == b.namespace && v.Status.Phase != corev1.VolumeBound {
+			return fmt.Errorf("%s is there", v.Name)
+		}
+	}
+	return nil
 }
 
 func printDowntimes(out io.Writer, all []*downtimes, rounds int) {
