@@ -76,7 +76,8 @@ var _ = Describe("a policy", func() {
 			ContainSubstring("retention would remove 4 of the 6 of Deployment app"), ContainSubstring("kubectl annotate snapshotpolicy")))
 		Expect(backupsOf(p)(ctx)).To(HaveLen(6))
 
-		_, command, _ := strings.Cut(policyNow(ctx, p).Status.Message, "kubectl ")
+		_, command, _ := strings.Cut(policyNow(ctx, p).Status.Message, "(kubectl ")
+		command, _, _ = strings.Cut(command, ")")
 		kubectl(ctx, strings.Fields(command)...)
 		Eventually(ctx, backupsOf(p)).Should(ConsistOf(HaveField("Name", names[0]), HaveField("Name", names[5])))
 		Eventually(ctx, func() string { return policyNow(ctx, p).Status.Message }).Should(BeEmpty())
