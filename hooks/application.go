@@ -212,7 +212,7 @@ func uncovered(app Application, pods []corev1.Pod, targets []Target, one bool) s
 		for j := range pods {
 			t := targetOf(targets, &pods[j])
 			if t != nil && (i == j || one && t.Recipe == "" && app.standsFor(&pods[j], &pods[i])) {
-				mounted := workload.ClaimsOf(&pods[j].Spec)
+				mounted := workload.ClaimsOf(&pods[j])
 				rest = slices.DeleteFunc(slices.Clone(rest), func(c string) bool { return slices.Contains(mounted, c) })
 			}
 		}

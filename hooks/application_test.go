@@ -34,6 +34,12 @@ func notReady(p *corev1.Pod)      { p.Status.Conditions = nil }
 func pending(p *corev1.Pod)       { p.Status.Phase = corev1.PodPending }
 func readOnly(p *corev1.Pod)      { p.Spec.Volumes[0].PersistentVolumeClaim.ReadOnly = true }
 func readOnlyMount(p *corev1.Pod) { p.Spec.Containers[0].VolumeMounts[0].ReadOnly = true }
+
+// inScratch has the pod mount a generic ephemeral volume in the place of a claim.
+func inScratch(p *corev1.Pod) {
+	p.Spec.Volumes[0].VolumeSource = corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}
+}
+
 func ownedBy(uid types.UID) func(*corev1.Pod) {
 	yes := true
 	return func(p *corev1.Pod) {
@@ -64,6 +70,7 @@ func TestPlanApplication(t *testing.T) {
 		"no pod":                             {app: all(hold), method: v1alpha1.MethodIdle, timeout: time.Hour},
 		"no pod, and hooks that can't be":    {app: all(notes{"lull.dev/pre-hook": "a"}), reason: v1alpha1.ReasonInvalidHook},
 		"no pod of its own":                  {app: all(hold), change: func(a *Application) { a.Others = []corev1.Pod{podOn("x", "data")} }, method: v1alpha1.MethodNone, timeout: time.Hour, uncovered: "other applications mount"},
+		"a stranger's own volume":            {app: all(hold), change: func(a *Application) { a.Claims, a.Others = []string{"x-v"}, []corev1.Pod{podOn("x", "", inScratch)} }, method: v1alpha1.MethodNone, timeout: time.Hour, uncovered: "other applications mount"},
 		"nothing asked":                      {app: all(nil, podOn("a", "data")), method: v1alpha1.MethodNone, timeout: time.Hour},
 		"all pods":                           {app: all(hold, podOn("b", "data"), podOn("a", "log")), method: v1alpha1.MethodHold, targets: "a b", timeout: 20 * time.Second},
 		"ready ones first":                   {app: all(hold, podOn("a", "data", notReady), podOn("b", "log")), method: v1alpha1.MethodHold, targets: "b a", timeout: 20 * time.Second},

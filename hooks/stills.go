@@ -30,13 +30,13 @@ func stillWritten(app Application, pods []corev1.Pod, targets []Target) map[stri
 // writtenBy are the claims that a pod writes to, each once, but for those that
 // somebody left out. Where a claim is what is backed up, its pod's others are
 // left out by nobody but the pod's own annotation: the claim may be half of a
-// database.
+// database. No such half is a generic ephemeral volume, which goes with its pod.
 func (app Application) writtenBy(p *corev1.Pod) []string {
 	leftOut := ExcludedVolumes(app.Annotations[p.UID])
-	claims := slices.Clone(workload.ClaimsOf(&p.Spec))
-	slices.Sort(claims)
+	claims, lasting := slices.Sorted(slices.Values(workload.ClaimsOf(p))), workload.NamedClaims(&p.Spec)
 	return slices.DeleteFunc(slices.Compact(claims), func(c string) bool {
 		isBackedUp := slices.Contains(app.Claims, c)
-		return !workload.Writes(p, c) || !isBackedUp && (app.IsOne || slices.Contains(leftOut, c))
+		isLeftOut := app.IsOne || slices.Contains(leftOut, c) || !slices.Contains(lasting, c)
+		return !workload.Writes(p, c) || !isBackedUp && isLeftOut
 	})
 }

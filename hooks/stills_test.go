@@ -75,6 +75,12 @@ func also(claim string, change ...func(*corev1.PersistentVolumeClaimVolumeSource
 	}
 }
 
+// alsoScratch mounts a generic ephemeral volume too.
+func alsoScratch(p *corev1.Pod) {
+	p.Spec.Volumes = append(p.Spec.Volumes, corev1.Volume{Name: "scratch", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}})
+	p.Spec.Containers[0].VolumeMounts = append(p.Spec.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "scratch", MountPath: "/scratch"})
+}
+
 // asDevice gives the pod's last volume to its container as a block device.
 func asDevice(p *corev1.Pod) {
 	c := &p.Spec.Containers[0]
@@ -87,6 +93,7 @@ func TestWhatIsStillWrittenWhileCommitsAreHeld(t *testing.T) {
 	type notes = map[string]string
 	recipe, hold, commits := notes{"lull.dev/quiesce": "mariadb"}, notes{"lull.dev/hold-hook": "h"}, notes{"lull.dev/hold-hook": "h", "lull.dev/hold-stills": "Commits"}
 	reads := func(s *corev1.PersistentVolumeClaimVolumeSource) { s.ReadOnly = true }
+	itsScratch := func(a *Application) { a.IsOne = false; a.Claims = []string{"a-scratch"} }
 	aClaim := func(a *Application) { a.IsOne = false; a.Claims = []string{"data"} }
 	for name, c := range map[string]struct {
 		pods   []corev1.Pod
@@ -103,6 +110,8 @@ func TestWhatIsStillWrittenWhileCommitsAreHeld(t *testing.T) {
 		"what is only read isn't written":       {pods: []corev1.Pod{podOn("a", "data", also("log", reads))}, notes: recipe, want: map[string][]string{"a": {"data"}}},
 		"what was left out doesn't count":       {pods: []corev1.Pod{podOn("a", "data", also("cache"))}, notes: recipe, want: map[string][]string{"a": {"data"}}},
 		"a claim is half of what its pod has":   {pods: []corev1.Pod{podOn("a", "data", also("log"))}, notes: recipe, change: aClaim, want: map[string][]string{"a": {"data", "log"}}},
+		"but for what goes with its pod":        {pods: []corev1.Pod{podOn("a", "data", alsoScratch)}, notes: recipe, change: aClaim, want: map[string][]string{"a": {"data"}}},
+		"unless that is backed up":              {pods: []corev1.Pod{podOn("a", "data", alsoScratch)}, notes: recipe, change: itsScratch, want: map[string][]string{"a": {"a-scratch", "data"}}},
 		"but for what its pod's owner left out": {pods: []corev1.Pod{podOn("a", "data", also("cache"))}, notes: notes{"lull.dev/quiesce": "mariadb", "lull.dev/exclude-volumes": "cache"}, change: aClaim, want: map[string][]string{"a": {"data"}}},
 		"those that one pod stands for":         {pods: []corev1.Pod{podOn("a", "data"), podOn("b", "data", also("log"))}, notes: commits, change: onlyOnePod, want: map[string][]string{"a": {"data"}, "b": {"data", "log"}}},
 		"nothing of pods with hooks":            {pods: []corev1.Pod{podOn("a", "data", also("log"))}, notes: notes{"lull.dev/pre-hook": "x", "lull.dev/post-hook": "y"}},

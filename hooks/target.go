@@ -116,7 +116,7 @@ func (t Target) Unpaired() string {
 // mountingContainer is the first container that mounts one of the claims. One
 // that can write to it comes before those that only read: it is the application.
 func mountingContainer(pod *corev1.Pod, claims []string) (string, error) {
-	if mounting := workload.Mounting(&pod.Spec, claims...); len(mounting) > 0 {
+	if mounting := workload.Mounting(pod, claims...); len(mounting) > 0 {
 		return mounting[0], nil
 	}
 	return "", v1alpha1.Problemf(v1alpha1.ReasonContainerNotFound,
@@ -137,7 +137,7 @@ func containersOf(pod *corev1.Pod) []string {
 // none of the claims: it may quiet the application over the network, or be the
 // wrong one. It names no pod: most pods are of one template.
 func (t Target) Elsewhere(pod *corev1.Pod, claims []string) []Warning {
-	mounting := workload.Mounting(&pod.Spec, claims...)
+	mounting := workload.Mounting(pod, claims...)
 	var warnings []Warning
 	for _, name := range t.Containers() {
 		if !slices.Contains(mounting, name) {

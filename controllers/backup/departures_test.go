@@ -79,7 +79,7 @@ func TestTheCacheKeepsWhatTellsHowAPodLeft(t *testing.T) {
 	p := &corev1.Pod{}
 	p.Name, p.UID, p.Spec.NodeName, p.Status.Phase = "db-0", "u", "n", corev1.PodFailed
 	p.Annotations = map[string]string{"big": "words"}
-	p.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}, {Name: "tmp"}}
+	p.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}, {Name: "tmp"}, {Name: "scratch", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}}}
 	for _, state := range []corev1.ContainerState{{Running: &corev1.ContainerStateRunning{}}, {Terminated: &corev1.ContainerStateTerminated{}}} {
 		p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "side", ContainerID: "1", State: state}}
 		kept, err := OnlyWhereabouts(p)

@@ -226,7 +226,7 @@ func OnlyWhereabouts(obj any) (any, error) {
 	kept.Namespace, kept.Name, kept.UID, kept.ResourceVersion = p.Namespace, p.Name, p.UID, p.ResourceVersion
 	kept.Spec.NodeName, kept.Status.Phase = p.Spec.NodeName, p.Status.Phase
 	for _, v := range p.Spec.Volumes {
-		if v.PersistentVolumeClaim != nil {
+		if v.PersistentVolumeClaim != nil || v.Ephemeral != nil {
 			kept.Spec.Volumes = append(kept.Spec.Volumes, v)
 		}
 	}
@@ -251,7 +251,7 @@ func onlyState(all []corev1.ContainerStatus) []corev1.ContainerStatus {
 func exclusiveNodes(pods []corev1.Pod, held []types.UID, onePod map[string]bool) map[string]string {
 	nodes := map[string]string{}
 	for i := range pods {
-		for _, claim := range workload.ClaimsOf(&pods[i].Spec) {
+		for _, claim := range workload.ClaimsOf(&pods[i]) {
 			if onePod[claim] && slices.Contains(held, pods[i].UID) {
 				nodes[claim] = pods[i].Spec.NodeName
 			}

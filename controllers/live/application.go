@@ -20,7 +20,8 @@ type Application struct {
 	UID types.UID
 	// Workload is nil for a pod and for a claim.
 	Workload *workload.Workload
-	// Claims that its pods mount, or would.
+	// Claims that its pods name, or would: those of generic ephemeral volumes go
+	// with their pods, and so would what is restored.
 	Claims []string
 	// Pods that belong to it, and Others of the namespace, that are not finished.
 	Pods, Others []corev1.Pod
@@ -69,7 +70,7 @@ func (r Reader) Application(ctx context.Context, namespace string, ref v1alpha1.
 	}
 	if ref.Kind != v1alpha1.KindPersistentVolumeClaim {
 		for i := range app.Pods {
-			app.Claims = append(app.Claims, workload.ClaimsOf(&app.Pods[i].Spec)...)
+			app.Claims = append(app.Claims, workload.NamedClaims(&app.Pods[i].Spec)...)
 		}
 	}
 	return app, r.addAnnotations(ctx, namespace, app)

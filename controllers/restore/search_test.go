@@ -197,7 +197,7 @@ func (w *world) state() string {
 	n, there := w.workloadReplicas()
 	text := fmt.Sprintf("[there: %t, replicas: %d", there, n)
 	for _, p := range w.pods() {
-		text += fmt.Sprintf("; pod %s %s on %v going: %t", p.Name, p.Status.Phase, workload.ClaimsOf(&p.Spec), !p.DeletionTimestamp.IsZero())
+		text += fmt.Sprintf("; pod %s %s on %v going: %t", p.Name, p.Status.Phase, workload.ClaimsOf(&p), !p.DeletionTimestamp.IsZero())
 	}
 	for _, c := range w.claims() {
 		text += fmt.Sprintf("; claim %s %s %s going: %t %v", c.Name, c.Status.Phase, c.Spec.VolumeName, !c.DeletionTimestamp.IsZero(), c.Finalizers)

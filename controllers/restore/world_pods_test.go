@@ -55,9 +55,9 @@ func (w *world) syncDeployment(d *appsv1.Deployment) {
 	if d.Spec.Paused && *d.Spec.Replicas > 0 && len(w.own()) > 0 {
 		return
 	}
-	claims := workload.ClaimsOf(&d.Spec.Template.Spec)
+	claims := workload.NamedClaims(&d.Spec.Template.Spec)
 	for _, p := range w.own() {
-		if *d.Spec.Replicas == 0 || !slices.Equal(workload.ClaimsOf(&p.Spec), claims) {
+		if *d.Spec.Replicas == 0 || !slices.Equal(workload.ClaimsOf(&p), claims) {
 			w.must(w.Delete(context.Background(), &p))
 		}
 	}
@@ -133,7 +133,7 @@ func (w *world) runPod(p *corev1.Pod) {
 
 // canStart is true for a pod whose claims are bound and stay.
 func (w *world) canStart(p *corev1.Pod) bool {
-	for _, name := range workload.ClaimsOf(&p.Spec) {
+	for _, name := range workload.ClaimsOf(p) {
 		if c := w.claim(name); c == nil || c.Status.Phase != corev1.ClaimBound || !c.DeletionTimestamp.IsZero() {
 			return false
 		}
@@ -142,7 +142,7 @@ func (w *world) canStart(p *corev1.Pod) bool {
 }
 
 func (w *world) isHealthy(p *corev1.Pod) bool {
-	for _, name := range workload.ClaimsOf(&p.Spec) {
+	for _, name := range workload.ClaimsOf(p) {
 		c := w.claim(name)
 		if c == nil {
 			continue

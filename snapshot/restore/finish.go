@@ -70,7 +70,7 @@ func StillMounted(s *State, c *v1alpha1.RestoredClaim) string {
 		return applicationName(s.Restore.Status.Application)
 	}
 	for _, p := range workload.Unfinished(s.Others) {
-		if slices.Contains(workload.ClaimsOf(&p.Spec), c.PreviousClaim) {
+		if slices.Contains(workload.ClaimsOf(&p), c.PreviousClaim) {
 			return "pod " + p.Name
 		}
 	}

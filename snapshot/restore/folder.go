@@ -68,7 +68,7 @@ func checkFolderAlone(p *proposal, c *v1alpha1.RestoredClaim) *v1alpha1.Problem 
 func checkUnused(r *v1alpha1.VolumeRestore, pods []corev1.Pod, c *v1alpha1.RestoredClaim) *v1alpha1.Problem {
 	var users []string
 	for _, pod := range workload.Unfinished(pods) {
-		if pod.Labels[v1alpha1.LabelRestoreUID] != string(r.UID) && slices.Contains(workload.ClaimsOf(&pod.Spec), c.RestoredClaim) {
+		if pod.Labels[v1alpha1.LabelRestoreUID] != string(r.UID) && slices.Contains(workload.ClaimsOf(&pod), c.RestoredClaim) {
 			users = append(users, pod.Name)
 		}
 	}

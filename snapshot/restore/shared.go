@@ -29,7 +29,7 @@ func (in *Input) sharersOf(claim string) []sharer {
 	_, rest := workload.Partition(workload.Unfinished(in.Pods), in.Workload.Owns)
 	rest = slices.DeleteFunc(rest, func(p corev1.Pod) bool {
 		_, isMountCheck := isOwnedBy(&p, "VolumeRestore")
-		return isMountCheck || !slices.Contains(workload.ClaimsOf(&p.Spec), claim)
+		return isMountCheck || !slices.Contains(workload.ClaimsOf(&p), claim)
 	})
 	for i := range in.Others {
 		other := &in.Others[i]
@@ -133,7 +133,7 @@ func checkStillAlone(s *State) *v1alpha1.Problem {
 	}
 	for c := range s.claims() {
 		for _, p := range workload.Unfinished(s.Others) {
-			if slices.Contains(workload.ClaimsOf(&p.Spec), c.PreviousClaim) {
+			if slices.Contains(workload.ClaimsOf(&p), c.PreviousClaim) {
 				return v1alpha1.Problemf(v1alpha1.ReasonClaimInUse,
 					"pod %s, of another application, has come to mount PersistentVolumeClaim %s, and would stay on the previous volume: stop it and restore again, or write strategy Repoint to move %s alone",
 					p.Name, c.PreviousClaim, applicationName(s.Restore.Status.Application))

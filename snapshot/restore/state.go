@@ -158,7 +158,7 @@ func applicationName(ref *v1alpha1.ApplicationReference) string {
 // mount, a claim of the restore.
 func (s *State) IsUsedByOthers() bool {
 	for i := range s.Others {
-		for _, claim := range workload.ClaimsOf(&s.Others[i].Spec) {
+		for _, claim := range workload.ClaimsOf(&s.Others[i]) {
 			if _, isOurs := s.Claims[claim]; isOurs {
 				return true
 			}

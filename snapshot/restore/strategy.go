@@ -178,7 +178,7 @@ func checkReplaceable(name string, claim *corev1.PersistentVolumeClaim, others [
 	for i := range others {
 		p := &others[i]
 		mend := "stop it first, or exclude the claim by spec.volumes.exclude"
-		switch isPending := p.Spec.NodeName == "" && !workload.IsFinished(p) && slices.Contains(workload.ClaimsOf(&p.Spec), name); {
+		switch isPending := p.Spec.NodeName == "" && !workload.IsFinished(p) && slices.Contains(workload.ClaimsOf(p), name); {
 		case isPending:
 			mend = "it waits for a node, and may get one once the application is stopped: delete it first"
 		case !workload.Mounts(p, name):

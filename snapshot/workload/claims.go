@@ -9,9 +9,36 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// ClaimsOf are the claims that a pod names. Those of generic ephemeral volumes
-// are left out: they go with their pod, and so would what is restored.
-func ClaimsOf(spec *corev1.PodSpec) []string {
+// ClaimsOf are the claims of a pod: those that it names, and those that are made
+// for its generic ephemeral volumes.
+func ClaimsOf(p *corev1.Pod) []string {
+	var claims []string
+	for i := range p.Spec.Volumes {
+		if claim := claimOf(p, &p.Spec.Volumes[i]); claim != "" {
+			claims = append(claims, claim)
+		}
+	}
+	return claims
+}
+
+// claimOf is the claim of one of a pod's volumes, empty where it has none. That
+// of a generic ephemeral volume is called by its pod and the volume
+// (https://kubernetes.io/docs/concepts/storage/ephemeral-volumes/#persistentvolumeclaim-naming).
+// Where somebody else's claim has that name, the pod gets no node.
+func claimOf(p *corev1.Pod, v *corev1.Volume) string {
+	switch {
+	case v.PersistentVolumeClaim != nil:
+		return v.PersistentVolumeClaim.ClaimName
+	case v.Ephemeral != nil:
+		return p.Name + "-" + v.Name
+	}
+	return ""
+}
+
+// NamedClaims are the claims that the spec of a pod, or of a template, names:
+// those that outlast the pod. A template has no name yet by which to call those
+// of generic ephemeral volumes.
+func NamedClaims(spec *corev1.PodSpec) []string {
 	var names []string
 	for _, v := range spec.Volumes {
 		if v.PersistentVolumeClaim != nil {
@@ -23,7 +50,7 @@ func ClaimsOf(spec *corev1.PodSpec) []string {
 
 // Claims are those that the workload's pods mount, or would if they were there.
 func (w *Workload) Claims() []string {
-	names := ClaimsOf(&w.Template.Spec)
+	names := NamedClaims(&w.Template.Spec)
 	for _, t := range w.ClaimTemplates {
 		for i := range w.Replicas {
 			names = append(names, fmt.Sprintf("%s%d", w.prefix(t.Name), w.Start+i))
@@ -124,8 +151,8 @@ func (w *Workload) ClaimAt(volume string) string {
 	return ""
 }
 
-// VolumeClaims are the claims by the names of the volumes that pods know them by:
-// in their own specs, and in the workload's pod template and claim templates. w
+// VolumeClaims are the claims that are named, by the names of the volumes that pods
+// know them by: in their own specs, and in the workload's pod template and claim templates. w
 // is nil where there is none.
 func VolumeClaims(w *Workload, pods []corev1.Pod, claims []string) map[string][]string {
 	found := map[string][]string{}

@@ -26,7 +26,7 @@ type Departure struct {
 func DepartureOf(p *corev1.Pod, at time.Time) Departure {
 	return Departure{
 		Namespace: p.Namespace, Pod: p.Name, Node: p.Spec.NodeName, UID: p.UID,
-		Claims: ClaimsOf(&p.Spec), At: at, HasEnded: HasEnded(p),
+		Claims: ClaimsOf(p), At: at, HasEnded: HasEnded(p),
 	}
 }
 

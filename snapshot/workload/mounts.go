@@ -31,13 +31,14 @@ func isSidecar(c *corev1.Container) bool {
 	return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
 }
 
-// Mounting are the names of the containers that run side by side and mount one
-// of the claims: those that can write to one first, then those that only read.
-func Mounting(spec *corev1.PodSpec, claims ...string) []string {
+// Mounting are the names of a pod's containers that run side by side and mount
+// one of the claims: those that can write to one first, then those that only
+// read.
+func Mounting(p *corev1.Pod, claims ...string) []string {
 	access := map[string]Access{}
 	var names []string
-	for _, c := range Running(spec) {
-		if access[c.Name] = accessOf(spec, c.VolumeMounts, c.VolumeDevices, claims); access[c.Name] > NoAccess {
+	for _, c := range Running(&p.Spec) {
+		if access[c.Name] = accessOf(p, c.VolumeMounts, c.VolumeDevices, claims); access[c.Name] > NoAccess {
 			names = append(names, c.Name)
 		}
 	}
@@ -50,23 +51,23 @@ func Mounting(spec *corev1.PodSpec, claims ...string) []string {
 // the claim's access mode is ReadOnlyMany says nothing: it binds nobody once the
 // volume is mounted
 // (https://kubernetes.io/docs/concepts/storage/persistent-volumes/#access-modes).
-func accessOf(spec *corev1.PodSpec, mounts []corev1.VolumeMount, devices []corev1.VolumeDevice, claims []string) Access {
+func accessOf(p *corev1.Pod, mounts []corev1.VolumeMount, devices []corev1.VolumeDevice, claims []string) Access {
 	most := NoAccess
 	for _, m := range mounts {
-		most = max(most, throughVolume(spec, m.Name, m.ReadOnly, claims))
+		most = max(most, throughVolume(p, m.Name, m.ReadOnly, claims))
 	}
 	for _, d := range devices {
-		most = max(most, throughVolume(spec, d.Name, false, claims))
+		most = max(most, throughVolume(p, d.Name, false, claims))
 	}
 	return most
 }
 
-func throughVolume(spec *corev1.PodSpec, name string, readOnly bool, claims []string) Access {
-	for _, v := range spec.Volumes {
-		source := v.PersistentVolumeClaim
-		switch {
-		case v.Name != name || source == nil || !slices.Contains(claims, source.ClaimName):
-		case readOnly || source.ReadOnly:
+func throughVolume(p *corev1.Pod, name string, readOnly bool, claims []string) Access {
+	for i := range p.Spec.Volumes {
+		v := &p.Spec.Volumes[i]
+		switch source := v.PersistentVolumeClaim; {
+		case v.Name != name || !slices.Contains(claims, claimOf(p, v)):
+		case readOnly || source != nil && source.ReadOnly:
 			return ReadAccess
 		default:
 			return WriteAccess
@@ -82,7 +83,7 @@ func Writes(p *corev1.Pod, claims ...string) bool {
 		return false
 	}
 	writes := func(mounts []corev1.VolumeMount, devices []corev1.VolumeDevice) bool {
-		return accessOf(&p.Spec, mounts, devices, claims) == WriteAccess
+		return accessOf(p, mounts, devices, claims) == WriteAccess
 	}
 	return slices.ContainsFunc(Running(&p.Spec), func(c corev1.Container) bool { return writes(c.VolumeMounts, c.VolumeDevices) }) ||
 		slices.ContainsFunc(p.Spec.InitContainers, func(c corev1.Container) bool {

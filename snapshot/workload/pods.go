@@ -47,7 +47,7 @@ func Partition(pods []corev1.Pod, belongs func(*corev1.Pod) bool) (own, others [
 // Mounts is true for a pod that has one of the claims mounted, or may soon, or
 // had: it has a node. Such a pod protects the claim, even when it has finished.
 func Mounts(p *corev1.Pod, claims ...string) bool {
-	return p.Spec.NodeName != "" && containsAny(claims, ClaimsOf(&p.Spec))
+	return p.Spec.NodeName != "" && containsAny(claims, ClaimsOf(p))
 }
 
 // Mounters are the UIDs of the pods that mount the claims, or have: a pod that

@@ -3,6 +3,7 @@ package workload
 import (
 	"slices"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -74,6 +75,21 @@ func TestClaimsOfAStatefulSet(t *testing.T) {
 	}
 }
 
+// The claim of a generic ephemeral volume is the pod's as any other, and the spec
+// doesn't name it: a template's is made for each pod by its name.
+func TestClaimsOfAPod(t *testing.T) {
+	p := mountedBy(scratch)
+	if got := ClaimsOf(p); !slices.Equal(got, []string{"data", "log", "web-scratch"}) {
+		t.Errorf("its claims are %v", got)
+	}
+	if got := NamedClaims(&p.Spec); !slices.Equal(got, []string{"data", "log"}) {
+		t.Errorf("it names %v", got)
+	}
+	if got := DepartureOf(p, time.Time{}).Claims; !slices.Contains(got, "web-scratch") {
+		t.Errorf("it left with %v", got)
+	}
+}
+
 // mountedBy is a pod that has the claims data and log, at v-data and v-log.
 func mountedBy(change ...func(*corev1.Pod)) *corev1.Pod {
 	p := &corev1.Pod{Spec: mounting("data", "log")}
@@ -121,6 +137,12 @@ func initEnded(code int32) func(*corev1.Pod) {
 	return func(p *corev1.Pod) { p.Status.InitContainerStatuses = ended("init", code) }
 }
 
+// scratch makes it the pod web, with a generic ephemeral volume.
+func scratch(p *corev1.Pod) {
+	p.Name = "web"
+	p.Spec.Volumes = append(p.Spec.Volumes, corev1.Volume{Name: "scratch", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}})
+}
+
 func debugEnded(p *corev1.Pod) { p.Status.EphemeralContainerStatuses = ended("debug", 1) }
 
 func volumeToRead(p *corev1.Pod) { p.Spec.Volumes[0].PersistentVolumeClaim.ReadOnly = true }
@@ -140,6 +162,9 @@ func TestWhoMountsWhat(t *testing.T) {
 		claims         []string
 		mounts, writes bool
 	}{
+		"of a volume made for the pod":        {mountedBy(scratch, regular(container("db", at("scratch")))), []string{"web-scratch"}, true, true},
+		"of one that it only reads":           {mountedBy(scratch, regular(container("db", onlyToRead(at("scratch"))))), []string{"web-scratch"}, true, false},
+		"of one made for another pod":         {mountedBy(scratch, regular(container("db", at("scratch")))), []string{"db-scratch"}, false, false},
 		"one of them":                         {mountedBy(writer), []string{"data"}, true, true},
 		"another":                             {mountedBy(writer), []string{"other"}, false, false},
 		"nothing asked":                       {mountedBy(writer), nil, false, false},
@@ -176,6 +201,7 @@ func TestMounting(t *testing.T) {
 		claims []string
 		want   []string
 	}{
+		"a volume made for the pod":   {mountedBy(scratch, regular(container("proxy"), container("a", at("scratch")))), []string{"web-scratch"}, []string{"a"}},
 		"in order":                    {mountedBy(regular(container("proxy"), container("a", at("v-data")), container("b", at("v-log")))), []string{"data", "log"}, []string{"a", "b"}},
 		"a writer before a reader":    {mountedBy(regular(container("a", onlyToRead(at("v-data"))), container("b", at("v-data")))), []string{"data"}, []string{"b", "a"}},
 		"a sidecar after the regular": {mountedBy(regular(container("a", at("v-data"))), initial(sidecar, container("db", at("v-data")))), []string{"data"}, []string{"a", "db"}},
@@ -183,7 +209,7 @@ func TestMounting(t *testing.T) {
 		"not what ran before":         {mountedBy(regular(container("a")), initial(nil, container("init", at("v-data")))), []string{"data"}, nil},
 		"not for a look":              {mountedBy(regular(container("a")), ephemeral(at("v-data"))), []string{"data"}, nil},
 	} {
-		if got := Mounting(&c.pod.Spec, c.claims...); !slices.Equal(got, c.want) {
+		if got := Mounting(c.pod, c.claims...); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
