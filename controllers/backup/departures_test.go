@@ -91,4 +91,9 @@ func TestTheCacheKeepsWhatTellsHowAPodLeft(t *testing.T) {
 			t.Errorf("got %v, want %v", got, want)
 		}
 	}
+	rejected := &corev1.Pod{}
+	rejected.Spec.NodeName, rejected.Status.Phase, rejected.Status.Message = "n", corev1.PodFailed, "Pod was rejected: no room"
+	if kept, err := OnlyWhereabouts(rejected); err != nil || !workload.HasEnded(kept.(*corev1.Pod)) {
+		t.Errorf("its node has said that it didn't take it: %v", err)
+	}
 }

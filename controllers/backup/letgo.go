@@ -224,7 +224,7 @@ func OnlyWhereabouts(obj any) (any, error) {
 	}
 	kept := &corev1.Pod{TypeMeta: p.TypeMeta}
 	kept.Namespace, kept.Name, kept.UID, kept.ResourceVersion = p.Namespace, p.Name, p.UID, p.ResourceVersion
-	kept.Spec.NodeName, kept.Status.Phase = p.Spec.NodeName, p.Status.Phase
+	kept.Spec.NodeName, kept.Status.Phase, kept.Status.Message = p.Spec.NodeName, p.Status.Phase, p.Status.Message
 	for _, v := range p.Spec.Volumes {
 		if v.PersistentVolumeClaim != nil || v.Ephemeral != nil {
 			kept.Spec.Volumes = append(kept.Spec.Volumes, v)

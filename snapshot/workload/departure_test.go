@@ -15,6 +15,7 @@ func TestHasEnded(t *testing.T) {
 	for name, c := range map[string]struct {
 		phase   corev1.PodPhase
 		node    string
+		says    string
 		main    statuses
 		sidecar statuses
 		want    bool
@@ -30,9 +31,12 @@ func TestHasEnded(t *testing.T) {
 		"about to be started again":              {phase: corev1.PodFailed, node: "n", main: statuses{again}},
 		"ended, but its node may start it again": {phase: corev1.PodRunning, node: "n", main: statuses{ended}},
 		"called failed before its node spoke":    {phase: corev1.PodFailed, node: "n"},
+		"called so by another, for a reason":     {phase: corev1.PodFailed, node: "n", says: "Node n which was running pod p is unresponsive"},
+		"its node didn't take it":                {phase: corev1.PodFailed, node: "n", says: "Pod was rejected: Node didn't have enough resource: cpu", want: true},
+		"it ran before its node didn't take it":  {phase: corev1.PodFailed, node: "n", says: "Pod was rejected: Node didn't have enough resource: cpu", main: statuses{running}},
 	} {
 		p := &corev1.Pod{}
-		p.Spec.NodeName, p.Status.Phase = c.node, c.phase
+		p.Spec.NodeName, p.Status.Phase, p.Status.Message = c.node, c.phase, c.says
 		p.Status.ContainerStatuses, p.Status.InitContainerStatuses = c.main, c.sidecar
 		if got := HasEnded(p); got != c.want {
 			t.Errorf("%s: %t", name, got)

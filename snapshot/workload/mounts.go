@@ -79,7 +79,7 @@ func throughVolume(p *corev1.Pod, name string, readOnly bool, claims []string) A
 // Writes is true for a pod with a container that can write to one of the claims,
 // at once or later. A volume that no container mounts is written by none.
 func Writes(p *corev1.Pod, claims ...string) bool {
-	if p.Spec.NodeName == "" {
+	if p.Spec.NodeName == "" || wasRejected(p) {
 		return false
 	}
 	writes := func(mounts []corev1.VolumeMount, devices []corev1.VolumeDevice) bool {

@@ -143,6 +143,10 @@ func scratch(p *corev1.Pod) {
 	p.Spec.Volumes = append(p.Spec.Volumes, corev1.Volume{Name: "scratch", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}})
 }
 
+func rejected(p *corev1.Pod) {
+	p.Status.Phase, p.Status.Message = corev1.PodFailed, "Pod was rejected: no room"
+}
+
 func debugEnded(p *corev1.Pod) { p.Status.EphemeralContainerStatuses = ended("debug", 1) }
 
 func volumeToRead(p *corev1.Pod) { p.Spec.Volumes[0].PersistentVolumeClaim.ReadOnly = true }
@@ -168,6 +172,7 @@ func TestWhoMountsWhat(t *testing.T) {
 		"one of them":                         {mountedBy(writer), []string{"data"}, true, true},
 		"another":                             {mountedBy(writer), []string{"other"}, false, false},
 		"nothing asked":                       {mountedBy(writer), nil, false, false},
+		"its node didn't take it":             {mountedBy(writer, rejected), []string{"data"}, true, false},
 		"without a node":                      {mountedBy(writer, func(p *corev1.Pod) { p.Spec.NodeName = "" }), []string{"data"}, false, false},
 		"finished":                            {mountedBy(writer, func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }), []string{"data"}, true, true},
 		"to read, by the volume":              {mountedBy(writer, volumeToRead), []string{"data"}, true, false},
