@@ -61,13 +61,9 @@ type ApplicationPlan struct {
 }
 
 // PlanApplication merges what the spec, the pods' templates and the pods
-// themselves say. It is a pure function of what was read. Errors are Problems;
-// the plan that comes with one has the OnFailure and the warnings found so far.
+// themselves say. It is a pure function of what was read. Errors are Problems.
 func PlanApplication(app Application) (ApplicationPlan, error) {
-	p := ApplicationPlan{OnFailure: v1alpha1.OnFailureFail}
-	if app.Spec != nil {
-		p.OnFailure = cmp.Or(app.Spec.OnFailure, p.OnFailure)
-	}
+	p := ApplicationPlan{}
 	p.warn(misplaced(app.Unread, append(slices.Collect(maps.Values(app.Annotations)), app.Template)))
 	if len(app.Pods) == 0 {
 		return p.unmounted(app)
@@ -83,7 +79,12 @@ func (p ApplicationPlan) unmounted(app Application) (ApplicationPlan, error) {
 		p.Method, p.Uncovered = v1alpha1.MethodNone, "pods of other applications mount its volumes"
 	}
 	quiesce, err := Resolve(app.Spec, app.Template)
+	p.OnFailure = quiesce.OnFailure
 	p.warn(quiesce.Warnings)
+	if err != nil && p.OnFailure == v1alpha1.OnFailureContinue {
+		p.warn(unused(err))
+		return p, nil
+	}
 	return p, err
 }
 
@@ -95,6 +96,7 @@ func (p ApplicationPlan) quieted(app Application) (ApplicationPlan, error) {
 	one := false
 	for i := range pods {
 		quiesce, err := Resolve(app.Spec, app.Annotations[pods[i].UID])
+		p.mergeOnFailure(quiesce)
 		if err == nil {
 			p.merge(quiesce)
 			one = one || quiesce.Pods == v1alpha1.PodsOne
@@ -113,13 +115,18 @@ func (p ApplicationPlan) quieted(app Application) (ApplicationPlan, error) {
 	return p, nil
 }
 
-// merge takes over what the plan of one pod says of all: of several timeouts
-// the shortest counts, of several ways on the safe one.
-func (p *ApplicationPlan) merge(q QuiescePlan) {
+// mergeOnFailure takes over what the plan of one pod says of all: of several ways
+// on the safe one counts.
+func (p *ApplicationPlan) mergeOnFailure(q QuiescePlan) {
 	quiets := q.Method != v1alpha1.MethodNone
 	if len(p.Targets) == 0 || quiets && q.OnFailure == v1alpha1.OnFailureFail {
 		p.OnFailure = q.OnFailure
 	}
+}
+
+// merge does the same with its method and timeout: of several timeouts the
+// shortest counts.
+func (p *ApplicationPlan) merge(q QuiescePlan) {
 	if p.Method == "" || p.Method == v1alpha1.MethodNone {
 		p.Method, p.Timeout = q.Method, q.Timeout
 	}
@@ -157,12 +164,13 @@ func (p *ApplicationPlan) warn(warnings []Warning) {
 	}
 }
 
-// UnlessContinue is a plan without quiet in the place of a Problem that pods
-// can't be quieted as they are, where the owner asked for that. Otherwise it is
-// the plan with the error.
+// UnlessContinue is a plan without quiet in the place of a Problem why pods can't
+// be quieted, where the owner asked for a backup all the same: also where it is
+// for a person to mend, as wrong hooks are. Otherwise it is the plan with the
+// error.
 func (p ApplicationPlan) UnlessContinue(err error, cutTimeout time.Duration) (ApplicationPlan, error) {
 	var problem *v1alpha1.Problem
-	if p.OnFailure != v1alpha1.OnFailureContinue || !errors.As(err, &problem) || problem.Reason != v1alpha1.ReasonPodNotRunning {
+	if p.OnFailure != v1alpha1.OnFailureContinue || !errors.As(err, &problem) {
 		return p, err
 	}
 	return p.Unquieted(problem.Message, cutTimeout), nil

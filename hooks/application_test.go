@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,12 @@ func ownedBy(uid types.UID) func(*corev1.Pod) {
 	}
 }
 
+// goingOn are annotations that ask for a backup also where nobody can be quieted.
+func goingOn(annotations map[string]string) map[string]string {
+	annotations["lull.dev/hook-on-failure"] = "Continue"
+	return annotations
+}
+
 func TestPlanApplication(t *testing.T) {
 	type notes map[string]string // annotations
 	hold := notes{"lull.dev/hold-hook": "h", "lull.dev/hook-timeout": "20s"}
@@ -66,28 +73,35 @@ func TestPlanApplication(t *testing.T) {
 		timeout   time.Duration
 		uncovered string
 		reason    string
+		warns     string
 	}{
-		"no pod":                             {app: all(hold), method: v1alpha1.MethodIdle, timeout: time.Hour},
-		"no pod, and hooks that can't be":    {app: all(notes{"lull.dev/pre-hook": "a"}), reason: v1alpha1.ReasonInvalidHook},
-		"no pod of its own":                  {app: all(hold), change: func(a *Application) { a.Others = []corev1.Pod{podOn("x", "data")} }, method: v1alpha1.MethodNone, timeout: time.Hour, uncovered: "other applications mount"},
-		"a stranger's own volume":            {app: all(hold), change: func(a *Application) { a.Claims, a.Others = []string{"x-v"}, []corev1.Pod{podOn("x", "", inScratch)} }, method: v1alpha1.MethodNone, timeout: time.Hour, uncovered: "other applications mount"},
-		"nothing asked":                      {app: all(nil, podOn("a", "data")), method: v1alpha1.MethodNone, timeout: time.Hour},
-		"all pods":                           {app: all(hold, podOn("b", "data"), podOn("a", "log")), method: v1alpha1.MethodHold, targets: "a b", timeout: 20 * time.Second},
-		"ready ones first":                   {app: all(hold, podOn("a", "data", notReady), podOn("b", "log")), method: v1alpha1.MethodHold, targets: "b a", timeout: 20 * time.Second},
-		"one stands for all that it mounts":  {app: all(hold, podOn("b", "data"), podOn("a", "data")), change: onlyOnePod, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second},
-		"one doesn't for other claims":       {app: all(hold, podOn("b", "log"), podOn("a", "data")), change: onlyOnePod, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second, uncovered: "pod b writes"},
-		"one of others isn't of them":        {app: all(hold, podOn("b", "data", ownedBy("2")), podOn("a", "data", ownedBy("1"))), change: func(a *Application) { onlyOnePod(a); a.IsOne = false }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second, uncovered: "pod b writes"},
-		"one of the same owner is":           {app: all(hold, podOn("b", "data", ownedBy("1")), podOn("a", "data", ownedBy("1"))), change: func(a *Application) { onlyOnePod(a); a.IsOne = false }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second},
-		"a stranger that writes":             {app: all(hold, podOn("a", "data")), change: func(a *Application) { a.Others = []corev1.Pod{podOn("x", "data")} }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second, uncovered: "pod x, of another"},
-		"a stranger that reads":              {app: all(hold, podOn("a", "data")), change: func(a *Application) { a.Others = []corev1.Pod{podOn("x", "data", readOnly)} }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second},
-		"a stranger that mounts it to read":  {app: all(hold, podOn("a", "data")), change: func(a *Application) { a.Others = []corev1.Pod{podOn("x", "data", readOnlyMount)} }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second},
-		"one of its own that only reads":     {app: all(hold, podOn("a", "data"), podOn("b", "data", readOnlyMount)), change: func(a *Application) { a.Annotations["b"] = nil }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second},
-		"of several methods the weaker":      {app: all(hold, podOn("a", "data"), podOn("b", "log")), change: func(a *Application) { a.Annotations["b"] = pair }, method: v1alpha1.MethodHooks, targets: "a b", timeout: 10 * time.Second},
-		"some without any":                   {app: all(hold, podOn("a", "data"), podOn("b", "log")), change: func(a *Application) { a.Annotations["b"] = nil }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second, uncovered: "pod b writes"},
-		"one that starts":                    {app: all(hold, podOn("a", "data", pending)), reason: v1alpha1.ReasonPodNotRunning},
-		"one that starts, and Continue":      {app: all(notes{"lull.dev/hold-hook": "h", "lull.dev/hook-on-failure": "Continue"}, podOn("a", "data", pending)), method: v1alpha1.MethodNone, timeout: time.Hour, uncovered: "is Pending"},
-		"Continue of some, Fail of the rest": {app: all(notes{"lull.dev/hold-hook": "h", "lull.dev/hook-on-failure": "Continue"}, podOn("a", "data"), podOn("b", "log", pending, notReady)), change: func(a *Application) { a.Annotations["b"] = hold }, reason: v1alpha1.ReasonPodNotRunning},
-		"a container that isn't there":       {app: all(notes{"lull.dev/hold-hook": "h", "lull.dev/hook-container": "x", "lull.dev/hook-on-failure": "Continue"}, podOn("a", "data")), reason: v1alpha1.ReasonContainerNotFound},
+		"no pod":                              {app: all(hold), method: v1alpha1.MethodIdle, timeout: time.Hour},
+		"no pod, and hooks that can't be":     {app: all(notes{"lull.dev/pre-hook": "a"}), reason: v1alpha1.ReasonInvalidHook},
+		"no pod of its own":                   {app: all(hold), change: func(a *Application) { a.Others = []corev1.Pod{podOn("x", "data")} }, method: v1alpha1.MethodNone, timeout: time.Hour, uncovered: "other applications mount"},
+		"a stranger's own volume":             {app: all(hold), change: func(a *Application) { a.Claims, a.Others = []string{"x-v"}, []corev1.Pod{podOn("x", "", inScratch)} }, method: v1alpha1.MethodNone, timeout: time.Hour, uncovered: "other applications mount"},
+		"nothing asked":                       {app: all(nil, podOn("a", "data")), method: v1alpha1.MethodNone, timeout: time.Hour},
+		"all pods":                            {app: all(hold, podOn("b", "data"), podOn("a", "log")), method: v1alpha1.MethodHold, targets: "a b", timeout: 20 * time.Second},
+		"ready ones first":                    {app: all(hold, podOn("a", "data", notReady), podOn("b", "log")), method: v1alpha1.MethodHold, targets: "b a", timeout: 20 * time.Second},
+		"one stands for all that it mounts":   {app: all(hold, podOn("b", "data"), podOn("a", "data")), change: onlyOnePod, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second},
+		"one doesn't for other claims":        {app: all(hold, podOn("b", "log"), podOn("a", "data")), change: onlyOnePod, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second, uncovered: "pod b writes"},
+		"one of others isn't of them":         {app: all(hold, podOn("b", "data", ownedBy("2")), podOn("a", "data", ownedBy("1"))), change: func(a *Application) { onlyOnePod(a); a.IsOne = false }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second, uncovered: "pod b writes"},
+		"one of the same owner is":            {app: all(hold, podOn("b", "data", ownedBy("1")), podOn("a", "data", ownedBy("1"))), change: func(a *Application) { onlyOnePod(a); a.IsOne = false }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second},
+		"a stranger that writes":              {app: all(hold, podOn("a", "data")), change: func(a *Application) { a.Others = []corev1.Pod{podOn("x", "data")} }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second, uncovered: "pod x, of another"},
+		"a stranger that reads":               {app: all(hold, podOn("a", "data")), change: func(a *Application) { a.Others = []corev1.Pod{podOn("x", "data", readOnly)} }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second},
+		"a stranger that mounts it to read":   {app: all(hold, podOn("a", "data")), change: func(a *Application) { a.Others = []corev1.Pod{podOn("x", "data", readOnlyMount)} }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second},
+		"one of its own that only reads":      {app: all(hold, podOn("a", "data"), podOn("b", "data", readOnlyMount)), change: func(a *Application) { a.Annotations["b"] = nil }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second},
+		"of several methods the weaker":       {app: all(hold, podOn("a", "data"), podOn("b", "log")), change: func(a *Application) { a.Annotations["b"] = pair }, method: v1alpha1.MethodHooks, targets: "a b", timeout: 10 * time.Second},
+		"some without any":                    {app: all(hold, podOn("a", "data"), podOn("b", "log")), change: func(a *Application) { a.Annotations["b"] = nil }, method: v1alpha1.MethodHold, targets: "a", timeout: 20 * time.Second, uncovered: "pod b writes"},
+		"one that starts":                     {app: all(hold, podOn("a", "data", pending)), reason: v1alpha1.ReasonPodNotRunning},
+		"one that starts, and Continue":       {app: all(notes{"lull.dev/hold-hook": "h", "lull.dev/hook-on-failure": "Continue"}, podOn("a", "data", pending)), method: v1alpha1.MethodNone, timeout: time.Hour, uncovered: "is Pending"},
+		"Continue of some, Fail of the rest":  {app: all(notes{"lull.dev/hold-hook": "h", "lull.dev/hook-on-failure": "Continue"}, podOn("a", "data"), podOn("b", "log", pending, notReady)), change: func(a *Application) { a.Annotations["b"] = hold }, reason: v1alpha1.ReasonPodNotRunning},
+		"a container that isn't there":        {app: all(notes{"lull.dev/hold-hook": "h", "lull.dev/hook-container": "x"}, podOn("a", "data")), reason: v1alpha1.ReasonContainerNotFound},
+		"such a container, and Continue":      {app: all(goingOn(notes{"lull.dev/hold-hook": "h", "lull.dev/hook-container": "x"}), podOn("a", "data")), method: v1alpha1.MethodNone, timeout: time.Hour, uncovered: `pod a has no container "x" to run a hook in`},
+		"hooks that can't be, and Continue":   {app: all(goingOn(notes{"lull.dev/pre-hook": "a"}), podOn("a", "data")), method: v1alpha1.MethodNone, timeout: time.Hour, uncovered: "without the other: write both"},
+		"no such recipe, and Continue":        {app: all(goingOn(notes{"lull.dev/quiesce": "oracle"}), podOn("a", "data")), method: v1alpha1.MethodNone, timeout: time.Hour, uncovered: `there is no recipe "oracle"`},
+		"the same, with no pod":               {app: all(goingOn(notes{"lull.dev/quiesce": "oracle"})), method: v1alpha1.MethodIdle, timeout: time.Hour, warns: `there is no recipe "oracle"`},
+		"a way on that can't be read":         {app: all(notes{"lull.dev/hold-hook": "h", "lull.dev/hook-on-failure": "Ignore"}, podOn("a", "data")), reason: v1alpha1.ReasonInvalidHook},
+		"wrong hooks of one pod, Fail before": {app: all(hold, podOn("a", "data"), podOn("b", "log")), change: func(a *Application) { a.Annotations["b"] = goingOn(notes{"lull.dev/quiesce": "oracle"}) }, reason: v1alpha1.ReasonUnknownRecipe},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.change != nil {
@@ -109,6 +123,9 @@ func TestPlanApplication(t *testing.T) {
 			}
 			if (p.Uncovered == "") != (c.uncovered == "") || !strings.Contains(p.Uncovered, c.uncovered) {
 				t.Errorf("uncovered: %q, want %q", p.Uncovered, c.uncovered)
+			}
+			if !slices.ContainsFunc(p.Warnings, func(w Warning) bool { return strings.Contains(w.Message, c.warns) }) && c.warns != "" {
+				t.Errorf("warnings: %v, want %q", p.Warnings, c.warns)
 			}
 		})
 	}

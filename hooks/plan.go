@@ -60,9 +60,18 @@ type Warning struct{ Reason, Message string }
 // Resolve merges what a spec says with the annotations of a pod template.
 // Each field of the spec stands over the annotation that says the same, ours
 // stand over those of other systems. What can't be read is a Problem where it
-// counts, and a warning where something else stands over it.
+// counts, and a warning where something else stands over it. The plan that comes
+// with a Problem has the OnFailure alone.
 func Resolve(spec *v1alpha1.QuiesceSpec, annotations map[string]string) (QuiescePlan, error) {
 	asked := fromSpec(spec).override(fromAnnotations(annotations))
+	q, err := asked.resolve()
+	if err != nil {
+		return QuiescePlan{OnFailure: cmp.Or(asked.onFailure.is, v1alpha1.OnFailureFail)}, err
+	}
+	return q, nil
+}
+
+func (asked settings) resolve() (QuiescePlan, error) {
 	for _, err := range []error{asked.commands.err, asked.timeout.err, asked.onFailure.err} {
 		if err != nil {
 			return QuiescePlan{}, err

@@ -79,6 +79,13 @@ var _ = Describe("a pre-hook whose program isn't there", func() {
 		Expect(theBackup(ctx, aBackup(ctx, app, attempts(1), missing, onFailureContinue))).To(be(v1alpha1.Crash, v1alpha1.MethodNone))
 	})
 
+	It("is gone on without as well where the container that is named isn't there", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data"))
+		backup := theBackup(ctx, aBackup(ctx, app, hold(holdStill), onFailureContinue, func(s *v1alpha1.VolumeBackupSpec) { s.Quiesce.Hold.Container = "sidecar" }))
+		Expect(backup).To(be(v1alpha1.Crash, v1alpha1.MethodNone))
+		Expect(backup.Status.Message).To(ContainSubstring(`has no container "sidecar"`))
+	})
+
 	It("as Velero runs it, without a shell's help, has frozen nothing either", func(ctx SpecContext) {
 		app := running(ctx, annotated(tools("app", "", "data"),
 			"pre.hook.backup.velero.io/command", `["/usr/bin/lull-no-such-program", "--freeze"]`,

@@ -283,6 +283,28 @@ func TestContinueTakesACrashConsistentBackupAndSaysSo(t *testing.T) {
 	}
 }
 
+// Hooks that can't be are for a person to mend, and there is a backup meanwhile.
+func TestContinueTakesABackupWhereTheHooksAreWrong(t *testing.T) {
+	for name, c := range map[string]struct {
+		annotations map[string]string
+		says        string
+	}{
+		"a container that isn't there": {map[string]string{v1alpha1.AnnotationHoldHook: "freeze", v1alpha1.AnnotationHookContainer: "database"}, `pod mysql has no container "database"`},
+		"an unknown recipe":            {map[string]string{v1alpha1.AnnotationQuiesce: "oracle"}, `there is no recipe "oracle"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fc := aFakeCluster(t)
+			c.annotations[v1alpha1.AnnotationHookOnFailure] = string(v1alpha1.OnFailureContinue)
+			b := annotatedBackup(c.annotations)(fc)
+			fc.aManager()
+			b = fc.awaitComplete(b, v1alpha1.Crash)
+			fc.isMethod(b, v1alpha1.MethodNone, 1)
+			fc.isSaid(b, c.says)
+			fc.noCommandRan()
+		})
+	}
+}
+
 func TestAnotherApplicationThatWritesIsNotProven(t *testing.T) {
 	fc := aFakeCluster(t)
 	fc.anApplication("data")
