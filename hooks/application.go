@@ -74,10 +74,7 @@ func PlanApplication(app Application) (ApplicationPlan, error) {
 // unmounted is the plan where no pod of the application mounts the claims. What
 // is wrong with its hooks is told at once, and not on the day when a pod runs.
 func (p ApplicationPlan) unmounted(app Application) (ApplicationPlan, error) {
-	p.Method, p.Timeout = v1alpha1.MethodIdle, app.CutTimeout
-	if len(workload.Mounters(app.Others, app.Claims)) > 0 {
-		p.Method, p.Uncovered = v1alpha1.MethodNone, "pods of other applications mount its volumes"
-	}
+	p = p.idleUnlessWritten(app)
 	quiesce, err := Resolve(app.Spec, app.Template)
 	p.OnFailure = quiesce.OnFailure
 	p.warn(quiesce.Warnings)
@@ -86,6 +83,16 @@ func (p ApplicationPlan) unmounted(app Application) (ApplicationPlan, error) {
 		return p, nil
 	}
 	return p, err
+}
+
+// idleUnlessWritten is the plan where nobody is asked to be quiet: what nobody can
+// write to is idle, whoever reads it.
+func (p ApplicationPlan) idleUnlessWritten(app Application) ApplicationPlan {
+	p.Method, p.Timeout, p.Uncovered = v1alpha1.MethodIdle, app.CutTimeout, uncovered(app, app.Pods, nil, false)
+	if p.Uncovered != "" {
+		p.Method = v1alpha1.MethodNone
+	}
+	return p
 }
 
 // quieted is the plan where pods mount the claims. Those that are ready come
@@ -107,7 +114,9 @@ func (p ApplicationPlan) quieted(app Application) (ApplicationPlan, error) {
 		}
 	}
 	if p.Method == v1alpha1.MethodNone {
-		p.Timeout, p.Uncovered = app.CutTimeout, notAsked(p.Warnings)
+		if p = p.idleUnlessWritten(app); p.Uncovered != "" {
+			p.Uncovered = notAsked(p.Warnings)
+		}
 		return p, nil
 	}
 	p.Uncovered = uncovered(app, pods, p.Targets, one)

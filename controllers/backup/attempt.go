@@ -156,10 +156,7 @@ func (w *run) carryOut(ctx context.Context, p *plan, c cutter) *evidence {
 	// post-hooks have their limits, each its own.
 	e.thaw(session.End(context.WithoutCancel(ctx)))
 	if e.err == nil {
-		e.unchanged, e.err = w.lookAgain(context.WithoutCancel(ctx), p)
-	}
-	if e.err == nil {
-		e.doubt, e.err = w.stillLetGo(context.WithoutCancel(ctx), p)
+		e.unchanged, e.doubt, e.err = w.lookAgain(context.WithoutCancel(ctx), p)
 	}
 	return e
 }

@@ -24,7 +24,7 @@ type evidence struct {
 	releases map[types.UID]hooks.Release
 	// observed snapshots, by their claims.
 	observed map[string]cut.Observed
-	// unchanged: the same pods mounted the volumes before and after.
+	// unchanged: nobody wrote to the volumes after who couldn't before.
 	unchanged bool
 	// doubt says what was in doubt after the cut, empty where nothing was.
 	doubt string

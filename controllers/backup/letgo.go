@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -18,32 +19,33 @@ import (
 )
 
 // letGo says what is in doubt about pods that the API has forgotten: whether a
-// node uses volumes that no pod mounts, or such a pod writes beside those that
-// are held. It is asked before the freeze and after the cut. A passing Problem
-// is one that is waited for.
-func (w *run) letGo(ctx context.Context, p *plan) (doubt string, err error) {
+// node uses volumes that no pod writes to, or such a pod writes beside those that
+// are held. It is asked before the freeze and after the cut; pods are all of the
+// namespace at that moment. A passing Problem is one that is waited for.
+func (w *run) letGo(ctx context.Context, p *plan, pods []corev1.Pod) (doubt string, err error) {
 	switch p.quiesce.Method {
 	case v1alpha1.MethodIdle:
-		return w.unmounted(ctx, p)
+		return w.unmounted(ctx, p, pods)
 	case v1alpha1.MethodHold:
-		return w.forgotten(ctx, p)
+		return w.forgotten(ctx, p, pods)
 	}
 	return "", nil
 }
 
 // unmounted finds evidence that the nodes have let go the volumes that no pod
-// mounts.
-func (w *run) unmounted(ctx context.Context, p *plan) (doubt string, err error) {
-	silent, doubt, err := w.notAttached(ctx, p)
+// writes to. A pod that reads them is a doubt, and still no other may write.
+func (w *run) unmounted(ctx context.Context, p *plan, pods []corev1.Pod) (doubt string, err error) {
+	mounted := cut.StillMounted(pods, cut.ClaimNames(p.volumes))
+	silent, doubt, err := w.notAttached(ctx, p, pods)
 	if err != nil || doubt != "" || len(silent) == 0 {
-		return doubt, err
+		return cmp.Or(doubt, mounted), err
 	}
 	word, err := w.askNodes(ctx)
 	switch {
 	case err != nil:
 		return "", err
 	case word.Silent != "":
-		return cut.NobodySays(silent, word.Silent), nil
+		return cmp.Or(mounted, cut.NobodySays(silent, word.Silent)), nil
 	}
 	if f := w.concerning(word.Forgotten, silent); f != nil {
 		return "", v1alpha1.PassingProblemf(v1alpha1.ReasonPodNotRunning,
@@ -54,13 +56,13 @@ func (w *run) unmounted(ctx context.Context, p *plan) (doubt string, err error) 
 		return "", v1alpha1.PassingProblemf(v1alpha1.ReasonPodNotRunning,
 			"a pod may have used the volumes a moment ago, and its node may not have unmounted them yet: what it wrote last would be missing")
 	}
-	return "", nil
+	return mounted, nil
 }
 
 // notAttached are the claims whose drivers attach nothing, of which attachments
-// therefore say nothing. That the others aren't attached is known; doubt says
-// which node hasn't let one go all the same.
-func (w *run) notAttached(ctx context.Context, p *plan) (silent []string, doubt string, err error) {
+// therefore say nothing. That the others aren't attached is known, but for pods
+// that read them; doubt says which node hasn't let one go all the same.
+func (w *run) notAttached(ctx context.Context, p *plan, pods []corev1.Pod) (silent []string, doubt string, err error) {
 	silent, err = w.attachedByNobody(ctx, p)
 	if err != nil || len(silent) == len(p.volumes) {
 		return silent, "", err
@@ -70,7 +72,8 @@ func (w *run) notAttached(ctx context.Context, p *plan) (silent []string, doubt 
 		return nil, "", err
 	}
 	for _, v := range p.volumes {
-		if node := cut.UsedBy(v.Driver, p.handles[v.ClaimName], nodes); node != "" {
+		reads := func(n corev1.Node) bool { return workload.IsMountedOn(n.Name, v.ClaimName, pods) }
+		if node := cut.UsedBy(v.Driver, p.handles[v.ClaimName], slices.DeleteFunc(slices.Clone(nodes), reads)); node != "" {
 			return silent, cut.DetachedByForce(v.VolumeName, node), nil
 		}
 	}
@@ -97,15 +100,15 @@ func driversOf(volumes []v1alpha1.VolumeStatus) (names []string) {
 
 // forgotten finds a pod that may write beside those that are held: by the
 // nodes' word, where they may be asked, and by what this manager has seen.
-func (w *run) forgotten(ctx context.Context, p *plan) (doubt string, err error) {
+func (w *run) forgotten(ctx context.Context, p *plan, pods []corev1.Pod) (doubt string, err error) {
 	word, err := w.askNodes(ctx)
 	if err != nil {
 		return "", err
 	}
-	if word.Silent != "" && p.notEnded != "" {
-		return p.notEnded, nil
-	}
 	held, claims := p.pods(), cut.ClaimNames(p.volumes)
+	if doubt := cut.NotEnded(pods, claims); doubt != "" && word.Silent != "" {
+		return doubt, nil
+	}
 	isHeld := func(d workload.Departure) bool { return slices.Contains(held, d.UID) }
 	if f := w.concerning(slices.DeleteFunc(word.Forgotten, isHeld), claims); f != nil {
 		return cut.MayWrite(*f), nil
@@ -189,8 +192,8 @@ func (w *run) askNodes(ctx context.Context) (cut.Word, error) {
 }
 
 // stillLetGo is letGo after the cut, when nothing can be waited for any more.
-func (w *run) stillLetGo(ctx context.Context, p *plan) (doubt string, err error) {
-	doubt, err = w.letGo(ctx, p)
+func (w *run) stillLetGo(ctx context.Context, p *plan, pods []corev1.Pod) (doubt string, err error) {
+	doubt, err = w.letGo(ctx, p, pods)
 	if problem := reconcile.ProblemOf(err); problem != nil {
 		doubt, err = problem.Message, nil
 	}

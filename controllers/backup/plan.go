@@ -45,13 +45,11 @@ type plan struct {
 	// exclusive the nodes of the held pods that have them, by the claims.
 	onePod    map[string]bool
 	exclusive map[string]string
-	// notEnded is a pod that the API calls finished and whose node hasn't said so.
-	notEnded string
 	// doubt says what was in doubt before the freeze, empty where nothing was.
 	doubt string
-	// mounters are the pods that mount the volumes before the freeze, and writers
-	// those that can write to them.
-	mounters, writers map[types.UID]bool
+	// writers are the containers that can write to the volumes before the freeze,
+	// or could.
+	writers map[workload.Writer]bool
 }
 
 func (p *plan) warn(reason, message string) {
@@ -112,7 +110,7 @@ func (w *run) plan(ctx context.Context) (*plan, error) {
 	}
 	p := &plan{
 		application: app.UID, handles: map[string]string{}, cutBy: map[string]cut.By{}, onePod: map[string]bool{}, unread: app.Unread,
-		mounters: workload.Mounters(app.All, claims), writers: workload.Writers(app.All, claims),
+		writers: workload.Writers(app.All, claims),
 	}
 	for _, message := range cut.Unmatched(app.Claims, app.NeverMounts(excluded), volumes) {
 		p.warn(v1alpha1.ReasonNothingExcluded, message)
@@ -158,10 +156,9 @@ func (w *run) planQuiesce(ctx context.Context, app *live.Application, claims []s
 	if p.quiesce, err = hooks.PlanApplication(in); err != nil {
 		return err
 	}
-	p.notEnded = cut.NotEnded(app.All, claims)
 	p.exclusive = exclusiveNodes(in.Pods, p.pods(), p.onePod)
 	if err = w.checkUnmounted(ctx, app, p); err == nil {
-		p.doubt, err = w.letGo(ctx, p)
+		p.doubt, err = w.letGo(ctx, p, app.All)
 	}
 	if err != nil {
 		p.quiesce, err = p.quiesce.UnlessContinue(err, w.Options.CutTimeout)
@@ -169,7 +166,7 @@ func (w *run) planQuiesce(ctx context.Context, app *live.Application, claims []s
 	return err
 }
 
-// checkUnmounted checks that volumes that no pod is to mount are unmounted, as
+// checkUnmounted checks that volumes that no pod is to write to are unmounted, as
 // far as the API knows.
 func (w *run) checkUnmounted(ctx context.Context, app *live.Application, p *plan) error {
 	if p.quiesce.Method != v1alpha1.MethodIdle {
@@ -301,32 +298,23 @@ func (w *run) planGroup(ctx context.Context, p *plan) error {
 }
 
 // lookAgain looks, after the thaw, whether what was planned still holds: the
-// same pods mount the volumes, in the same containers, and the claims lead to
-// the volumes that were cut. unchanged is false where another pod has come, or
-// one that only read can write.
-func (w *run) lookAgain(ctx context.Context, p *plan) (unchanged bool, err error) {
+// same pods write to the volumes, in the same containers, and the claims lead to
+// the volumes that were cut. unchanged is false where a writer has come, or one
+// that only read can write. doubt is about pods that the API has forgotten.
+func (w *run) lookAgain(ctx context.Context, p *plan) (unchanged bool, doubt string, err error) {
 	pods, err := live.Reader{Reader: w.Live}.Pods(ctx, w.Namespace)
 	if err != nil {
-		return false, fmt.Errorf("could not see whether another pod had come: %w", err)
+		return false, "", fmt.Errorf("could not see whether another pod had come: %w", err)
 	}
-	claims := cut.ClaimNames(p.volumes)
-	if !within(workload.Mounters(pods, claims), p.mounters) || !within(workload.Writers(pods, claims), p.writers) {
-		return false, w.sameVolumes(ctx, p)
+	unchanged = !workload.HasNewWriter(p.writers, workload.Writers(pods, cut.ClaimNames(p.volumes)))
+	if err := hooks.CheckContainers(p.quiesce.Targets, pods); unchanged && err != nil {
+		return true, "", err
 	}
-	if err := hooks.CheckContainers(p.quiesce.Targets, pods); err != nil {
-		return true, err
+	if err := w.sameVolumes(ctx, p); err != nil {
+		return unchanged, "", err
 	}
-	return true, w.sameVolumes(ctx, p)
-}
-
-// within is true where all of the pods were there before.
-func within(pods, before map[types.UID]bool) bool {
-	for uid := range pods {
-		if !before[uid] {
-			return false
-		}
-	}
-	return true
+	doubt, err = w.stillLetGo(ctx, p, pods)
+	return unchanged, doubt, err
 }
 
 // sameVolumes is nil where the claims lead to the volumes that they led to

@@ -7,8 +7,8 @@ type Evidence struct {
 	Method v1alpha1.QuiesceMethod
 	// Testified: every pod was quiet throughout, by its own word.
 	Testified bool
-	// Unchanged: the pods that mounted the volumes after the cut were the same
-	// as before the freeze.
+	// Unchanged: nobody could write to the volumes after the cut who couldn't
+	// before the freeze.
 	Unchanged bool
 	// Paired: no pod was quieted by half a pair of hooks.
 	Paired bool

@@ -79,30 +79,66 @@ func throughVolume(p *corev1.Pod, name string, readOnly bool, claims []string) A
 // Writes is true for a pod with a container that can write to one of the claims,
 // at once or later. A volume that no container mounts is written by none.
 func Writes(p *corev1.Pod, claims ...string) bool {
-	if p.Spec.NodeName == "" || wasRejected(p) {
-		return false
+	for _, may := range writersOf(p, claims) {
+		if may {
+			return true
+		}
 	}
-	writes := func(mounts []corev1.VolumeMount, devices []corev1.VolumeDevice) bool {
-		return accessOf(p, mounts, devices, claims) == WriteAccess
-	}
-	return slices.ContainsFunc(Running(&p.Spec), func(c corev1.Container) bool { return writes(c.VolumeMounts, c.VolumeDevices) }) ||
-		slices.ContainsFunc(p.Spec.InitContainers, func(c corev1.Container) bool {
-			return writes(c.VolumeMounts, c.VolumeDevices) && !hasSucceeded(p.Status.InitContainerStatuses, c.Name)
-		}) ||
-		slices.ContainsFunc(p.Spec.EphemeralContainers, func(c corev1.EphemeralContainer) bool {
-			return writes(c.VolumeMounts, c.VolumeDevices) && !hasEnded(p.Status.EphemeralContainerStatuses, c.Name)
-		})
+	return false
 }
 
-// Writers are the UIDs of the pods that can write to one of the claims.
-func Writers(pods []corev1.Pod, claims []string) map[types.UID]bool {
-	found := map[types.UID]bool{}
+// writersOf are the containers of a pod that can write to one of the claims, or
+// could, by their names: true for those that may still.
+func writersOf(p *corev1.Pod, claims []string) map[string]bool {
+	found := map[string]bool{}
+	if p.Spec.NodeName == "" || wasRejected(p) {
+		return found
+	}
+	note := func(name string, mounts []corev1.VolumeMount, devices []corev1.VolumeDevice, may bool) {
+		if accessOf(p, mounts, devices, claims) == WriteAccess {
+			found[name] = may
+		}
+	}
+	for _, c := range p.Spec.Containers {
+		note(c.Name, c.VolumeMounts, c.VolumeDevices, true)
+	}
+	for _, c := range p.Spec.InitContainers {
+		note(c.Name, c.VolumeMounts, c.VolumeDevices, isSidecar(&c) || !hasSucceeded(p.Status.InitContainerStatuses, c.Name))
+	}
+	for _, c := range p.Spec.EphemeralContainers {
+		note(c.Name, c.VolumeMounts, c.VolumeDevices, !hasEnded(p.Status.EphemeralContainerStatuses, c.Name))
+	}
+	return found
+}
+
+// Writer is a container of a pod that can write to a claim, or could.
+type Writer struct {
+	Pod       types.UID
+	Container string
+}
+
+// Writers are the containers of pods that can write to one of the claims, or
+// could: true for those that may still.
+func Writers(pods []corev1.Pod, claims []string) map[Writer]bool {
+	found := map[Writer]bool{}
 	for i := range pods {
-		if Writes(&pods[i], claims...) {
-			found[pods[i].UID] = true
+		for container, may := range writersOf(&pods[i], claims) {
+			found[Writer{pods[i].UID, container}] = may
 		}
 	}
 	return found
+}
+
+// HasNewWriter is true where a container may have written after a look at the
+// pods, and not before, by a second look. One that came, wrote and ended between
+// the two is seen by the second: a pod stays in the API when it has finished.
+func HasNewWriter(before, after map[Writer]bool) bool {
+	for w, may := range after {
+		if could, wasThere := before[w]; !wasThere || may && !could {
+			return true
+		}
+	}
+	return false
 }
 
 // hasSucceeded is true for an init container that won't run again for as long as

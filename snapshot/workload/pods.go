@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 // IsFinished is true for a pod that will run no more.
@@ -50,16 +49,12 @@ func Mounts(p *corev1.Pod, claims ...string) bool {
 	return p.Spec.NodeName != "" && containsAny(claims, ClaimsOf(p))
 }
 
-// Mounters are the UIDs of the pods that mount the claims, or have: a pod that
-// came, wrote and ended between two looks is seen by the second.
-func Mounters(pods []corev1.Pod, claims []string) map[types.UID]bool {
-	found := map[types.UID]bool{}
-	for i := range pods {
-		if Mounts(&pods[i], claims...) {
-			found[pods[i].UID] = true
-		}
-	}
-	return found
+// IsMountedOn is true for a claim that a pod which runs, or may run, mounts on a
+// node.
+func IsMountedOn(node, claim string, pods []corev1.Pod) bool {
+	return slices.ContainsFunc(pods, func(p corev1.Pod) bool {
+		return p.Spec.NodeName == node && !IsFinished(&p) && Mounts(&p, claim)
+	})
 }
 
 // Node is where the first of the pods that mount one of the claims runs, empty

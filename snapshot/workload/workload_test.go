@@ -200,6 +200,40 @@ func TestWhoMountsWhat(t *testing.T) {
 	}
 }
 
+// Who only reads is no writer, and who wrote and ended between two looks was one.
+func TestWhoHasBegunToWrite(t *testing.T) {
+	onlyReads := regular(container("db", onlyToRead(at("v-data"))))
+	initialized := func(p *corev1.Pod) {
+		initial(nil, container("init", at("v-data")))(p)
+		initEnded(0)(p)
+	}
+	startsAnew := func(p *corev1.Pod) { initEnded(1)(p) }
+	for name, c := range map[string]struct {
+		before, after []func(*corev1.Pod)
+		isNew, want   bool
+	}{
+		"as before":                         {before: []func(*corev1.Pod){onlyReads}, after: []func(*corev1.Pod){onlyReads}},
+		"a pod that reads":                  {after: []func(*corev1.Pod){onlyReads}, isNew: true},
+		"a pod that writes":                 {after: []func(*corev1.Pod){regular(container("db", at("v-data")))}, isNew: true, want: true},
+		"a pod that wrote before it reads":  {after: []func(*corev1.Pod){onlyReads, initialized}, isNew: true, want: true},
+		"that had written before":           {before: []func(*corev1.Pod){onlyReads, initialized}, after: []func(*corev1.Pod){onlyReads, initialized}},
+		"that writes once more":             {before: []func(*corev1.Pod){onlyReads, initialized}, after: []func(*corev1.Pod){onlyReads, initialized, startsAnew}, want: true},
+		"that was still to write":           {before: []func(*corev1.Pod){onlyReads, initialized, startsAnew}, after: []func(*corev1.Pod){onlyReads, initialized}},
+		"somebody who looks into it":        {before: []func(*corev1.Pod){onlyReads}, after: []func(*corev1.Pod){onlyReads, ephemeral(at("v-data"))}, want: true},
+		"somebody who has looked into it":   {before: []func(*corev1.Pod){onlyReads}, after: []func(*corev1.Pod){onlyReads, ephemeral(at("v-data")), debugEnded}, want: true},
+		"somebody who looks and only reads": {before: []func(*corev1.Pod){onlyReads}, after: []func(*corev1.Pod){onlyReads, ephemeral(onlyToRead(at("v-data")))}},
+		"a pod that its node didn't take":   {after: []func(*corev1.Pod){regular(container("db", at("v-data"))), rejected}, isNew: true},
+	} {
+		before, after := []corev1.Pod{}, []corev1.Pod{*mountedBy(c.after...)}
+		if !c.isNew {
+			before = append(before, *mountedBy(c.before...))
+		}
+		if got := HasNewWriter(Writers(before, []string{"data"}), Writers(after, []string{"data"})); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
 func TestMounting(t *testing.T) {
 	for name, c := range map[string]struct {
 		pod    *corev1.Pod

@@ -48,20 +48,50 @@ func TestAHookIsNotRunInAContainerOfChance(t *testing.T) {
 func TestANeighbourThatOnlyReadsIsNoMatter(t *testing.T) {
 	fc := aFakeCluster(t)
 	fc.anApplication("data")
-	of := template("data")
-	of.Spec.Containers[0].VolumeMounts[0].ReadOnly = true
-	fc.runs("neighbour", of, nil)
+	fc.aReader()
 	fc.aManager()
 	fc.awaitComplete(fc.aBackup(fc.held), v1alpha1.Proven)
+}
+
+func TestANeighbourThatComesToReadIsNoMatter(t *testing.T) {
+	fc := aFakeCluster(t)
+	fc.anApplication("data")
+	cut := fc.storage.holdFirstCuts()
+	fc.aManager()
+	b := fc.aBackup(fc.held)
+	fc.eventually("a snapshot is asked for", func() bool { return len(fc.storage.made()) == 1 })
+	fc.aReader()
+	close(cut)
+	fc.isMethod(fc.awaitComplete(b, v1alpha1.Proven), v1alpha1.MethodHold, 1)
+}
+
+// Nobody writes to what is only read. While it is mounted, what was written last
+// may be in a node's memory alone.
+func TestWhatIsOnlyReadIsIdle(t *testing.T) {
+	fc := aFakeCluster(t)
+	fc.claims("data")
+	reader := fc.aReader()
+	fc.attached(reader.Spec.NodeName)
+	fc.aManager()
+	b := fc.awaitComplete(fc.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data"), v1alpha1.Declared)
+	fc.isMethod(b, v1alpha1.MethodIdle, 1)
+	fc.isSaid(b, "pod neighbour can only read the volumes")
+	fc.noCommandRan()
+}
+
+// aReader is a pod that mounts claim data only to read it.
+func (fc *fakeCluster) aReader() *corev1.Pod {
+	fc.Helper()
+	of := template("data")
+	of.Spec.Containers[0].VolumeMounts[0].ReadOnly = true
+	return fc.runs("neighbour", of, nil)
 }
 
 // Whoever looks into a pod may begin to write.
 func TestAReaderThatBeginsToWriteDisprovesTheHold(t *testing.T) {
 	fc := aFakeCluster(t)
 	fc.anApplication("data")
-	of := template("data")
-	of.Spec.Containers[0].VolumeMounts[0].ReadOnly = true
-	neighbour := fc.runs("neighbour", of, nil)
+	neighbour := fc.aReader()
 	cut := fc.storage.holdFirstCuts()
 	fc.aManager()
 	b := fc.aBackup(fc.held, attempts(1))
