@@ -110,7 +110,7 @@ func (p ApplicationPlan) quieted(app Application) (ApplicationPlan, error) {
 			err = p.add(quiesce, &pods[i], app.Claims)
 		}
 		if err != nil {
-			return p.UnlessContinue(err, app.CutTimeout)
+			return p.unlessContinue(err, app.CutTimeout)
 		}
 	}
 	if p.Method == v1alpha1.MethodNone {
@@ -149,7 +149,7 @@ func (p *ApplicationPlan) add(q QuiescePlan, pod *corev1.Pod, claims []string) e
 	}
 	if pod.Status.Phase != corev1.PodRunning || !pod.DeletionTimestamp.IsZero() {
 		return v1alpha1.PassingProblemf(v1alpha1.ReasonPodNotRunning,
-			"pod %s mounts a volume of the application and is %s: its hooks can't run until it runs, or is gone", pod.Name, podState(pod))
+			"pod %s mounts a volume of the application and is %s: its hooks can't run until it runs, or is gone. A backup with onFailure: Continue is taken without them", pod.Name, podState(pod))
 	}
 	target, err := q.ForPod(pod, claims)
 	if err != nil {
@@ -173,11 +173,11 @@ func (p *ApplicationPlan) warn(warnings []Warning) {
 	}
 }
 
-// UnlessContinue is a plan without quiet in the place of a Problem why pods can't
+// unlessContinue is a plan without quiet in the place of a Problem why pods can't
 // be quieted, where the owner asked for a backup all the same: also where it is
 // for a person to mend, as wrong hooks are. Otherwise it is the plan with the
 // error.
-func (p ApplicationPlan) UnlessContinue(err error, cutTimeout time.Duration) (ApplicationPlan, error) {
+func (p ApplicationPlan) unlessContinue(err error, cutTimeout time.Duration) (ApplicationPlan, error) {
 	var problem *v1alpha1.Problem
 	if p.OnFailure != v1alpha1.OnFailureContinue || !errors.As(err, &problem) {
 		return p, err

@@ -54,7 +54,7 @@ type Options struct {
 	// there: it may have been applied a moment before its application.
 	NotFoundTimeout time.Duration
 	// PrepareTimeout is how long a backup waits for what exists and isn't
-	// ready: a claim that binds, a pod that starts.
+	// ready: a claim that binds, a pod that starts, a node that lets a volume go.
 	PrepareTimeout time.Duration
 	// ExclusivityTimeout is how long a backup waits for room at its driver, or for
 	// another backup or a restore of the same application.

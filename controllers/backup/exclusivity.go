@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -84,7 +86,7 @@ func (w *run) notPlanned(err error) reconcile.Outcome {
 	if p.Reason == v1alpha1.ReasonClaimNotBound || p.Reason == v1alpha1.ReasonPodNotRunning {
 		limit = w.Options.PrepareTimeout
 	}
-	giveUp := mayBegin(w.VolumeBackup).Add(limit)
+	giveUp := waitsUntil(w.VolumeBackup, limit, w.Now())
 	left := giveUp.Sub(w.Now())
 	if left <= 0 {
 		return reconcile.Stall(p)
@@ -93,6 +95,19 @@ func (w *run) notPlanned(err error) reconcile.Outcome {
 	w.Working(p.Reason, "%s", message)
 	w.Set(v1alpha1.ConditionStalled, true, p.Reason, "%s", message)
 	return reconcile.Wait(min(left, time.Second))
+}
+
+// waitsUntil is until when a backup waits for what may come: for limit, from when
+// it was first missed. Its turn may have come late.
+func waitsUntil(b *v1alpha1.VolumeBackup, limit time.Duration, now time.Time) time.Time {
+	since := now
+	if c := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionStalled); c != nil && c.Status == metav1.ConditionTrue {
+		since = c.LastTransitionTime.Time
+	}
+	if begin := mayBegin(b); begin.After(since) { // the condition is of the attempt before
+		since = begin
+	}
+	return since.Add(limit)
 }
 
 // restoring is the restore that has the application stopped, empty where none

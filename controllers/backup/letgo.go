@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -48,8 +49,7 @@ func (w *run) unmounted(ctx context.Context, p *plan, pods []corev1.Pod) (doubt 
 		return cmp.Or(mounted, cut.NobodySays(silent, word.Silent)), nil
 	}
 	if f := w.concerning(word.Forgotten, silent); f != nil {
-		return "", v1alpha1.PassingProblemf(v1alpha1.ReasonPodNotRunning,
-			"pod %s runs on node %s though the API has forgotten it, and may write to the volumes: waits until it has ended", f.Pod, f.Node)
+		return "", v1alpha1.PassingProblemf(v1alpha1.ReasonPodNotRunning, "%s", cut.MayWrite(*f))
 	}
 	since := w.departures.last(w.Namespace, silent)
 	if left := cut.UnmountGrace - w.Now().Sub(since); left > 0 {
@@ -198,6 +198,17 @@ func (w *run) stillLetGo(ctx context.Context, p *plan, pods []corev1.Pod) (doubt
 		doubt, err = problem.Message, nil
 	}
 	return doubt, err
+}
+
+// overdue is what was waited for, as a doubt, once it doesn't come in time. It is
+// empty where it may still come, or nothing is waited for. A node that is lost
+// never lets go of its volumes, and whoever has lost it wants a copy of them: it
+// is Declared, with the reason, and not refused.
+func overdue(err error, until, now time.Time) string {
+	if p := reconcile.ProblemOf(err); p != nil && p.Passing && !now.Before(until) {
+		return p.Message
+	}
+	return ""
 }
 
 // noteDepartures has the manager remember which pods leave the API.

@@ -160,8 +160,8 @@ func (w *run) planQuiesce(ctx context.Context, app *live.Application, claims []s
 	if err = w.checkUnmounted(ctx, app, p); err == nil {
 		p.doubt, err = w.letGo(ctx, p, app.All)
 	}
-	if err != nil {
-		p.quiesce, err = p.quiesce.UnlessContinue(err, w.Options.CutTimeout)
+	if late := overdue(err, waitsUntil(w.VolumeBackup, w.Options.PrepareTimeout, w.Now()), w.Now()); late != "" {
+		p.doubt, err = late, nil
 	}
 	return err
 }

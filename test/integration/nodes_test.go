@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/controllers/live"
@@ -128,7 +129,34 @@ func TestAPodThatTheAPIHasForgottenIsNotWaitedForForEver(t *testing.T) {
 	fc.aNode()
 	fc.nodes.say(fc.ghost("ghost"))
 	fc.aManager(impatient)
-	fc.awaitFailed(fc.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data"), v1alpha1.ReasonPodNotRunning, "though the API has forgotten it")
+	b := fc.awaitComplete(fc.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data"), v1alpha1.Declared)
+	fc.isMethod(b, v1alpha1.MethodIdle, 1)
+	fc.isSaid(b, "pod ghost runs on node")
+}
+
+// A node that is lost never says that it let the volume go.
+func TestAVolumeThatStaysAttachedIsNotWaitedForForEver(t *testing.T) {
+	fc := aFakeCluster(t)
+	fc.claims("data")
+	fc.attached("lost")
+	fc.aManager(impatient)
+	b := fc.awaitComplete(fc.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data"), v1alpha1.Declared)
+	fc.isMethod(b, v1alpha1.MethodIdle, 1)
+	fc.isSaid(b, "is still attached to node lost")
+}
+
+// A pod that runs, by the API, isn't idle at all, also where its node is lost.
+func TestAPodThatIsBeingDeletedForEverIsNotIdle(t *testing.T) {
+	fc := aFakeCluster(t)
+	pod := fc.anApplication("data")
+	pod.Finalizers = []string{"example.com/kubelet"}
+	fc.must(admin.Update(fc.ctx, pod))
+	fc.delete(pod)
+	fc.aManager(impatient)
+	fc.awaitFailed(fc.aBackup(fc.held), v1alpha1.ReasonPodNotRunning, "is being deleted", "or is gone", "onFailure: Continue")
+	fc.must(admin.Get(fc.ctx, client.ObjectKeyFromObject(pod), pod))
+	pod.Finalizers = nil
+	fc.must(admin.Update(fc.ctx, pod))
 }
 
 // Yesterday's pod writes while today's holds.
