@@ -146,7 +146,7 @@ const (
 	// the nodes themselves show it.
 	Proven Consistency = "Proven"
 	// Declared: in each pod a pre-hook succeeded before and a post-hook after;
-	// or a session held throughout, or no pod had the volumes mounted, and
+	// or a session held throughout, or no pod could write to the volumes, and
 	// something is left in doubt that the message of the condition Frozen names.
 	Declared Consistency = "Declared"
 	// Crash: nothing is known to have been quiet.
@@ -165,7 +165,7 @@ const (
 	// annotations may ask for only one of them: that quiets nothing that is
 	// known of.
 	MethodHooks QuiesceMethod = "Hooks"
-	// MethodIdle: no pod had the volumes mounted, by what the API knows.
+	// MethodIdle: no pod could write to the volumes, by what the API knows.
 	MethodIdle QuiesceMethod = "Idle"
 	// MethodNone: the application ran on.
 	MethodNone QuiesceMethod = "None"

@@ -58,7 +58,7 @@ func parseFlags() flags {
 	flag.IntVar(&backups.MaxSnapshotsInFlight, "max-snapshots-in-flight", backups.MaxSnapshotsInFlight, "How many snapshots a driver cuts at once; a freeze waits for its turn before it begins.")
 	flag.IntVar(&backups.Workers, "workers", backups.Workers, "How many backups are worked on at once.")
 	flag.DurationVar(&backups.NotFoundTimeout, "not-found-timeout", backups.NotFoundTimeout, "How long a backup or a restore waits for an object that isn't there.")
-	flag.DurationVar(&backups.PrepareTimeout, "prepare-timeout", backups.PrepareTimeout, "How long a backup waits for claims that bind and pods that start.")
+	flag.DurationVar(&backups.PrepareTimeout, "prepare-timeout", backups.PrepareTimeout, "How long a backup waits for claims that bind, pods that start, and nodes that let go of volumes which no pod writes to.")
 	flag.DurationVar(&backups.ExclusivityTimeout, "turn-timeout", backups.ExclusivityTimeout, "How long a backup or a restore waits for another of the same application, or for room at its driver.")
 	flag.DurationVar(&backups.CutTimeout, "cut-timeout", backups.CutTimeout, "How long the volumes of an application that isn't frozen may take to be cut.")
 	flag.DurationVar(&backups.ReadyTimeout, "ready-timeout", backups.ReadyTimeout, "How long snapshots may take from cut to ready.")
