@@ -14,6 +14,7 @@ import (
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/controllers/backup"
+	"github.com/lull-dev/lull/controllers/inuse"
 	read "github.com/lull-dev/lull/controllers/live"
 	"github.com/lull-dev/lull/controllers/mover"
 	"github.com/lull-dev/lull/controllers/policy"
@@ -121,5 +122,5 @@ func onlyWhatPodsTell(obj any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return backup.OnlyWhereabouts(obj)
+	return inuse.OnlyWhereabouts(obj)
 }

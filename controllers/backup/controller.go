@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/inuse"
 	"github.com/lull-dev/lull/controllers/live"
 	"github.com/lull-dev/lull/controllers/mover"
 	"github.com/lull-dev/lull/controllers/reconcile"
@@ -105,15 +106,15 @@ type Reconciler struct {
 	// IsRush is true while policies make what is due. Default: never.
 	IsRush func() bool
 
-	limiter    *limiter
-	turns      *turns
-	waiters    *waiters
-	snapshots  *snapshots
-	departures *departures
-	deletions  deletions
-	lacking    lacking
-	groups     groupAPI
-	attempts   sync.WaitGroup
+	limiter   *limiter
+	turns     *turns
+	waiters   *waiters
+	snapshots *snapshots
+	inUse     *inuse.Finder
+	deletions deletions
+	lacking   lacking
+	groups    groupAPI
+	attempts  sync.WaitGroup
 }
 
 // SetupWithManager registers the reconciler.
@@ -127,7 +128,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 	r.turns = &turns{free: max(1, r.Options.Workers*3/4), isRush: r.IsRush}
 	r.waiters = newWaiters()
 	successes.askOf(r.Cache)
-	if err := r.noteDepartures(ctx, mgr); err != nil {
+	var err error
+	if r.inUse, err = inuse.NewFinder(ctx, r.Live, r.Nodes, r.Clock, mgr.GetCache()); err != nil {
 		return err
 	}
 	r.groups = groupAPI{live: r.Live, cache: r.Cache}

@@ -53,7 +53,7 @@ func (w *run) delete(ctx context.Context) reconcile.Outcome {
 // awaitTurn bounds how many backups of a driver have their snapshots deleted at
 // once.
 func (w *run) awaitTurn() reconcile.Outcome {
-	before := w.deletions.begin(client.ObjectKeyFromObject(w.VolumeBackup), driversOf(w.Status.Volumes), w.Now())
+	before := w.deletions.begin(client.ObjectKeyFromObject(w.VolumeBackup), cut.DriverNames(w.Status.Volumes), w.Now())
 	if len(before) == 0 {
 		return reconcile.Skip()
 	}

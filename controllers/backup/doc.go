@@ -8,13 +8,15 @@
 //	ready        wait until the snapshots can be restored
 //	export       ship them into a repository, where that is asked for
 //
-// An attempt is read in attempt.go, downwards. What it needs stands beside it:
+// An attempt is read in attempt.go, downwards, and in four files beside it:
 // exclusivity.go (whose turn it is), plan.go (all reads, before anything is
-// frozen), cutter.go and single.go or group.go (how the storage is made to cut),
-// evidence.go (what was seen, and the status that follows from it).
+// frozen and once it is thawed), cutter.go (how the storage is made to cut, by
+// single.go or group.go), evidence.go (what was seen, and the status that follows
+// from it).
 //
-// Which claims, which class, what is cut and what comes next is decided in
-// snapshot/cut; how an application is quieted, in hooks. Nothing of restores
-// belongs here: of those it asks snapshot/restore whether one has the
+// Whether a pod that the API doesn't show uses the volumes is asked of
+// controllers/inuse. Which claims, which class, what is cut and what comes next
+// is decided in snapshot/cut; how an application is quieted, in hooks. Nothing of
+// restores belongs here: of those it asks snapshot/restore whether one has the
 // application stopped.
 package backup

@@ -110,6 +110,17 @@ func waitsUntil(b *v1alpha1.VolumeBackup, limit time.Duration, now time.Time) ti
 	return since.Add(limit)
 }
 
+// overdue is what was waited for, as a doubt, once it doesn't come in time. It is
+// empty where it may still come, or nothing is waited for. A node that is lost
+// never lets go of its volumes, and whoever has lost it wants a copy of them: it
+// is Declared, with the reason, and not refused.
+func overdue(err error, until, now time.Time) string {
+	if p := reconcile.ProblemOf(err); p != nil && p.Passing && !now.Before(until) {
+		return p.Message
+	}
+	return ""
+}
+
 // restoring is the restore that has the application stopped, empty where none
 // has. Its claims lead to volumes of two times while they are swapped, and
 // since no pod runs, nothing else would tell.

@@ -8,13 +8,13 @@ import (
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	corev1 "k8s.io/api/core/v1"
-	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/inuse"
 	"github.com/lull-dev/lull/controllers/live"
 	"github.com/lull-dev/lull/hooks"
 	"github.com/lull-dev/lull/snapshot/cut"
@@ -41,10 +41,8 @@ type plan struct {
 	unread map[string]map[string]string
 	// cutBy are the classes that the copies are cut by, by the claims.
 	cutBy map[string]cut.By
-	// onePod are the claims of volumes that a node gives to one pod alone, and
-	// exclusive the nodes of the held pods that have them, by the claims.
-	onePod    map[string]bool
-	exclusive map[string]string
+	// onePod are the claims of volumes that a node gives to one pod alone.
+	onePod map[string]bool
 	// doubt says what was in doubt before the freeze, empty where nothing was.
 	doubt string
 	// writers are the containers that can write to the volumes before the freeze,
@@ -156,27 +154,18 @@ func (w *run) planQuiesce(ctx context.Context, app *live.Application, claims []s
 	if p.quiesce, err = hooks.PlanApplication(in); err != nil {
 		return err
 	}
-	p.exclusive = exclusiveNodes(in.Pods, p.pods(), p.onePod)
-	if err = w.checkUnmounted(ctx, app, p); err == nil {
-		p.doubt, err = w.letGo(ctx, p, app.All)
-	}
+	p.doubt, err = w.inUse.BeforeFreeze(ctx, p.uses(w.Namespace, app.All))
 	if late := overdue(err, waitsUntil(w.VolumeBackup, w.Options.PrepareTimeout, w.Now()), w.Now()); late != "" {
 		p.doubt, err = late, nil
 	}
 	return err
 }
 
-// checkUnmounted checks that volumes that no pod is to write to are unmounted, as
-// far as the API knows.
-func (w *run) checkUnmounted(ctx context.Context, app *live.Application, p *plan) error {
-	if p.quiesce.Method != v1alpha1.MethodIdle {
-		return nil
+// uses is what is asked of the volumes' use; pods are all of the namespace.
+func (p *plan) uses(namespace string, pods []corev1.Pod) inuse.Question {
+	return inuse.Question{
+		Namespace: namespace, Method: p.quiesce.Method, Volumes: p.volumes, Handles: p.handles, OnePod: p.onePod, Pods: pods, Held: p.pods(),
 	}
-	var attached storagev1.VolumeAttachmentList
-	if err := w.Live.List(ctx, &attached); err != nil {
-		return err
-	}
-	return cut.CheckUnmounted(p.volumes, app.All, attached.Items, w.Now())
 }
 
 // findVolumes checks each claim: it is bound, to a CSI volume, whose driver
@@ -313,7 +302,7 @@ func (w *run) lookAgain(ctx context.Context, p *plan) (unchanged bool, doubt str
 	if err := w.sameVolumes(ctx, p); err != nil {
 		return unchanged, "", err
 	}
-	doubt, err = w.stillLetGo(ctx, p, pods)
+	doubt, err = w.inUse.AfterCut(ctx, p.uses(w.Namespace, pods))
 	return unchanged, doubt, err
 }
 

@@ -73,3 +73,12 @@ func ClaimNames(volumes []v1alpha1.VolumeStatus) []string {
 	}
 	return names
 }
+
+// DriverNames are the drivers of the volumes.
+func DriverNames(volumes []v1alpha1.VolumeStatus) []string {
+	names := make([]string, 0, len(volumes))
+	for _, v := range volumes {
+		names = append(names, v.Driver)
+	}
+	return names
+}

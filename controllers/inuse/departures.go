@@ -1,4 +1,4 @@
-package backup
+package inuse
 
 import (
 	"slices"
@@ -31,10 +31,6 @@ type departures struct {
 	// seen is when a forgotten pod of which nothing else is known was last seen
 	// to run, by namespaces.
 	seen map[string]time.Time
-}
-
-func newDepartures(since time.Time) *departures {
-	return &departures{since: since, seen: map[string]time.Time{}}
 }
 
 // note remembers a pod that has left.

@@ -1,4 +1,4 @@
-package backup
+package inuse
 
 import (
 	"fmt"
@@ -12,12 +12,14 @@ import (
 	"github.com/lull-dev/lull/snapshot/workload"
 )
 
+var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
 func left(uid string, at time.Time, ended bool, claims ...string) workload.Departure {
 	return workload.Departure{Namespace: "shop", Pod: uid, Node: "n", UID: types.UID(uid), Claims: claims, At: at, HasEnded: ended}
 }
 
 func TestWhatIsRememberedOfPodsThatLeft(t *testing.T) {
-	d := newDepartures(noon)
+	d := &departures{since: noon, seen: map[string]time.Time{}}
 	d.note(left("forced", noon.Add(time.Second), false, "data", "log"))
 	d.note(left("ended", noon.Add(2*time.Second), true, "data"))
 	d.note(left("other", noon.Add(3*time.Second), false, "cache"))
@@ -59,7 +61,7 @@ func TestWhatIsRememberedOfPodsThatLeft(t *testing.T) {
 }
 
 func TestDeparturesAreBounded(t *testing.T) {
-	d := newDepartures(noon)
+	d := &departures{since: noon, seen: map[string]time.Time{}}
 	d.note(left("ended", noon, true, "data"))
 	d.note(left("without a claim", noon, false))
 	d.note(left("later", noon.Add(cut.UnmountGrace+time.Second), false, "data"))
