@@ -73,6 +73,15 @@ func (in *Input) held() []string {
 	return held
 }
 
+// chosen are the volumes of the backup that are asked for.
+func (in *Input) chosen() []v1alpha1.VolumeStatus {
+	sel := in.Restore.Spec.Volumes
+	return slices.DeleteFunc(slices.Clone(in.Backup.Status.Volumes), func(v v1alpha1.VolumeStatus) bool {
+		isLeft := len(sel.Include) > 0 && !slices.Contains(sel.Include, v.ClaimName)
+		return isLeft || slices.Contains(sel.Exclude, v.ClaimName)
+	})
+}
+
 // newName is the name of a new claim: the one asked for, else one that follows
 // from the restore.
 func (in *Input) newName(claim, mounted string) string {

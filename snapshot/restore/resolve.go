@@ -51,15 +51,6 @@ func Resolve(in Input) (*Resolution, error) {
 	return &p.res, nil
 }
 
-// chosen are the volumes of the backup that are asked for.
-func (in *Input) chosen() []v1alpha1.VolumeStatus {
-	sel := in.Restore.Spec.Volumes
-	return slices.DeleteFunc(slices.Clone(in.Backup.Status.Volumes), func(v v1alpha1.VolumeStatus) bool {
-		isLeft := len(sel.Include) > 0 && !slices.Contains(sel.Include, v.ClaimName)
-		return isLeft || slices.Contains(sel.Exclude, v.ClaimName)
-	})
-}
-
 // strategy is what is asked for, or what fits, and why. Whether that is possible
 // is for the checks to say.
 func (in *Input) strategy() (v1alpha1.RestoreStrategy, string) {

@@ -118,6 +118,11 @@ func heldVolume(claim *corev1.PersistentVolumeClaim) string {
 	return claim.Spec.VolumeName
 }
 
+// isGoing is true for a claim that is being deleted.
+func isGoing(claim *corev1.PersistentVolumeClaim) bool {
+	return claim != nil && !claim.DeletionTimestamp.IsZero()
+}
+
 // madeBy is true for a claim that the restore made.
 func madeBy(r *v1alpha1.VolumeRestore, claim *corev1.PersistentVolumeClaim) bool {
 	return claim.Labels[v1alpha1.LabelRestoreUID] == string(r.UID)

@@ -158,11 +158,6 @@ func (s *State) nextReplacement(c *v1alpha1.RestoredClaim, way Way) claimNeed {
 	return claimNeed{changes: []Change{madeForVolume(s.Restore, c, way.to(c))}, waits: isBound}
 }
 
-// isGoing is true for a claim that is being deleted.
-func isGoing(claim *corev1.PersistentVolumeClaim) bool {
-	return claim != nil && !claim.DeletionTimestamp.IsZero()
-}
-
 // isTakenBy is true for a volume that the claim is being bound to.
 func isTakenBy(v *corev1.PersistentVolume, claim *corev1.PersistentVolumeClaim) bool {
 	return claim != nil && v.Spec.ClaimRef != nil && v.Spec.ClaimRef.UID == claim.UID && claim.UID != ""
