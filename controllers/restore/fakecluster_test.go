@@ -143,6 +143,7 @@ func anApplication(kind v1alpha1.ApplicationKind) []client.Object {
 	}}}
 	r := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: "db-1", UID: "uid-rs"}}
 	r.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "Deployment", Name: "db", UID: "uid-app", Controller: ptr.To(true)}}
+	r.Spec.Template = *d.Spec.Template.DeepCopy()
 	return []client.Object{d, r}
 }
 

@@ -30,6 +30,17 @@ type scenario struct {
 	undo bool
 }
 
+// ends is how it ends with nobody in the way.
+func (s scenario) ends() v1alpha1.RestorePhase {
+	switch {
+	case s.broken && aRestore(s.change).Spec.OnFailure == v1alpha1.RestoreLeave:
+		return v1alpha1.RestoreFailed
+	case s.broken || s.undo:
+		return v1alpha1.RestoreRolledBack
+	}
+	return v1alpha1.RestoreCompleted
+}
+
 func byReplace(v *v1alpha1.VolumeRestore) { v.Spec.Target.Strategy = v1alpha1.StrategyReplace }
 
 func deletesPrevious(v *v1alpha1.VolumeRestore) { v.Spec.PreviousClaims = v1alpha1.PreviousDelete }
@@ -106,6 +117,9 @@ func (w *world) judge(manager *Reconciler, s scenario, v *v1alpha1.VolumeRestore
 	}
 	if wrong := w.lost(s, v, acts); wrong != "" {
 		return wrong + "; " + state
+	}
+	if len(acts) == 0 && v.Status.Phase != s.ends() {
+		return fmt.Sprintf("it should end %s: %s", s.ends(), state)
 	}
 	if w.isRunning() || owned && w.isStopped() {
 		return ""

@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -55,15 +56,58 @@ func (w *world) syncDeployment(d *appsv1.Deployment) {
 	if d.Spec.Paused && *d.Spec.Replicas > 0 && len(w.own()) > 0 {
 		return
 	}
-	claims := workload.NamedClaims(&d.Spec.Template.Spec)
+	current := w.scaleSets(d)
 	for _, p := range w.own() {
-		if *d.Spec.Replicas == 0 || !slices.Equal(workload.ClaimsOf(&p), claims) {
+		if *d.Spec.Replicas == 0 || !metav1.IsControlledBy(&p, current) {
 			w.must(w.Delete(context.Background(), &p))
 		}
 	}
 	if len(w.own()) < int(*d.Spec.Replicas) {
-		w.newPod(fmt.Sprintf("db-%d", len(w.own())), "uid-rs", claims...)
+		w.newPod(fmt.Sprintf("db-%d", len(w.own())), current.UID, workload.ClaimsOf(&current.Spec.Template.Spec)...)
 	}
+}
+
+// scaleSets gives the replicas of a Deployment to one of its ReplicaSets, and none
+// to the others.
+func (w *world) scaleSets(d *appsv1.Deployment) (current *appsv1.ReplicaSet) {
+	var all appsv1.ReplicaSetList
+	w.must(w.List(context.Background(), &all))
+	sets := workload.OwnedSets(d, all.Items)
+	if current = setOf(d, sets); current == nil {
+		current = &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: fmt.Sprintf("db-of-%d", d.Generation)}}
+		current.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(d, appsv1.SchemeGroupVersion.WithKind("Deployment"))}
+		current.Spec.Template = *d.Spec.Template.DeepCopy()
+		w.must(w.Create(context.Background(), current))
+		sets = append(sets, *current)
+	}
+	for i := range sets {
+		set, want := &sets[i], int32(0)
+		if set.UID == current.UID {
+			want = *d.Spec.Replicas
+		}
+		if ptr.Deref(set.Spec.Replicas, 1) != want {
+			set.Spec.Replicas = &want
+			w.must(w.Update(context.Background(), set))
+		}
+		set.Status.ObservedGeneration = set.Generation
+		w.must(w.Status().Update(context.Background(), set))
+	}
+	return current
+}
+
+// setOf is the ReplicaSet of a Deployment's template. While it is paused none is
+// made: the youngest has the replicas then.
+func setOf(d *appsv1.Deployment, sets []appsv1.ReplicaSet) *appsv1.ReplicaSet {
+	for i := range sets {
+		if equality.Semantic.DeepEqual(sets[i].Spec.Template, d.Spec.Template) {
+			return &sets[i]
+		}
+	}
+	if !d.Spec.Paused || len(sets) == 0 {
+		return nil
+	}
+	youngest := slices.MaxFunc(sets, func(a, b appsv1.ReplicaSet) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+	return &youngest
 }
 
 func (w *world) newPod(name string, owner types.UID, claims ...string) {
