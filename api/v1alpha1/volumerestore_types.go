@@ -362,7 +362,21 @@ type RollBackStatus struct {
 	// ReadyAt is when it was ready again.
 	// +optional
 	ReadyAt *metav1.MicroTime `json:"readyAt,omitempty"`
+	// CalledOff is why it isn't undone after all: a step could not be taken, and
+	// the application still has the volumes that it ran on before. It is written
+	// before the application is started again on those.
+	// +optional
+	CalledOff *CalledOff `json:"calledOff,omitempty"`
 	// EndedAt is when nothing more was to be done, well or not.
 	// +optional
 	EndedAt *metav1.MicroTime `json:"endedAt,omitempty"`
+}
+
+// CalledOff is why the undoing of a restore is called off.
+type CalledOff struct {
+	// Reason is why, in one word.
+	Reason string `json:"reason"`
+	// Message is why.
+	// +optional
+	Message string `json:"message,omitempty"`
 }

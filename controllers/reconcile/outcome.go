@@ -87,6 +87,9 @@ func (o Outcome) Skipped() bool { return o.verb == skip }
 // Err is the error that stood in the way, nil where none did.
 func (o Outcome) Err() error { return o.err }
 
+// Problem is what only a person can help, nil where the step came to none.
+func (o Outcome) Problem() *v1alpha1.Problem { return o.problem }
+
 // In names the step of a plan that the outcome is of: the log says it in the
 // place of the name in the kind's list.
 func (o Outcome) In(step string) Outcome {

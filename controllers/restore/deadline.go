@@ -14,8 +14,8 @@ import (
 )
 
 // refusedLimit is how long a step is tried that the API server refuses, by an
-// admission policy for one, while there is a way back. A refusal for another
-// reason, such as an object that was changed a moment ago, doesn't last so long.
+// admission policy for one, while there is something that the application can run
+// on meanwhile. A refusal for another reason, such as an object that was changed a moment ago, doesn't last so long.
 const refusedLimit = 10 * time.Second
 
 // withinDeadline is what a step came to, unless it has failed for too long: then
@@ -31,7 +31,7 @@ func (w *run) withinDeadline(ctx context.Context, state *restore.State, out reco
 		return out
 	}
 	limit := restore.StepDeadline(v)
-	if isRefusal(err) && v.Status.RollBack == nil {
+	if mayStepAside := v.Status.RollBack == nil || restore.MayCallOff(state); isRefusal(err) && mayStepAside {
 		limit = refusedLimit
 	}
 	if w.failingFor() < limit {
@@ -42,7 +42,15 @@ func (w *run) withinDeadline(ctx context.Context, state *restore.State, out reco
 	switch restore.StepName(v.Status.Step) {
 	case restore.StepAwaitPodsGone, restore.StepAwaitReady, restore.StepEnd:
 		return out
+	case restore.StepSwapBack:
+		if !restore.MayCallOff(state) { // it has part of its claims, or none: there is no way but on
+			tellFailed(w.scope, p)
+			return reconcile.Wait(lookEvery)
+		}
 	case restore.StepRelease:
+		if v.Status.RollBack != nil {
+			return callOff(w.scope, restore.CallOff(state))
+		}
 		// The application is ready on what was restored: that isn't undone.
 		return markComplete(w.scope, state, "; "+p.Message)
 	}

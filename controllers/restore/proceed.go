@@ -45,8 +45,8 @@ func (w *run) proceed(ctx context.Context) reconcile.Outcome {
 		w.forgetStop() // who uses the claims is looked at right before
 		return reconcile.Continue()
 	}
-	out := w.take(ctx, state, next, need)
-	return w.withinDeadline(ctx, state, out).In(string(next.Name))
+	out := w.withinDeadline(ctx, state, w.take(ctx, state, next, need))
+	return w.orCallOff(state, out).In(string(next.Name))
 }
 
 // objection is what the checks say of the next step. Before the one that stops

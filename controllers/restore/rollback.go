@@ -38,7 +38,11 @@ func (w *run) rollBackAsAsked(ctx context.Context) reconcile.Outcome {
 	if err != nil {
 		return reconcile.Retry(err)
 	}
-	if p := restore.MayRollBack(state, others); p != nil {
+	p, err := w.mayRollBack(ctx, state, others)
+	if err != nil {
+		return reconcile.Retry(err)
+	}
+	if p != nil {
 		refuse(w.scope, p)
 		return reconcile.Failed(w.Save(ctx))
 	}
@@ -48,6 +52,19 @@ func (w *run) rollBackAsAsked(ctx context.Context) reconcile.Outcome {
 	noteReplicas(&v.Status, state, isOwners && v.Status.Replicas != nil && restore.Ended(v))
 	rollBack(w.scope, v1alpha1.ReasonRollBackAsked, "undone as asked by spec.rollBack")
 	return reconcile.Failed(w.Save(ctx))
+}
+
+// mayRollBack says why a restore isn't undone as asked, nil where it is. Where its
+// application runs, a policy that refuses a change is a reason too: it would be
+// stopped for nothing.
+func (w *run) mayRollBack(ctx context.Context, state *restore.State, others []v1alpha1.VolumeRestore) (*v1alpha1.Problem, error) {
+	p := restore.MayRollBack(state, others)
+	isRunning := state.Workload != nil && state.Workload.Replicas > 0
+	if p != nil || !restore.Ended(w.Object) || !isRunning && !w.Is(v1alpha1.ConditionComplete) {
+		return p, nil
+	}
+	refused, err := w.dryRun(ctx, restore.ChangesBack(state))
+	return restore.RefusedBack(refused), err
 }
 
 // refuse says why a restore isn't undone. It stays as it was.
@@ -194,8 +211,25 @@ func markTakenOver(s *scope) reconcile.Outcome {
 	return markFailed(s, v1alpha1.ReasonRollBackFailed, "somebody has started the application, which is left as it is from here: "+back.Message)
 }
 
-// callOff leaves a restore complete whose undoing was asked for and can't be.
+// orCallOff is what a step came to; but where it can't be taken and the
+// application still has what it ran on before, going back is called off.
+func (w *run) orCallOff(state *restore.State, out reconcile.Outcome) reconcile.Outcome {
+	p := out.Problem()
+	if p == nil || !restore.MayCallOff(state) {
+		return out
+	}
+	w.Object.Status.RollBack.CalledOff = &v1alpha1.CalledOff{Reason: p.Reason, Message: p.Message}
+	return reconcile.Continue()
+}
+
+// callOff leaves a restore on its restored volumes whose undoing can't go on: one
+// that is complete as it was, any other as one that has failed.
 func callOff(s *scope, p *v1alpha1.Problem) reconcile.Outcome {
+	if !s.Is(v1alpha1.ConditionComplete) {
+		s.Set(v1alpha1.ConditionRolledBack, false, v1alpha1.ReasonRollBackFailed, "%s", p.Message)
+		return markFailed(s, v1alpha1.ReasonRollBackFailed, fmt.Sprintf("%s; it could not be undone: %s. The application was started again on its restored volumes. %s. To have it undone once that is mended: spec.rollBack: false, then true",
+			s.Object.Status.RollBack.Message, p.Message, byHandBack(s.Object)))
+	}
 	s.Object.Status.RollBack, s.Object.Status.Step = nil, string(restore.StepEnd)
 	s.Set(v1alpha1.ConditionSwapped, true, v1alpha1.ReasonSwapped, "%d claim(s) lead to their restored volumes", len(s.Object.Status.Claims))
 	refuse(s, v1alpha1.Problemf(p.Reason, "%s. The application has its restored volumes, as before; ask again then (spec.rollBack: false, then true)", p.Message))

@@ -102,7 +102,8 @@ func TestChangesAhead(t *testing.T) {
 		state *State
 		want  string
 	}{
-		"Replace": {beforeTheStop(nil), "patch StatefulSet db, delete PersistentVolumeClaim data, create PersistentVolumeClaim data, create PersistentVolumeClaim data"},
+		"Replace":                            {beforeTheStop(nil), "patch StatefulSet db, delete PersistentVolumeClaim data, create PersistentVolumeClaim data, patch PersistentVolume pv-old, create PersistentVolumeClaim data"},
+		"Replace, a finished pod of its own": {beforeTheStop(func(s *State) { s.Finished = []corev1.Pod{{Spec: aPodSpec("n", "data")}} }), "patch StatefulSet db, delete Pod , delete PersistentVolumeClaim data, create PersistentVolumeClaim data, patch PersistentVolume pv-old, create PersistentVolumeClaim data"},
 		"Replace, nothing there before": {beforeTheStop(func(s *State) {
 			s.Restore.Status.Claims[0].PreviousVolume = ""
 			delete(s.Claims, "data")

@@ -22,8 +22,9 @@ type StepName string
 //	RollingBack EndMountCheck ─ KeepVolumes ─ ScaleDown ─ AwaitPodsGone ─ SwapBack ─
 //	            ScaleUp ─ AwaitReady ─ Discard ─ End
 //
-//	            AwaitPodsGone ─ ScaleUp ─ CallOff   (asked, and its claims can't be
-//	                                                 replaced: it goes on as it was)
+//	            AwaitPodsGone ─ ScaleUp ─ Release ─ CallOff   (it can't be undone: the
+//	                                                           application goes on as
+//	                                                           it was)
 const (
 	// StepMakeClaims makes claims from the snapshots, or empty ones to be filled.
 	StepMakeClaims StepName = "MakeClaims"
@@ -150,6 +151,7 @@ func planBack(s *State) []Step {
 		return []Step{
 			{Name: StepAwaitPodsGone, Phase: phase, What: "waits until all its pods are gone", isMarked: mayStart, need: s.awaitPodsGone},
 			{Name: StepScaleUp, Phase: phase, What: s.whatScaleUp(), isMarked: !s.isStopped() || s.isStarted(), byMark: true, need: s.scaleUp},
+			{Name: StepRelease, Phase: phase, What: "gives the volumes that it keeps their reclaim policy back", isMarked: !s.holds(v1alpha1.ConditionComplete), need: s.releaseCurrent},
 			{Name: StepCallOff, Phase: phase, What: "leaves it on its restored volumes: " + p.Message, byMark: true, need: func() Need { return Need{} }},
 		}
 	}

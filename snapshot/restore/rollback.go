@@ -21,8 +21,8 @@ func IsRollBackAsked(v *v1alpha1.VolumeRestore) bool {
 		return false
 	case rb != nil && rb.EndedAt == nil:
 		return false // under way
-	case rb != nil && rb.Reason != v1alpha1.ReasonRollBackAsked:
-		return true
+	case rb != nil && rb.Reason != v1alpha1.ReasonRollBackAsked && (answer == nil || answer.Reason == v1alpha1.ReasonRollBackFailed):
+		return true // its own try, which nobody has asked for
 	default:
 		return answer == nil || answer.ObservedGeneration != v.Generation
 	}
@@ -170,25 +170,6 @@ func HadPrevious(v *v1alpha1.VolumeRestore) bool {
 
 func checkSwapBack(s *State, _ []v1alpha1.VolumeRestore) *v1alpha1.Problem {
 	return strategyOf(s.Restore).checkSwap(s)
-}
-
-// CallOff says why a restore that is complete and undone as asked stays on its
-// restored volumes, nil where it is undone. What was asked before anything was
-// stopped holds until a claim is touched: then there is no way but on.
-func CallOff(s *State) *v1alpha1.Problem {
-	rb := s.Restore.Status.RollBack
-	if rb.Reason != v1alpha1.ReasonRollBackAsked || !s.holds(v1alpha1.ConditionComplete) || !s.every(s.isUntouched) {
-		return nil
-	}
-	return strategyOf(s.Restore).checkSwap(s)
-}
-
-// isUntouched is true for a claim by which the application can go on as it did
-// before its restore was to be undone.
-func (s *State) isUntouched(c *v1alpha1.RestoredClaim) bool {
-	claim := s.Claims[s.CurrentClaim(c)]
-	bound := heldVolume(claim)
-	return bound != "" && bound != c.PreviousVolume && !isGoing(claim)
 }
 
 func checkHeldRollout(s *State, _ []v1alpha1.VolumeRestore) *v1alpha1.Problem {

@@ -23,26 +23,29 @@ func TestIsRollBackAsked(t *testing.T) {
 		// answer of RolledBack, at that generation; empty for none.
 		answer     metav1.ConditionStatus
 		generation int64
+		reason     string
 		want       bool
 	}{
-		"nothing":                           {false, nil, "", 0, false},
-		"it":                                {true, nil, "", 0, true},
-		"it, refused":                       {true, nil, metav1.ConditionFalse, here, false},
-		"it, refused before":                {true, nil, metav1.ConditionFalse, before, true},
-		"it, under way":                     {true, underWay, metav1.ConditionFalse, before, false},
-		"it, done":                          {true, ended, metav1.ConditionTrue, before, false},
-		"it, failed":                        {true, ended, metav1.ConditionFalse, here, false},
-		"it again, failed before":           {true, ended, metav1.ConditionFalse, before, true},
-		"it, failed by itself":              {true, byItself, metav1.ConditionFalse, here, true},
-		"it, done by itself":                {true, byItself, metav1.ConditionTrue, before, false},
-		"nothing, failed by itself":         {false, byItself, metav1.ConditionFalse, here, false},
-		"nothing any more, refused before":  {false, nil, metav1.ConditionFalse, before, false},
-		"nothing any more, failed as asked": {false, ended, metav1.ConditionFalse, before, false},
+		"nothing":                            {false, nil, "", 0, "", false},
+		"it":                                 {true, nil, "", 0, "", true},
+		"it, refused":                        {true, nil, metav1.ConditionFalse, here, "", false},
+		"it, refused before":                 {true, nil, metav1.ConditionFalse, before, "", true},
+		"it, under way":                      {true, underWay, metav1.ConditionFalse, before, "", false},
+		"it, done":                           {true, ended, metav1.ConditionTrue, before, "", false},
+		"it, failed":                         {true, ended, metav1.ConditionFalse, here, "", false},
+		"it again, failed before":            {true, ended, metav1.ConditionFalse, before, "", true},
+		"it, failed by itself":               {true, byItself, metav1.ConditionFalse, here, v1alpha1.ReasonRollBackFailed, true},
+		"it, failed by itself, then refused": {true, byItself, metav1.ConditionFalse, here, v1alpha1.ReasonChangeRefused, false},
+		"it again, refused before, failed by itself": {true, byItself, metav1.ConditionFalse, before, v1alpha1.ReasonChangeRefused, true},
+		"it, done by itself":                         {true, byItself, metav1.ConditionTrue, before, "", false},
+		"nothing, failed by itself":                  {false, byItself, metav1.ConditionFalse, here, "", false},
+		"nothing any more, refused before":           {false, nil, metav1.ConditionFalse, before, "", false},
+		"nothing any more, failed as asked":          {false, ended, metav1.ConditionFalse, before, "", false},
 	} {
 		v := &v1alpha1.VolumeRestore{}
 		v.Generation, v.Spec.RollBack, v.Status.Strategy, v.Status.RollBack = here, c.asks, v1alpha1.StrategyReplace, c.rollBack
 		if c.answer != "" {
-			v.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionRolledBack, Status: c.answer, ObservedGeneration: c.generation}}
+			v.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionRolledBack, Status: c.answer, ObservedGeneration: c.generation, Reason: c.reason}}
 		}
 		if got := IsRollBackAsked(v); got != c.want {
 			t.Errorf("asks for %s: %t", name, got)
@@ -153,5 +156,44 @@ func TestWaitsFor(t *testing.T) {
 		if got := WaitsFor(mine, app, []v1alpha1.VolumeRestore{*mine, other}, of); got != c.want {
 			t.Errorf("%s: got %q", name, got)
 		}
+	}
+}
+
+// What can't go on is called off while the application has what it ran on.
+func TestMayCallOff(t *testing.T) {
+	onRestored := func(change func(*State)) *State {
+		s := aReplacement(func(status *v1alpha1.VolumeRestoreStatus, o *Observed) {
+			status.ScaledDownAt = &metav1.MicroTime{Time: now}
+			status.RollBack = &v1alpha1.RollBackStatus{Reason: v1alpha1.ReasonReadyTimeout}
+			o.Claims["data"].Spec.VolumeName = "pv-new"
+		})
+		if change != nil {
+			change(s)
+		}
+		return s
+	}
+	for name, c := range map[string]struct {
+		change func(*State)
+		want   bool
+	}{
+		"it has its restored volumes": {nil, true},
+		"a claim is going":            {func(s *State) { s.Claims["data"].DeletionTimestamp = &metav1.Time{Time: now} }, false},
+		"a claim is gone":             {func(s *State) { delete(s.Claims, "data") }, false},
+		"it has the previous volume":  {func(s *State) { s.Claims["data"].Spec.VolumeName = "pv-old" }, false},
+		"nothing was stopped":         {func(s *State) { s.Restore.Status.ScaledDownAt = nil }, false},
+		"it is gone":                  {func(s *State) { s.Workload = nil }, false},
+		"it had no volume":            {func(s *State) { s.Restore.Status.Claims[0].PreviousVolume = "" }, false},
+		"it is called off already":    {func(s *State) { s.Restore.Status.RollBack.CalledOff = &v1alpha1.CalledOff{} }, false},
+	} {
+		if got := MayCallOff(onRestored(c.change)); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+	off := onRestored(func(s *State) {
+		s.Restore.Status.RollBack.CalledOff = &v1alpha1.CalledOff{Reason: v1alpha1.ReasonAPIError, Message: "the policy says no"}
+		s.Workload.Replicas, s.Restore.Status.Replicas, s.Pods = 0, ptr.To[int32](1), nil
+	})
+	if got := Next(off); got.Name != StepScaleUp || CallOff(off).Message != "the policy says no" {
+		t.Errorf("next is %s", got.Name)
 	}
 }

@@ -111,12 +111,15 @@ func (replace) swap(s *State, way Way) ([]Change, []string, *v1alpha1.Problem) {
 	})
 }
 
-// changesAhead deletes the claims, and makes them again for either volume. The
-// API server says that they are there only after every policy has been asked.
+// changesAhead deletes the claims, with the finished pods that would hold them,
+// and makes them again for either volume. The API server says that they are there
+// only after every policy has been asked.
 func (replace) changesAhead(s *State) []Change {
 	return s.changes(func(c *v1alpha1.RestoredClaim) []Change {
-		ahead := append(deletedClaim(s.Claims[c.RestoredClaim]), madeForVolume(s.Restore, c, side{c.RestoredClaim, c.RestoredVolume}))
+		ahead := append(s.deletedFinished(c.RestoredClaim), deletedClaim(s.Claims[c.RestoredClaim])...)
+		ahead = append(ahead, madeForVolume(s.Restore, c, side{c.RestoredClaim, c.RestoredVolume}))
 		if c.PreviousVolume != "" {
+			ahead = append(ahead, changedVolume(s.Volumes[c.PreviousVolume], reserve(s.Restore.Namespace, c.RestoredClaim, ""))...)
 			ahead = append(ahead, madeForVolume(s.Restore, c, side{c.RestoredClaim, c.PreviousVolume}))
 		}
 		return ahead
