@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -43,6 +44,31 @@ func TestAPodTakesTheClaimWhileTheApplicationStops(t *testing.T) {
 	failedBecause(t, v, v1alpha1.RestoreRolledBack, v1alpha1.ReasonClaimInUse, "pod job, of another application, uses PersistentVolumeClaim data-db-1 by now")
 	if w.claim("data-db-0").UID != before || !w.isRunning() {
 		t.Errorf("it isn't as it was: %s", w.state())
+	}
+}
+
+// A Job's pod gets its node between the last look at the pods and the deletion of
+// its claim: it can't start, and holds the claim.
+func TestAPodThatTakesTheClaimAtTheLastMomentIsNamed(t *testing.T) {
+	w := newWorld(t, v1alpha1.KindStatefulSet, 1)
+	w.must(w.Create(context.Background(), aRestore(nil)))
+	done := false
+	w.beforeWrite = func(verb string, obj client.Object) {
+		if _, isClaim := obj.(*corev1.PersistentVolumeClaim); !done && isClaim && verb == "delete" && obj.GetName() == "data-db-0" && len(w.own()) == 0 {
+			done = true
+			w.job("job", "data-db-0", forever, true)
+		}
+	}
+	manager := w.manager()
+	v := w.await(manager, func(v *v1alpha1.VolumeRestore) bool { return strings.Contains(v.Status.Message, "the old claim data-db-0 is gone (held by ") })
+	if !strings.Contains(v.Status.Message, "kubectl delete pod -n shop job") || v.Status.RollBack != nil {
+		t.Errorf("it isn't told at once who holds it: %s", v.Status.Message)
+	}
+	v = w.work(manager, true)
+	failedBecause(t, v, v1alpha1.RestoreFailed, v1alpha1.ReasonRollBackFailed, "kubectl delete pod -n shop job")
+	w.lift()
+	if v = w.work(manager, false); v.Status.Phase != v1alpha1.RestoreRolledBack || !w.isRunning() || w.mounted() != "pv-old" {
+		t.Errorf("%s: %s: %s", v.Status.Phase, v.Status.Message, w.state())
 	}
 }
 

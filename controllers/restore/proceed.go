@@ -41,8 +41,8 @@ func (w *run) proceed(ctx context.Context) reconcile.Outcome {
 		}
 	}
 	need := next.Need()
-	if w.stop.isOld() && restore.DeletesClaims(need.Changes) {
-		w.forgetStop() // who uses the claims is looked at right before
+	if w.stop.isOld() && need.DependsOnPods(state) {
+		w.forgetStop()
 		return reconcile.Continue()
 	}
 	out := w.withinDeadline(ctx, state, w.take(ctx, state, next, need))

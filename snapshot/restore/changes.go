@@ -141,8 +141,8 @@ func deletedClaim(claim *corev1.PersistentVolumeClaim) []Change {
 	return []Change{{Verb: Delete, Before: claim, Cannot: "PersistentVolumeClaim " + claim.Name + " can't be deleted"}}
 }
 
-// DeletesClaims is true where a claim is deleted by one of the changes.
-func DeletesClaims(changes []Change) bool {
+// deletesClaims is true where a claim is deleted by one of the changes.
+func deletesClaims(changes []Change) bool {
 	return slices.ContainsFunc(changes, func(c Change) bool {
 		_, isClaim := c.Before.(*corev1.PersistentVolumeClaim)
 		return isClaim && c.Verb == Delete

@@ -20,6 +20,16 @@ type Need struct {
 // IsNothing is true where the step is done.
 func (n Need) IsNothing() bool { return n.Problem == nil && len(n.Changes) == 0 && n.Wait == nil }
 
+// DependsOnPods is true for a need that has to be worked out by the pods as they
+// are now: who uses a claim is looked at right before it is deleted, and again
+// where it doesn't go at once. A pod may have got its node in between.
+func (n Need) DependsOnPods(s *State) bool {
+	isTold := n.Wait != nil && !s.Now.Before(n.Wait.Quiet)
+	return deletesClaims(n.Changes) || isTold && !s.every(func(c *v1alpha1.RestoredClaim) bool {
+		return !isGoing(s.Claims[c.PreviousClaim]) && !isGoing(s.Claims[c.RestoredClaim])
+	})
+}
+
 // Wait is what a step waits for.
 type Wait struct {
 	// Before, For and After are the sentence that a person reads.

@@ -176,7 +176,7 @@ func (s *State) heldBy(claim *corev1.PersistentVolumeClaim) string {
 		}
 	}
 	if len(holders) == 0 {
-		holders = claim.Finalizers
+		holders = []string{fmt.Sprintf("%s: kubectl describe pvc -n %s %s says who uses it", strings.Join(claim.Finalizers, ", "), s.Restore.Namespace, claim.Name)}
 	}
 	return " (held by " + strings.Join(holders, ", ") + ")"
 }
