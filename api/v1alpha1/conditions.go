@@ -146,6 +146,7 @@ const (
 	ReasonNotProven         = "NotProven"
 	ReasonAllProven         = "AllProven"
 	ReasonScalingDown       = "ScalingDown"
+	ReasonScaledUpAgain     = "ScaledUpAgain"
 	ReasonPodsRemain        = "PodsRemain"
 	ReasonPodsGone          = "PodsGone"
 	ReasonSwapping          = "Swapping"

@@ -330,6 +330,10 @@ type VolumeRestoreStatus struct {
 	// ScaledUpAt is when the application was told to start again.
 	// +optional
 	ScaledUpAt *metav1.MicroTime `json:"scaledUpAt,omitempty"`
+	// Stops is how often the application was told to stop, on the way forward or
+	// back that is taken: more than once where somebody starts it again meanwhile.
+	// +optional
+	Stops int32 `json:"stops,omitempty"`
 	// CompletionTime is when it was complete or had failed.
 	// +optional
 	CompletionTime *metav1.Time `json:"completionTime,omitempty"`

@@ -89,6 +89,12 @@ var actions = slices.Concat(
 				workload.Repoint(&d.Spec.Template, map[string]string{"data": previous(w, v)})
 			})
 		}},
+		{name: "refuse to delete claims", do: func(w *world, _ *v1alpha1.VolumeRestore) { w.refuse(deletesClaim) }},
+		{name: "refuse to delete claims, also to dry runs", do: func(w *world, _ *v1alpha1.VolumeRestore) {
+			w.deniesDryRuns = true
+			w.refuse(deletesClaim)
+		}},
+		{name: "scale up each time", do: func(w *world, _ *v1alpha1.VolumeRestore) { w.fights = true }},
 		{name: "pause", do: func(w *world, _ *v1alpha1.VolumeRestore) {
 			w.edit(func(d *appsv1.Deployment) { d.Spec.Paused = true })
 		}},
@@ -175,6 +181,13 @@ func (w *world) deleteWorkload() {
 	for _, p := range w.own() {
 		w.must(w.Delete(context.Background(), &p))
 	}
+}
+
+// askAnew asks for the way back as one does that was asked for before.
+func (w *world) askAnew(v *v1alpha1.VolumeRestore) {
+	v.Spec.RollBack = false
+	w.must(w.Update(context.Background(), v))
+	w.ask(v)
 }
 
 func (w *world) ask(v *v1alpha1.VolumeRestore) {

@@ -60,7 +60,9 @@ func TestAPodThatTakesTheClaimAtTheLastMomentIsNamed(t *testing.T) {
 		}
 	}
 	manager := w.manager()
-	v := w.await(manager, func(v *v1alpha1.VolumeRestore) bool { return strings.Contains(v.Status.Message, "the old claim data-db-0 is gone (held by ") })
+	v := w.await(manager, func(v *v1alpha1.VolumeRestore) bool {
+		return strings.Contains(v.Status.Message, "the old claim data-db-0 is gone (held by ")
+	})
 	if !strings.Contains(v.Status.Message, "kubectl delete pod -n shop job") || v.Status.RollBack != nil {
 		t.Errorf("it isn't told at once who holds it: %s", v.Status.Message)
 	}
@@ -125,7 +127,7 @@ func TestARollBackWhoseClaimIsTakenIsCalledOff(t *testing.T) {
 	if !w.isRunning() || w.mounted() != v.Status.Claims[0].RestoredVolume {
 		t.Errorf("it doesn't run on what it had: %s", w.state())
 	}
-	w.lift()
+	w.letGo("pod/job")
 	v.Spec.RollBack = false
 	w.must(w.Update(context.Background(), v))
 	w.work(manager, true)

@@ -87,6 +87,9 @@ func (w *run) take(ctx context.Context, state *restore.State, step restore.Step,
 		need.Wait.For = append(need.Wait.For, refused...)
 		return w.await(state, step, need.Wait)
 	case len(need.Changes) > 0:
+		if step.Name == restore.StepScaleDown {
+			w.Object.Status.Stops++ // saved with the next step's intent
+		}
 		return reconcile.Continue() // what was told may have come about already
 	}
 	return w.mark(state, step)

@@ -154,7 +154,7 @@ func giveUp(s *scope, p *v1alpha1.Problem) reconcile.Outcome {
 func rollBack(s *scope, reason, message string) reconcile.Outcome {
 	v := s.Object
 	v.Status.RollBack = &v1alpha1.RollBackStatus{Reason: reason, Message: message, StartedAt: *microTime(s.Now())}
-	v.Status.Step = ""
+	v.Status.Step, v.Status.Stops = "", 0
 	s.Remove(v1alpha1.ConditionStalled)
 	s.Set(v1alpha1.ConditionRolledBack, false, v1alpha1.ReasonRollingBack, "%s", message)
 	what := "goes back to the previous volumes: " + message

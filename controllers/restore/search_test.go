@@ -3,7 +3,9 @@ package restore
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -121,42 +123,65 @@ func (w *world) judge(manager *Reconciler, s scenario, v *v1alpha1.VolumeRestore
 	if len(acts) == 0 && v.Status.Phase != s.ends() {
 		return fmt.Sprintf("it should end %s: %s", s.ends(), state)
 	}
-	if w.isRunning() || owned && w.isStopped() {
+	isOwners := owned && (w.isStopped() || aRestore(s.change).Spec.PreviousClaims == v1alpha1.PreviousDelete)
+	if w.isRunning() || isOwners { // one that is led to what its owner has let go is its owner's
 		return ""
 	}
-	if v != nil && !strings.Contains(v.Status.Message, "kubectl ") && v.Status.ScaledDownAt != nil {
-		return "the application doesn't run, and nobody is told what to do: " + w.state() + state
+	for range 3 { // once one thing is out of the way another may be in it
+		if !w.lift() {
+			break
+		}
+		if v = w.work(manager, false); w.isRunning() || isOwners {
+			return ""
+		}
 	}
-	w.lift()
-	if v = w.work(manager, false); w.isRunning() || owned && w.isStopped() || destroyed && v != nil && v.Status.Phase == v1alpha1.RestoreFailed {
+	if destroyed && v != nil && v.Status.Phase == v1alpha1.RestoreFailed {
 		return ""
 	}
-	return "the application doesn't run though nothing stands in the way any more: " + w.state() + state
+	return fmt.Sprintf("the application doesn't run though all is done that was told; in its way: %v: %s%s", slices.Sorted(maps.Keys(w.until)), w.state(), state)
 }
 
-// lift has others let go of what they hold, and a person do what the restore's
-// message says.
-func (w *world) lift() {
-	w.lifted = true
+// lift has a person do what the restore's message says, and nothing else. It is
+// false where it says nothing that can be done.
+func (w *world) lift() (done bool) {
 	v := &v1alpha1.VolumeRestore{}
-	if w.Get(context.Background(), client.ObjectKey{Namespace: shop, Name: "r"}, v) == nil {
-		for _, c := range w.claims() {
-			if strings.Contains(v.Status.Message, "kubectl delete pvc -n shop "+c.Name) {
-				w.deleteClaim(c.Name)
-			}
-		}
-		if strings.Contains(v.Status.Message, `{"rollBack":true}`) {
-			w.ask(v)
+	if w.Get(context.Background(), client.ObjectKey{Namespace: shop, Name: "r"}, v) != nil {
+		return false
+	}
+	says := v.Status.Message
+	for key := range w.until {
+		kind, name, _ := strings.Cut(key, "/")
+		commands := map[string][]string{"pod": {"delete pod"}, "held": {"edit pvc", "describe pod"}}[kind]
+		if slices.ContainsFunc(commands, func(command string) bool { return isTold(says, command, name) }) {
+			w.letGo(key)
+			done = true
 		}
 	}
-	for _, p := range w.pods() {
-		if strings.HasPrefix(p.Name, "job") {
-			w.must(w.Delete(context.Background(), &p))
+	for _, c := range w.claims() {
+		if isTold(says, "delete pvc", c.Name) {
+			w.deleteClaim(c.Name)
+			done = true
 		}
+	}
+	if w.fights && strings.Contains(says, "pause what does that meanwhile") {
+		w.fights, done = false, true
+	}
+	if w.denies != nil && strings.Contains(says, "freeze-friday") {
+		w.denies, done = nil, true
+	}
+	if strings.Contains(says, `{"rollBack":true}`) || restore.Ended(v) && strings.Contains(says, "spec.rollBack: false, then true") {
+		w.askAnew(v)
+		done = true
 	}
 	for range 5 {
 		w.tick()
 	}
+	return done
+}
+
+// isTold is true where a message has that command for that object.
+func isTold(says, command, name string) bool {
+	return regexp.MustCompile("kubectl " + command + " -n shop " + regexp.QuoteMeta(name) + `\b($|[^-])`).MatchString(says)
 }
 
 // lost says which previous volume is gone that nobody has let go.

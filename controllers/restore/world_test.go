@@ -37,8 +37,10 @@ type world struct {
 	remade map[string]bool
 	// sick is true where no pod of a previous volume is ready.
 	sick bool
-	// lifted is true once others have let go of all that they held.
-	lifted bool
+	// retains: the class of new volumes keeps them.
+	retains bool
+	// fights: somebody scales the application up again each time.
+	fights bool
 }
 
 const (
@@ -111,9 +113,17 @@ func claimSpec(volume string) corev1.PersistentVolumeClaimSpec {
 // reconcile lets the manager look once, and the cluster go on.
 func (w *world) reconcile(manager *Reconciler) *v1alpha1.VolumeRestore {
 	// An error is that somebody was faster, and is told in the status.
-	again, _ := manager.Reconcile(context.Background(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: shop, Name: "r"}})
+	again, err := manager.Reconcile(context.Background(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: shop, Name: "r"}})
 	w.tick()
+	if err != nil {
+		again.RequeueAfter = time.Second // the back-off
+	}
 	w.clock.Step(max(again.RequeueAfter, 100*time.Millisecond))
+	return w.theRestore()
+}
+
+// theRestore is nil where it is gone.
+func (w *world) theRestore() *v1alpha1.VolumeRestore {
 	v := &v1alpha1.VolumeRestore{}
 	if w.Get(context.Background(), client.ObjectKey{Namespace: shop, Name: "r"}, v) != nil {
 		return nil
@@ -141,6 +151,9 @@ func (w *world) work(manager *Reconciler, told bool) *v1alpha1.VolumeRestore {
 }
 
 func (w *world) tick() {
+	if n, there := w.workloadReplicas(); w.fights && there && n == 0 {
+		w.scaleTo(1)
+	}
 	w.expire()
 	w.remake()
 	w.syncVolumes()
@@ -153,18 +166,23 @@ func (w *world) tick() {
 // expire lets go what others hold for a time.
 func (w *world) expire() {
 	for key, at := range w.until {
-		if w.clock.Now().Before(at) && !w.lifted {
+		if w.clock.Now().Before(at) {
 			continue
 		}
-		kind, name, _ := strings.Cut(key, "/")
-		switch kind {
-		case "pod":
-			w.must(w.Delete(context.Background(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: name}}))
-		case "held":
-			w.unhold(name)
-		}
-		delete(w.until, key)
+		w.letGo(key)
 	}
+}
+
+// letGo ends a pod of others, or takes their finalizer off.
+func (w *world) letGo(key string) {
+	kind, name, _ := strings.Cut(key, "/")
+	switch kind {
+	case "pod":
+		w.must(w.Delete(context.Background(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: name}}))
+	case "held":
+		w.unhold(name)
+	}
+	delete(w.until, key)
 }
 
 func (w *world) unhold(name string) {
@@ -283,6 +301,9 @@ func (w *world) volumeFor(c *corev1.PersistentVolumeClaim) *corev1.PersistentVol
 	}
 	v := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "pv-" + string(c.UID), Finalizers: []string{pvProtected}}}
 	v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimDelete
+	if w.retains {
+		v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
+	}
 	w.must(w.Create(context.Background(), v))
 	return v
 }

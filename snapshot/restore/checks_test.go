@@ -51,7 +51,7 @@ func TestChecks(t *testing.T) {
 		"the application is another":    {func(s *State) { s.Workload.Meta.UID = "other" }, "was deleted while", v1alpha1.ReasonApplicationNotFound, false},
 		"the new volume is gone":        {func(s *State) { delete(s.Volumes, "pv-new") }, "PersistentVolume pv-new", v1alpha1.ReasonClaimNotFound, false},
 		"another's pod mounts a claim":  {mounts, "of another application, uses PersistentVolumeClaim data", v1alpha1.ReasonClaimInUse, false},
-		"another tool holds a claim":    {holds, "example.com/f and could not be deleted to be replaced: wait until what set it is done, or remove it; the application runs", v1alpha1.ReasonClaimHeld, true},
+		"another tool holds a claim":    {holds, "example.com/f and could not be deleted to be replaced: wait until what set it is done, or remove it (kubectl edit pvc -n ", v1alpha1.ReasonClaimHeld, true},
 		"a pod waits for a node":        {func(s *State) { mounts(s); s.Others[0].Spec.NodeName = "" }, "may get one once the application is stopped", v1alpha1.ReasonClaimInUse, false},
 		"a claim was made anew":         {func(s *State) { s.Claims["data"].Spec.VolumeName = "pv-x" }, "made anew by somebody and is bound to pv-x", v1alpha1.ReasonClaimExists, false},
 		"the previous volume goes":      {volumeGoes, "there would be no way back: PersistentVolume pv-old of claim data is being deleted", v1alpha1.ReasonPreviousGone, false},

@@ -8,15 +8,43 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/snapshot/workload"
 )
 
+// mostStops is how often an application is told to stop on one way. Each time
+// that somebody starts it again in the middle costs it a restart, and whoever does
+// so by itself never ends.
+const mostStops = 3
+
 // scaleDown tells the application to stop. How many replicas it had is in the
 // status.
-func (s *State) scaleDown() Need { return Need{Changes: scaled(s.Workload, 0)} }
+func (s *State) scaleDown() Need {
+	if !s.isStopped() && s.Restore.Status.Stops >= mostStops {
+		return Need{Problem: s.scaledUpAgain()}
+	}
+	return Need{Changes: scaled(s.Workload, 0)}
+}
+
+// scaledUpAgain tells of somebody who doesn't let the application be stopped. It
+// runs, on what it had.
+func (s *State) scaledUpAgain() *v1alpha1.Problem {
+	who, then := "somebody", ", then restore again"
+	if by := workload.ScaledBy(&s.Workload.Meta); len(by) > 0 {
+		who = strings.Join(by, ", ") + " (the field manager of spec.replicas)"
+	}
+	if owner := metav1.GetControllerOfNoCopy(&s.Workload.Meta); owner != nil {
+		who += fmt.Sprintf(", it belongs to %s %s", owner.Kind, owner.Name)
+	}
+	if WayOf(s.Restore).IsBack {
+		then = ""
+	}
+	return v1alpha1.Problemf(v1alpha1.ReasonScaledUpAgain,
+		"%s was told to stop %d times and was scaled up again each time, by %s: pause what does that meanwhile%s", named(s.Workload), s.Restore.Status.Stops, who, then)
+}
 
 // scaleUp tells the application to start, with what it had.
 func (s *State) scaleUp() Need {
@@ -168,6 +196,9 @@ func (s *State) leastReady() (least time.Duration, settings string) {
 // troubleOf is what keeps the first pod that isn't ready from being so.
 func troubleOf(pods []corev1.Pod) string {
 	for i := range pods {
+		if p := &pods[i]; !p.DeletionTimestamp.IsZero() {
+			return fmt.Sprintf("pod %s was told to stop and isn't gone: kubectl describe pod -n %s %s says what holds it", p.Name, p.Namespace, p.Name)
+		}
 		if !workload.IsReady(&pods[i]) {
 			return fmt.Sprintf("pod %s: %s", pods[i].Name, podTrouble(&pods[i]))
 		}

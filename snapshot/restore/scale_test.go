@@ -107,3 +107,68 @@ func TestAKubeletThatCouldNotMountIsMadeToLookAgain(t *testing.T) {
 		}
 	}
 }
+
+// Each stop costs the application a restart: who starts it again each time is told
+// of after a few, by all that is known of them.
+func TestWhoScalesItUpAgainIsTold(t *testing.T) {
+	owner := metav1.OwnerReference{APIVersion: "kafka.strimzi.io/v1", Kind: "Kafka", Name: "events", UID: "k", Controller: ptr.To(true)}
+	set := metav1.ManagedFieldsEntry{Manager: "strimzi", FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`)}
+	for name, c := range map[string]struct {
+		stops  int32
+		isBack bool
+		meta   metav1.ObjectMeta
+		says   string
+	}{
+		"stopped twice": {2, false, metav1.ObjectMeta{}, ""},
+		"by nobody knows whom": {3, false, metav1.ObjectMeta{},
+			"StatefulSet db was told to stop 3 times and was scaled up again each time, by somebody: pause what does that meanwhile, then restore again"},
+		"by its operator": {3, false, metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{owner}, ManagedFields: []metav1.ManagedFieldsEntry{set}},
+			"by strimzi (the field manager of spec.replicas), it belongs to Kafka events: pause"},
+		"on the way back": {3, true, metav1.ObjectMeta{}, "by somebody: pause what does that meanwhile"},
+	} {
+		s := aReplacement(func(status *v1alpha1.VolumeRestoreStatus, o *Observed) {
+			status.Stops, status.ScaledDownAt = c.stops, ptr.To(metav1.NewMicroTime(now))
+			o.Workload.Ref, o.Workload.Meta = *status.Application, c.meta
+		})
+		if c.isBack {
+			goingBack(s, true)
+		}
+		says := ""
+		if p := s.scaleDown().Problem; p != nil {
+			says = p.Message
+		}
+		if !strings.Contains(says, c.says) || (c.says == "") != (says == "") || c.isBack && strings.Contains(says, "restore again") {
+			t.Errorf("%s: %q", name, says)
+		}
+	}
+}
+
+func TestAnApplicationThatAControllerOwnsIsWarnedOf(t *testing.T) {
+	owned := func(in *Input) {
+		in.Workload.Meta.OwnerReferences = []metav1.OwnerReference{{APIVersion: "x/v1", Kind: "Cluster", Name: "c", Controller: ptr.To(true)}}
+	}
+	onlyClaims := func(in *Input) {
+		owned(in)
+		in.Restore.Spec.Target.Strategy = v1alpha1.StrategyClaimsOnly
+	}
+	for name, c := range map[string]struct {
+		change func(*Input)
+		says   string
+	}{
+		"its own":       {nil, ""},
+		"an operator's": {owned, "Deployment mysql belongs to Cluster c, whose controller may scale it up again"},
+		"claims only":   {onlyClaims, ""},
+	} {
+		res, err := Resolve(aRestorable(c.change))
+		if err != nil {
+			t.Fatal(err)
+		}
+		says := ""
+		for _, w := range res.Warnings {
+			says += w.Message
+		}
+		if !strings.HasPrefix(says, c.says) || (c.says == "") != (says == "") {
+			t.Errorf("%s: %q", name, says)
+		}
+	}
+}

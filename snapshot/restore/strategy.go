@@ -195,7 +195,7 @@ func checkReplaceable(name string, claim *corev1.PersistentVolumeClaim, others [
 	for _, f := range claim.Finalizers {
 		if f != finalizerProtection {
 			return v1alpha1.PassingProblemf(v1alpha1.ReasonClaimHeld,
-				"PersistentVolumeClaim %s carries the finalizer %s and could not be deleted to be replaced: wait until what set it is done, or remove it", name, f)
+				"PersistentVolumeClaim %s carries the finalizer %s and could not be deleted to be replaced: wait until what set it is done, or remove it (kubectl edit pvc -n %s %s)", name, f, claim.Namespace, name)
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -12,7 +13,7 @@ import (
 // warnings are what the owner should know of what is proposed.
 func (p *proposal) warnings() []Warning {
 	var all []Warning
-	for _, warn := range []func(*proposal) *Warning{warnOfReadyTimeout, warnOfShared, warnOfShape} {
+	for _, warn := range []func(*proposal) *Warning{warnOfReadyTimeout, warnOfOwner, warnOfShared, warnOfShape} {
 		if w := warn(p); w != nil {
 			all = append(all, *w)
 		}
@@ -34,6 +35,21 @@ func warnOfReadyTimeout(p *proposal) *Warning {
 	return &Warning{v1alpha1.ReasonReadyTimeoutExtended, fmt.Sprintf(
 		"%s %s can't be ready within spec.readyTimeout (%s): it takes %s at least (%s). It is given that much on top",
 		p.Workload.Ref.Kind, p.Workload.Ref.Name, readyTimeout(p.Restore), least, settings)}
+}
+
+// warnOfOwner tells of a controller that may not let the application be stopped.
+// Many do: they leave the number of replicas alone once it is made.
+func warnOfOwner(p *proposal) *Warning {
+	if !p.touches() {
+		return nil
+	}
+	owner := metav1.GetControllerOfNoCopy(&p.Workload.Meta)
+	if owner == nil {
+		return nil
+	}
+	return &Warning{v1alpha1.ReasonManagedByOther, fmt.Sprintf(
+		"%s belongs to %s %s, whose controller may scale it up again while it is stopped: the restore is given up then. Pause that controller meanwhile where it does",
+		named(p.Workload), owner.Kind, owner.Name)}
 }
 
 // warnOfShape tells of claims that are made without knowing how they were.
