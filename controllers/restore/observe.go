@@ -191,7 +191,7 @@ func (w *run) addBound(ctx context.Context, state *restore.State) error {
 	var missing []string
 	for i := range w.Object.Status.Claims {
 		c := &w.Object.Status.Claims[i]
-		for _, claim := range []string{c.RestoredClaim, c.PreviousClaim, state.CurrentClaim(c)} {
+		for _, claim := range []string{c.RestoredClaim, c.TemporaryClaim, c.PreviousClaim, state.CurrentClaim(c)} {
 			if bound := state.Claims[claim]; bound != nil && state.Volumes[bound.Spec.VolumeName] == nil {
 				missing = append(missing, bound.Spec.VolumeName)
 			}

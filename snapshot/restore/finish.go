@@ -125,28 +125,51 @@ func (s *State) discardedRestored(c *v1alpha1.RestoredClaim) []Change {
 	case strategyOf(s.Restore).isInUse(s, c):
 		return released(v, c.RestoredPolicy)
 	case s.Restore.Status.ScaledUpAt == nil:
-		return s.removedRestored(c, v)
+		return s.removedRestored(c)
 	case c.TemporaryClaim == "":
 		return append(s.keptPrevious(v, c), s.markedPrevious(s.Claims[c.RestoredClaim], c)...)
 	}
 	return s.keptPrevious(v, c)
 }
 
-// removedRestored lets a new volume go that the application has never run on.
-func (s *State) removedRestored(c *v1alpha1.RestoredClaim, v *corev1.PersistentVolume) []Change {
-	changes := released(v, c.RestoredPolicy)
-	if v != nil && c.TemporaryClaim != "" && v.Spec.ClaimRef != nil && v.Spec.ClaimRef.Name == c.RestoredClaim {
-		changes = changedVolume(v, func(v *corev1.PersistentVolume) {
-			ownPolicy(c.RestoredPolicy)(v)
-			// The UID is no claim's: the volume is released, and goes as its class
-			// says.
-			reserve(s.Restore.Namespace, c.TemporaryClaim, s.Restore.UID)(v)
-		})
+// removedRestored lets a new volume go that the application has never run on, and
+// then its claim: without that nothing may name the volume any more.
+func (s *State) removedRestored(c *v1alpha1.RestoredClaim) []Change {
+	claim := s.Claims[NewClaimName(c)]
+	if claim != nil && !madeBy(s.Restore, claim) {
+		claim = nil
 	}
-	if claim := s.Claims[NewClaimName(c)]; claim != nil && madeBy(s.Restore, claim) {
-		changes = append(changes, deletedClaim(claim)...)
+	v := s.Volumes[c.RestoredVolume]
+	if v == nil && claim != nil { // before it was seen to mount
+		if v = s.Volumes[heldVolume(claim)]; v != nil && !isTakenBy(v, claim) {
+			v = nil
+		}
 	}
-	return changes
+	if changes := s.letGo(c, v); len(changes) > 0 {
+		return changes
+	}
+	return deletedClaim(claim)
+}
+
+// letGo has a new volume go with its claim, also where its class keeps volumes:
+// nobody asked for one to be kept that was only made for the restore. One that was
+// there before, or is somebody else's by now, goes as its class says.
+func (s *State) letGo(c *v1alpha1.RestoredClaim, v *corev1.PersistentVolume) []Change {
+	if v == nil {
+		return nil
+	}
+	policy := c.RestoredPolicy
+	if isMadeSince := !v.CreationTimestamp.Before(&s.Restore.CreationTimestamp); isMadeSince && s.claimedBy(c, v) == "" {
+		policy = corev1.PersistentVolumeReclaimDelete
+	}
+	if c.TemporaryClaim == "" || v.Spec.ClaimRef == nil || v.Spec.ClaimRef.Name != c.RestoredClaim {
+		return released(v, policy)
+	}
+	return changedVolume(v, func(v *corev1.PersistentVolume) {
+		ownPolicy(policy)(v)
+		// The UID is no claim's: the volume is released, and goes.
+		reserve(s.Restore.Namespace, c.TemporaryClaim, s.Restore.UID)(v)
+	})
 }
 
 // going is what was only made for the restore and is being deleted.

@@ -101,7 +101,9 @@ func TestNeeds(t *testing.T) {
 			"delete Pod done, delete PersistentVolumeClaim data", "", ""},
 		"release, delete, still mounted": {true, deletePrevious, (*State).release, "", "", ""},
 		"discard, never run": {true, both(kept, ours("new"), func(s *State) { goingBack(s, false) }), (*State).discard,
-			"patch PersistentVolume pv-old, patch PersistentVolume pv-new, delete PersistentVolumeClaim new", "", ""},
+			"patch PersistentVolume pv-old, patch PersistentVolume pv-new", "", ""},
+		"discard, never run, its volume goes with it": {true, both(ours("new"), func(s *State) { goingBack(s, false) }), (*State).discard,
+			"delete PersistentVolumeClaim new", "", ""},
 		"discard, has run": {true, func(s *State) { goingBack(s, true) }, (*State).discard,
 			"patch PersistentVolume pv-new, patch PersistentVolumeClaim new", "", ""},
 		"discard, still used": {true, both(kept, func(s *State) {
