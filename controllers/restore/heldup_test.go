@@ -47,6 +47,34 @@ func TestAPodTakesTheClaimWhileTheApplicationStops(t *testing.T) {
 	}
 }
 
+// A Job is due while the application stops, and gets a node only once that has made
+// room: it would run on the restored volume.
+func TestAPodThatWaitsForTheClaimIsSeenBeforeItIsReplaced(t *testing.T) {
+	w := newWorld(t, v1alpha1.KindStatefulSet, 2)
+	w.must(w.Create(context.Background(), aRestore(nil)))
+	manager := w.manager()
+	w.holdPod(10 * time.Second)
+	w.await(manager, isAt(restore.StepAwaitPodsGone))
+	w.job("job", "data-db-1", forever, false)
+	before := w.claim("data-db-0").UID
+	w.beforeWrite = func(verb string, obj client.Object) {
+		if _, isClaim := obj.(*corev1.PersistentVolumeClaim); isClaim && verb == "delete" && obj.GetUID() == before {
+			t.Error("a claim was deleted all the same")
+		}
+	}
+	for _, p := range w.pods() { // whether it gets its node then is a matter of moments
+		if p.Name == "job" {
+			p.Labels["waits"] = "for ever"
+			w.must(w.Update(context.Background(), &p))
+		}
+	}
+	v := w.work(manager, true)
+	failedBecause(t, v, v1alpha1.RestoreRolledBack, v1alpha1.ReasonClaimInUse, "it waits for a node, and may get one once the application is stopped: delete it first (kubectl delete pod -n shop job)")
+	if !w.isRunning() || w.mounted() != "pv-old" {
+		t.Errorf("it isn't as it was: %s", w.state())
+	}
+}
+
 // A Job's pod gets its node between the last look at the pods and the deletion of
 // its claim: it can't start, and holds the claim.
 func TestAPodThatTakesTheClaimAtTheLastMomentIsNamed(t *testing.T) {

@@ -153,7 +153,7 @@ func (w *world) runPods() {
 		case !p.DeletionTimestamp.IsZero():
 			w.setFinalizers(&p, kubeletHas, false)
 			continue
-		case p.Labels["waits"] != "" && p.Spec.NodeName == "" && len(w.own()) > 0:
+		case p.Labels["waits"] == "for ever", p.Labels["waits"] != "" && p.Spec.NodeName == "" && len(w.own()) > 0:
 			continue // until the application's pods make room
 		case p.Status.Phase == corev1.PodSucceeded || !w.canStart(&p) && p.Status.Phase != corev1.PodRunning:
 			continue

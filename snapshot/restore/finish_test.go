@@ -24,12 +24,16 @@ func TestWhatBecomesOfANewVolumeThatWasNeverUsed(t *testing.T) {
 		}, goes},
 		"reserved for the application's claim": {func(_ *State, v *corev1.PersistentVolume) { v.Spec.ClaimRef = &corev1.ObjectReference{Name: "data"} }, goes},
 		"it was there before the restore":      {func(_ *State, v *corev1.PersistentVolume) { v.CreationTimestamp = metav1.NewTime(now.Add(-time.Hour)) }, keeps},
-		"somebody else's by now":               {func(_ *State, v *corev1.PersistentVolume) { v.Spec.ClaimRef = &corev1.ObjectReference{Namespace: "other", Name: "x"} }, keeps},
+		"somebody else's by now": {func(_ *State, v *corev1.PersistentVolume) {
+			v.Spec.ClaimRef = &corev1.ObjectReference{Namespace: "other", Name: "x"}
+		}, keeps},
 		"not known, and bound by nobody": {func(s *State, v *corev1.PersistentVolume) {
 			s.Restore.Status.Claims[0].RestoredVolume, v.Spec.ClaimRef = "", nil
 		}, keeps},
 	} {
-		s := aReplacement(func(_ *v1alpha1.VolumeRestoreStatus, o *Observed) { o.Claims["t"].Labels[v1alpha1.LabelRestoreUID] = "r-uid" })
+		s := aReplacement(func(_ *v1alpha1.VolumeRestoreStatus, o *Observed) {
+			o.Claims["t"].Labels[v1alpha1.LabelRestoreUID] = "r-uid"
+		})
 		goingBack(s, false)
 		v := s.Volumes["pv-new"]
 		s.Restore.CreationTimestamp = metav1.NewTime(now)

@@ -183,7 +183,7 @@ func TestNextReplacement(t *testing.T) {
 		"made before it was reserved": {func(s *State) { s.Claims["data"] = aClaim("data", "pv-new", "1Gi"); s.Claims["data"].Status.Phase = "" }, "patch PersistentVolume pv-new", "data is bound to pv-new", ""},
 		"a pod of another has come":   {func(s *State) { available(s); s.Others = aPodOf("data", "job") }, "", "", v1alpha1.ReasonClaimInUse},
 		"a pod of another, that waits": {func(s *State) { available(s); s.Others = aPodOf("data", "job"); s.Others[0].Spec.NodeName = "" },
-			"delete PersistentVolumeClaim data", "the old claim data is gone", ""},
+			"", "", v1alpha1.ReasonClaimInUse},
 		"a tool holds it": {func(s *State) { available(s); s.Claims["data"].Finalizers = []string{"example.com/f"} }, "", "carries the finalizer example.com/f", ""},
 		"it goes":         {func(s *State) { available(s); going(s, "data") }, "", "the old claim data is gone", ""},
 		"it goes, held by a pod": {func(s *State) { available(s); going(s, "data"); s.Others = aPodOf("data", "job") },
@@ -196,6 +196,8 @@ func TestNextReplacement(t *testing.T) {
 			"", "(held by the finalizer example.com/f: kubectl edit pvc -n  data)", ""},
 		"back, a pod of another has come": {func(s *State) { backDown(s); s.Others = aPodOf("data", "job") },
 			"", "the application is down: pod job, of another application, uses PersistentVolumeClaim data by now", ""},
+		"back, a pod of another that waits": {func(s *State) { backDown(s); s.Others = aPodOf("data", "job"); s.Others[0].Spec.NodeName = "" },
+			"delete PersistentVolumeClaim data", "the old claim data is gone", ""},
 		"back, made anew by somebody": {func(s *State) { backDown(s); s.Claims["data"].Spec.VolumeName = "pv-x" }, "", "kubectl delete pvc -n  data", ""},
 		"bound to a stranger":         {func(s *State) { available(s); s.Claims["data"].Spec.VolumeName = "pv-x" }, "", "", v1alpha1.ReasonClaimHeld},
 		"its volume may go": {func(s *State) {

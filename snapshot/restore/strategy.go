@@ -177,14 +177,14 @@ func isBoundTo(claim *corev1.PersistentVolumeClaim, volume string) bool {
 func checkReplaceable(name string, claim *corev1.PersistentVolumeClaim, others []corev1.Pod) *v1alpha1.Problem {
 	for i := range others {
 		p := &others[i]
-		mend := "stop it first, or exclude the claim by spec.volumes.exclude"
+		mend, deleted := "stop it first, or exclude the claim by spec.volumes.exclude", fmt.Sprintf("delete it first (kubectl delete pod -n %s %s)", p.Namespace, p.Name)
 		switch isPending := p.Spec.NodeName == "" && !workload.IsFinished(p) && slices.Contains(workload.ClaimsOf(p), name); {
 		case isPending:
-			mend = "it waits for a node, and may get one once the application is stopped: delete it first"
+			mend = "it waits for a node, and may get one once the application is stopped: " + deleted
 		case !workload.Mounts(p, name):
 			continue
 		case workload.IsFinished(p):
-			mend = "it has finished: delete it first"
+			mend = "it has finished: " + deleted
 		}
 		return v1alpha1.Problemf(v1alpha1.ReasonClaimInUse,
 			"pod %s, of another application, uses PersistentVolumeClaim %s, which therefore can't be replaced: %s", p.Name, name, mend)

@@ -236,7 +236,8 @@ func (s *State) obstacle(way Way) *v1alpha1.Problem {
 }
 
 // checkDeletable refuses to delete a claim for another volume than this restore
-// knows, that could not be brought back, or that somebody else uses.
+// knows, that could not be brought back, or that somebody else uses. What was
+// looked at before the application was stopped is looked at again.
 func (s *State) checkDeletable(c *v1alpha1.RestoredClaim, claim *corev1.PersistentVolumeClaim) *v1alpha1.Problem {
 	if bound := heldVolume(claim); bound != "" && !s.knows(c, bound) {
 		return v1alpha1.Problemf(v1alpha1.ReasonClaimHeld,
@@ -251,7 +252,11 @@ func (s *State) checkDeletable(c *v1alpha1.RestoredClaim, claim *corev1.Persiste
 				"pod %s, of another application, uses PersistentVolumeClaim %s by now, which therefore can't be replaced: wait until it is gone, or kubectl delete pod -n %s %s", p.Name, claim.Name, s.Restore.Namespace, p.Name)
 		}
 	}
-	return checkReplaceable(claim.Name, claim, nil)
+	others := s.Others
+	if WayOf(s.Restore).IsBack {
+		others = nil // one that waits for a node has no hold on it, and the application is down
+	}
+	return checkReplaceable(claim.Name, claim, others)
 }
 
 // deletedFinished deletes the finished pods of the application that would hold a
