@@ -53,7 +53,7 @@ func like(clone *corev1.PersistentVolumeClaim, labels, annotations map[string]st
 	delete(all, v1alpha1.LabelPrevious)
 	maps.Copy(all, clone.Labels)
 	clone.Labels = all
-	carried := workload.OwnAnnotations(annotations)
+	carried := workload.UnmarkedAnnotations(workload.OwnAnnotations(annotations))
 	if carried == nil {
 		carried = map[string]string{}
 	}

@@ -63,7 +63,7 @@ func (w *world) syncDeployment(d *appsv1.Deployment) {
 		}
 	}
 	if len(w.own()) < int(*d.Spec.Replicas) {
-		w.newPod(fmt.Sprintf("db-%d", len(w.own())), current.UID, workload.ClaimsOf(&current.Spec.Template.Spec)...)
+		w.newPod(fmt.Sprintf("db-%d", len(w.own())), current.UID, workload.NamedClaims(&current.Spec.Template.Spec)...)
 	}
 }
 

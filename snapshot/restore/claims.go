@@ -177,14 +177,14 @@ func largest(sizes ...*resource.Quantity) resource.Quantity {
 }
 
 // NewClaim is the claim that is made from a snapshot, or an empty one that is to be
-// filled. It carries the labels of the one that it is a copy of, but those by which
-// a tool would prune it.
+// filled. It carries the labels and annotations of the one that it is a copy of, but
+// those by which a tool would prune it.
 func NewClaim(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim) *corev1.PersistentVolumeClaim {
 	claim := claimOf(r.Namespace, NewClaimName(c), c, c.Shape.Size, c.Shape.StorageClassName)
 	if c.SnapshotName != "" && !isCopied(c) {
 		claim.Spec.DataSource = dataSource(c.SnapshotName)
 	}
-	claim.Labels = workload.Unmarked(c.Shape.Labels)
+	claim.Labels, claim.Annotations = workload.Unmarked(c.Shape.Labels), workload.UnmarkedAnnotations(c.Shape.Annotations)
 	maps.Copy(claim.Labels, claimLabels(r, c))
 	claim.Labels[v1alpha1.LabelManagedBy] = v1alpha1.ManagedBy
 	delete(claim.Labels, v1alpha1.LabelPrevious)

@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -43,6 +44,36 @@ func sized(size string) func(*Input) {
 func onAnother(in *Input) {
 	in.Backup.Spec.ApplicationRef.Name = "old"
 	in.Restore.Spec.Target.ApplicationRef = &in.Workload.Ref
+}
+
+// Backups, costs and security are steered by annotations too. A copy has those of
+// its claim, but those that say what the one claim is to a tool.
+func TestANewClaimHasTheAnnotationsOfItsClaim(t *testing.T) {
+	annotate := func(in *Input) {
+		in.Claims["data"].Annotations = map[string]string{
+			"cost-center": "a1", "pv.kubernetes.io/bind-completed": "yes", "volume.kubernetes.io/selected-node": "n",
+			"argocd.argoproj.io/tracking-id": "shop:/PersistentVolumeClaim:shop/data", "meta.helm.sh/release-name": "mysql",
+			corev1.LastAppliedConfigAnnotation: "{}",
+		}
+	}
+	for _, strategy := range []v1alpha1.RestoreStrategy{v1alpha1.StrategyRepoint, v1alpha1.StrategyReplace, v1alpha1.StrategyClaimsOnly} {
+		in := aRestorable(func(in *Input) {
+			annotate(in)
+			in.Restore.Spec.Target.Strategy = strategy
+		})
+		res, err := Resolve(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.Restore.Status.Claims = res.Claims
+		if got := NewClaim(in.Restore, &res.Claims[0]).Annotations; !maps.Equal(got, map[string]string{"cost-center": "a1"}) {
+			t.Errorf("%s, new: %v", strategy, got)
+		}
+		bound := boundClaim(in.Restore, &res.Claims[0], side{"data", "pv-new"}).Annotations
+		if bound["cost-center"] != "a1" || bound["meta.helm.sh/release-name"] != "mysql" || bound["pv.kubernetes.io/bind-completed"] != "" {
+			t.Errorf("%s, in its place: %v", strategy, bound)
+		}
+	}
 }
 
 func TestWhatANewClaimIsLike(t *testing.T) {
