@@ -64,6 +64,9 @@ func (w *run) objection(ctx context.Context, state *restore.State, next restore.
 
 // lookAhead finds out what may stand in the way once the application is stopped.
 func (w *run) lookAhead(ctx context.Context, state *restore.State) (err error) {
+	if state.Autoscalers, err = w.autoscalers(ctx); err != nil {
+		return err
+	}
 	if state.Refused, err = w.dryRun(ctx, restore.ChangesAhead(state)); err != nil {
 		return err
 	}

@@ -183,11 +183,10 @@ func (w *run) addSnapshots(ctx context.Context, in *restore.Input) error {
 
 // addClasses reads the storage classes, and the autoscalers of the namespace.
 func (w *run) addClasses(ctx context.Context, in *restore.Input) error {
-	var autoscalers autoscalingv2.HorizontalPodAutoscalerList
-	if err := w.Live.List(ctx, &autoscalers, client.InNamespace(w.Object.Namespace)); err != nil {
+	var err error
+	if in.Autoscalers, err = w.autoscalers(ctx); err != nil {
 		return err
 	}
-	in.Autoscalers = autoscalers.Items
 	var classes storagev1.StorageClassList
 	if err := w.Live.List(ctx, &classes); err != nil {
 		return err
@@ -197,4 +196,10 @@ func (w *run) addClasses(ctx context.Context, in *restore.Input) error {
 		in.Classes[classes.Items[i].Name] = &classes.Items[i]
 	}
 	return nil
+}
+
+func (w *run) autoscalers(ctx context.Context) ([]autoscalingv2.HorizontalPodAutoscaler, error) {
+	var all autoscalingv2.HorizontalPodAutoscalerList
+	err := w.Live.List(ctx, &all, client.InNamespace(w.Object.Namespace))
+	return all.Items, err
 }

@@ -55,12 +55,19 @@ func (w *run) rollBackAsAsked(ctx context.Context) reconcile.Outcome {
 }
 
 // mayRollBack says why a restore isn't undone as asked, nil where it is. Where its
-// application runs, a policy that refuses a change is a reason too: it would be
-// stopped for nothing.
+// application runs, what fights the stop is a reason too, and so is a policy that
+// refuses a change: it would be stopped for nothing.
 func (w *run) mayRollBack(ctx context.Context, state *restore.State, others []v1alpha1.VolumeRestore) (*v1alpha1.Problem, error) {
 	p := restore.MayRollBack(state, others)
 	isRunning := state.Workload != nil && state.Workload.Replicas > 0
 	if p != nil || !restore.Ended(w.Object) || !isRunning && !w.Is(v1alpha1.ConditionComplete) {
+		return p, nil
+	}
+	var err error
+	if state.Autoscalers, err = w.autoscalers(ctx); err != nil {
+		return nil, err
+	}
+	if p := restore.UnstoppableBack(state); p != nil {
 		return p, nil
 	}
 	refused, err := w.dryRun(ctx, restore.ChangesBack(state))

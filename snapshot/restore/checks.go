@@ -22,7 +22,8 @@ type Check struct {
 //	before each step                   the application is there
 //	                                   the new claims are there
 //	                                   the template mounts the claims
-//	before the application is stopped  the claims are as they were resolved
+//	before the application is stopped  it can be stopped and started
+//	                                   the claims are as they were resolved
 //	                                   there is a way back
 //	                                   the claims can be replaced
 //	                                   no revision is let go
@@ -35,6 +36,7 @@ var Checks = []Check{
 	{Name: "the application is there", Objects: checkApplication},
 	{Name: "the new claims are there", Objects: checkNewClaims},
 	{Name: "the template mounts the claims", Objects: checkTemplate},
+	{Name: "the application can be stopped and started", Stops: true, Objects: checkStoppable},
 	{Name: "the claims are as they were resolved", Stops: true, Objects: checkPreviousClaims},
 	{Name: "there is a way back", Stops: true, Objects: checkWayBack},
 	{Name: "the claims can be replaced", Stops: true, Objects: checkSwap},

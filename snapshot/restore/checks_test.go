@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -16,7 +17,7 @@ import (
 func beforeTheStop(change func(*State)) *State {
 	s := aReplacement(func(status *v1alpha1.VolumeRestoreStatus, o *Observed) {
 		status.ApplicationUID = "app"
-		o.Workload.Meta.UID = "app"
+		o.Workload.Meta.UID, o.Workload.Ref = "app", *status.Application
 		for _, v := range o.Volumes {
 			v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
 		}
@@ -38,6 +39,7 @@ func TestChecks(t *testing.T) {
 	}
 	quiets := func(s *State) { s.QuietedBy = "nightly" }
 	goes := func(s *State) { s.Workload = nil }
+	fights := func(s *State) { s.Autoscalers = []autoscalingv2.HorizontalPodAutoscaler{*kedaOf("StatefulSet", "db")} }
 	volumeGoes := func(s *State) { s.Volumes["pv-old"].DeletionTimestamp = ptr.To(metav1.NewTime(now)) }
 	for name, c := range map[string]struct {
 		change func(*State)
@@ -46,6 +48,10 @@ func TestChecks(t *testing.T) {
 		says, reason string
 		waits        bool
 	}{
+		"it deletes its claims":         {func(s *State) { s.Workload.DeletesClaims = true }, "whenScaled to Retain, and back afterwards. Then restore again", v1alpha1.ReasonClaimsScaledAway, false},
+		"an autoscaler has come":        {fights, "KEDA's ScaledObject keda scales StatefulSet db from zero", v1alpha1.ReasonAutoscalerFights, false},
+		"an autoscaler of another":      {func(s *State) { fights(s); s.Autoscalers[0].Spec.ScaleTargetRef.Name = "x" }, "", "", false},
+		"the application is going":      {func(s *State) { s.Workload.Meta.DeletionTimestamp = ptr.To(metav1.NewTime(now)) }, "StatefulSet db is being deleted", v1alpha1.ReasonApplicationNotFound, false},
 		"nothing":                       {nil, "", "", false},
 		"the application is gone":       {goes, "was deleted while it was restored", v1alpha1.ReasonApplicationNotFound, false},
 		"the application is another":    {func(s *State) { s.Workload.Meta.UID = "other" }, "was deleted while", v1alpha1.ReasonApplicationNotFound, false},
@@ -78,6 +84,14 @@ func TestChecks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// kedaOf is the autoscaler that KEDA makes for a ScaledObject.
+func kedaOf(kind, name string) *autoscalingv2.HorizontalPodAutoscaler {
+	h := &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Name: "keda-hpa"}}
+	h.OwnerReferences = []metav1.OwnerReference{{APIVersion: "keda.sh/v1alpha1", Kind: "ScaledObject", Name: "keda", Controller: ptr.To(true)}}
+	h.Spec.ScaleTargetRef = autoscalingv2.CrossVersionObjectReference{Kind: kind, Name: name}
+	return h
 }
 
 func aPodSpec(node string, claims ...string) corev1.PodSpec {

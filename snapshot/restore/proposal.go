@@ -121,12 +121,6 @@ func (in *Input) wanted(strategy v1alpha1.RestoreStrategy, claim string) string 
 	return claim
 }
 
-func (in *Input) autoscalers() []autoscalingv2.HorizontalPodAutoscaler {
-	return slices.DeleteFunc(slices.Clone(in.Autoscalers), func(h autoscalingv2.HorizontalPodAutoscaler) bool {
-		return h.Spec.ScaleTargetRef.Kind != string(in.Workload.Ref.Kind) || h.Spec.ScaleTargetRef.Name != in.Workload.Ref.Name
-	})
-}
-
 func isOwnedBy(obj metav1.Object, kind string) (name string, ok bool) {
 	owner := metav1.GetControllerOfNoCopy(obj)
 	if owner == nil || owner.Kind != kind {

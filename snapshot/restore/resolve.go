@@ -145,7 +145,7 @@ func (p *proposal) unrestored() []string {
 // autoscaler is the one that steps aside while there are no replicas.
 func (in *Input) autoscaler() string {
 	name := ""
-	for _, h := range in.autoscalers() {
+	for _, h := range autoscalersOf(in.Workload, in.Autoscalers) {
 		name = h.Name
 	}
 	return name

@@ -234,11 +234,7 @@ func (p *proposal) manifestChange() string {
 }
 
 func checkStays(p *proposal) *v1alpha1.Problem {
-	w := p.Workload
-	if w.Meta.DeletionTimestamp.IsZero() {
-		return nil
-	}
-	return v1alpha1.Problemf(v1alpha1.ReasonApplicationNotFound, "%s %s is being deleted: name another in spec.target.applicationRef, or write strategy ClaimsOnly", w.Ref.Kind, w.Ref.Name)
+	return advised(stays(p.Workload), "Name another in spec.target.applicationRef, or write strategy ClaimsOnly")
 }
 
 func checkSame(p *proposal) *v1alpha1.Problem {
@@ -250,32 +246,9 @@ func checkSame(p *proposal) *v1alpha1.Problem {
 		"%s %s isn't the one that was backed up: it was made anew since. Write spec.target.applicationRef if it is to be restored all the same, or strategy ClaimsOnly", w.Ref.Kind, w.Ref.Name)
 }
 
-func checkKeepsClaims(p *proposal) *v1alpha1.Problem {
-	if !p.Workload.DeletesClaims {
-		return nil
-	}
-	return v1alpha1.Problemf(v1alpha1.ReasonClaimsScaledAway,
-		"StatefulSet %s deletes the claims of replicas that it scales down, and a restore scales down: set its spec.persistentVolumeClaimRetentionPolicy.whenScaled to Retain, and back afterwards", p.Workload.Ref.Name)
-}
+func checkKeepsClaims(p *proposal) *v1alpha1.Problem { return keepsClaims(p.Workload) }
 
-// checkAutoscalers refuses an autoscaler that doesn't step aside while there are
-// no replicas: Kubernetes scales from zero only where the autoscaler's minimum is
-// zero (https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/),
-// KEDA always does.
-func checkAutoscalers(p *proposal) *v1alpha1.Problem {
-	w := p.Workload
-	for _, h := range p.autoscalers() {
-		if owner, ok := isOwnedBy(&h, "ScaledObject"); ok {
-			return v1alpha1.Problemf(v1alpha1.ReasonAutoscalerFights,
-				"KEDA's ScaledObject %s scales %s %s from zero, against the restore: pause it with the annotation autoscaling.keda.sh/paused, and remove that afterwards", owner, w.Ref.Kind, w.Ref.Name)
-		}
-		if ptr.Deref(h.Spec.MinReplicas, 1) == 0 {
-			return v1alpha1.Problemf(v1alpha1.ReasonAutoscalerFights,
-				"HorizontalPodAutoscaler %s scales %s %s from zero, against the restore: set its spec.minReplicas to 1, and back afterwards", h.Name, w.Ref.Kind, w.Ref.Name)
-		}
-	}
-	return nil
-}
+func checkAutoscalers(p *proposal) *v1alpha1.Problem { return stepsAside(p.Workload, p.Autoscalers) }
 
 func checkRevisions(p *proposal) *v1alpha1.Problem {
 	return advised(checkRevision(p.Workload, p.Pods, p.res.Strategy), "Then restore again; or write strategy ClaimsOnly")

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"time"
 
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -42,6 +43,9 @@ type Observed struct {
 	// that it can't mount their volumes, by the pod's name. It is read while the
 	// application starts.
 	FailedMounts map[string]int
+	// Autoscalers of the namespace. They are read before the application is
+	// stopped.
+	Autoscalers []autoscalingv2.HorizontalPodAutoscaler
 	// Refused is what the API server refuses of the changes ahead, by a dry run.
 	// It is nil where it refuses none, and before it was asked.
 	Refused *v1alpha1.Problem
