@@ -100,12 +100,6 @@ func loopOf[T object](r *Reconciler, empty func() T) *reconcile.Loop[T] {
 	}
 }
 
-// isOfCluster is true for a policy of that kind, whether there is one or not.
-func isOfCluster(p object) bool {
-	_, is := p.(*v1alpha1.ClusterSnapshotPolicy)
-	return is
-}
-
 // run is the work on one policy in one reconcile.
 type run[T object] struct {
 	*reconcile.Scope[T]

@@ -251,3 +251,9 @@ func listOf(p object) client.ObjectList {
 	}
 	return &v1alpha1.SnapshotPolicyList{}
 }
+
+// isOfCluster is true for a policy of that kind, whether there is one or not.
+func isOfCluster(p object) bool {
+	_, is := p.(*v1alpha1.ClusterSnapshotPolicy)
+	return is
+}
