@@ -73,10 +73,10 @@ var errBudget = errors.New("not done within the timeout")
 // errDeleted is the cause where nobody wants the backup any more.
 var errDeleted = errors.New("the backup was deleted")
 
-// doubtAfter is how long the watch is relied on. After an outage of the API
+// pollAPIAfter is how long the watch is relied on. After an outage of the API
 // server a watch is taken up again after half a minute or more (client-go), and
 // the application would be frozen for as long.
-const doubtAfter = 2 * time.Second
+const pollAPIAfter = 2 * time.Second
 
 // cut creates all snapshots at once and waits until all are cut. It gives up
 // at the end of ctx, when the quiet is lost, and when the driver complains:
@@ -85,7 +85,7 @@ func (w *run) cut(ctx context.Context, c cutter, changed, lost <-chan struct{}, 
 	if err := c.create(ctx); err != nil {
 		return err
 	}
-	doubt := time.NewTicker(doubtAfter)
+	doubt := time.NewTicker(pollAPIAfter)
 	defer doubt.Stop()
 	from, doubted := client.Reader(w.watched()), false
 	for {
