@@ -105,8 +105,25 @@ func (in *JobInput) labels() map[string]string {
 	if in.Repository != "" {
 		labels[v1alpha1.LabelRepository] = names.LabelValue(in.Repository)
 	}
+	if in.Task.Init != nil {
+		labels[LabelInit] = in.location()
+	}
 	if in.From != nil {
 		labels[v1alpha1.LabelFromRepository] = names.LabelValue(in.From.Name)
 	}
 	return labels
+}
+
+// LabelInit is on the Job that makes a repository, with where it is as its value.
+// Two that make one at the same place at once leave one that opens for nobody.
+const LabelInit = "lull.dev/init-at"
+
+// location is the same for all repositories at one place, whatever namespace they
+// are written in.
+func (in *JobInput) location() string {
+	at := []string{urlOf(&in.Spec.Backend, "")}
+	if claim := in.Spec.Backend.Volume; claim != nil {
+		at = append(at, in.Namespace, claim.ClaimName)
+	}
+	return names.Unique("at", at...)
 }

@@ -79,6 +79,9 @@ func (m *Movers) begin(ctx context.Context, in resticexport.JobInput, owner meta
 	if err != nil {
 		return Run{}, err
 	}
+	if waits, err = m.waitsForInit(ctx, job); err != nil || waits != "" {
+		return Run{Waits: waits}, err
+	}
 	job.OwnerReferences = []metav1.OwnerReference{owner}
 	job.Labels[labelPlace] = string(place.Kind)
 	if place.Kind == Beside || place.Kind == Alone || place.Kind == Copying { // what can be asked again needn't be kept for a manager that comes late

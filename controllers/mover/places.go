@@ -94,3 +94,23 @@ func waitsIn(repository string, working map[PlaceKind]int32, place Place) string
 	}
 	return ""
 }
+
+// waitsForInit says that a Job waits for another that makes a repository at the same
+// place, of whatever namespace: that one is found once it is made. Two at once would
+// ruin it.
+func (m *Movers) waitsForInit(ctx context.Context, job *batchv1.Job) (string, error) {
+	at, makes := job.Labels[resticexport.LabelInit]
+	if !makes {
+		return "", nil
+	}
+	var jobs batchv1.JobList
+	if err := m.Live.List(ctx, &jobs, client.MatchingLabels{resticexport.LabelInit: at}); err != nil {
+		return "", err
+	}
+	for i := range jobs.Items {
+		if other := &jobs.Items[i]; endOf(other) == nil && client.ObjectKeyFromObject(other) != client.ObjectKeyFromObject(job) {
+			return "waits until another ResticRepository at the same place is made", nil
+		}
+	}
+	return "", nil
+}

@@ -1,8 +1,15 @@
 package mover
 
 import (
+	"context"
 	"strings"
 	"testing"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	resticexport "github.com/lull-dev/lull/restic-export"
 )
 
 func TestWhoWaitsInARepository(t *testing.T) {
@@ -28,6 +35,40 @@ func TestWhoWaitsInARepository(t *testing.T) {
 	} {
 		if waits := waitsIn("r", c.working, c.place); (waits == "") != (c.waits == "") || !strings.Contains(waits, c.waits) {
 			t.Errorf("%s: %q", name, waits)
+		}
+	}
+}
+
+// Two Jobs that make a repository at one place at once would leave one that opens
+// for nobody.
+func TestOneMakesARepositoryAtAPlace(t *testing.T) {
+	at := func(namespace, name, claim string) *batchv1.Job {
+		spec := &v1alpha1.ResticRepositorySpec{}
+		spec.Backend.Volume = &v1alpha1.VolumeBackend{ClaimName: claim}
+		if claim == "" {
+			spec.Backend = v1alpha1.RepositoryBackend{REST: &v1alpha1.RESTBackend{URL: "https://nas/shop"}}
+		}
+		return resticexport.Job(resticexport.JobInput{Namespace: namespace, Name: name, Repository: name, Spec: spec, Task: resticexport.Task{Init: &resticexport.Init{}}})
+	}
+	ended := at("shop", "first", "disk")
+	ended.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue}}
+	look := at("shop", "look", "disk")
+	delete(look.Labels, resticexport.LabelInit)
+	for name, c := range map[string]struct {
+		there, job *batchv1.Job
+		waits      bool
+	}{
+		"another in the same claim":                  {at("shop", "first", "disk"), at("shop", "second", "disk"), true},
+		"itself":                                     {at("shop", "first", "disk"), at("shop", "first", "disk"), false},
+		"another in another claim":                   {at("shop", "first", "disk"), at("shop", "second", "other"), false},
+		"another in a claim of another namespace":    {at("shop", "first", "disk"), at("bank", "second", "disk"), false},
+		"another on a server, of another namespace":  {at("shop", "first", ""), at("bank", "second", ""), true},
+		"another that has ended":                     {ended, at("shop", "second", "disk"), false},
+		"what makes nothing, whoever makes it there": {at("shop", "first", "disk"), look, false},
+	} {
+		waits, err := moversOn(t, c.there).waitsForInit(context.Background(), c.job)
+		if err != nil || (waits != "") != c.waits {
+			t.Errorf("%s: %q, %v", name, waits, err)
 		}
 	}
 }

@@ -60,7 +60,7 @@ func TestBadMaintenanceIsRefusedBySayingWhatToWrite(t *testing.T) {
 	const rest = `backend: {volume: {claimName: disk}}, passwordSecretRef: {name: p}`
 	for maintenance, says := range map[string]string{
 		`{prune: {}}`:                                      "schedule: Required value",
-		`{prune: {schedule: "0 0 4 * * 0"}}`:               "as in 0 4 * * 0",
+		`{prune: {schedule: "0 0 4 * * 0"}}`:               "write 0 4 * * 0",
 		`{check: {schedule: "@weekly", readData: 5}}`:      "readData",
 		`{check: {schedule: "@weekly", readData: "0%"}}`:   "from 1% to 100%",
 		`{check: {schedule: "@weekly", readData: "101%"}}`: "from 1% to 100%",
