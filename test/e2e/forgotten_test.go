@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -71,6 +72,9 @@ var _ = Describe("a pod that the API has forgotten and that still writes", func(
 		It("makes a hold beside it declared, by the nodes' own word", func(ctx SpecContext) {
 			app := aStubbornWriter(ctx, 20*time.Second)
 			yesterday := podOf(ctx, app)
+			// Ten numbers a second: a kubelet's word may be three seconds old, and lack a
+			// pod that has just come.
+			Eventually(ctx, func() (int, error) { return strconv.Atoi(contents(ctx, yesterday, "/data/n")) }).Should(BeNumerically(">", 50))
 			forget(ctx, yesterday)
 			Eventually(ctx, func() string { return podOf(ctx, app).Name }).ShouldNot(Equal(yesterday.Name))
 			backup := theBackup(ctx, aBackup(ctx, app, hold(holdStill)))
