@@ -1,9 +1,15 @@
 package backup
 
 import (
+	"context"
+	"unique"
+
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/snapshot/cut"
@@ -23,16 +29,17 @@ func OnlyOutcome(obj any) (any, error) {
 	}
 	b.ManagedFields = nil
 	if !cut.Ended(b) {
+		b.Labels, b.Annotations = shared.ifOurs(b.Labels), shared.ifOurs(b.Annotations)
 		return b, nil
 	}
 	return &v1alpha1.VolumeBackup{
 		ObjectMeta: identityOf(b),
 		Spec: v1alpha1.VolumeBackupSpec{
-			ApplicationRef: b.Spec.ApplicationRef,
-			BackupSettings: v1alpha1.BackupSettings{DeletionPolicy: b.Spec.DeletionPolicy},
+			ApplicationRef: v1alpha1.ApplicationReference{Kind: one(b.Spec.ApplicationRef.Kind), Name: one(b.Spec.ApplicationRef.Name)},
+			BackupSettings: v1alpha1.BackupSettings{DeletionPolicy: one(b.Spec.DeletionPolicy)},
 		},
 		Status: v1alpha1.VolumeBackupStatus{
-			Consistency:    b.Status.Consistency,
+			Consistency:    one(b.Status.Consistency),
 			CompletionTime: b.Status.CompletionTime,
 			Message:        failureOf(b),
 			Quiesce:        lastMarks(b),
@@ -47,13 +54,16 @@ func OnlyOutcome(obj any) (any, error) {
 // annotations and labels.
 func identityOf(obj metav1.Object) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
-		Namespace: obj.GetNamespace(), Name: obj.GetName(), UID: obj.GetUID(),
+		Namespace: one(obj.GetNamespace()), Name: obj.GetName(), UID: obj.GetUID(),
 		ResourceVersion: obj.GetResourceVersion(), Generation: obj.GetGeneration(),
 		CreationTimestamp: obj.GetCreationTimestamp(), DeletionTimestamp: obj.GetDeletionTimestamp(),
 		OwnerReferences: obj.GetOwnerReferences(),
 		Labels:          shared.ours(obj.GetLabels()), Annotations: shared.ours(obj.GetAnnotations()),
 	}
 }
+
+// one has what many objects say be in memory once.
+func one[T ~string](said T) T { return unique.Make(said).Value() }
 
 func failureOf(b *v1alpha1.VolumeBackup) string {
 	for _, c := range b.Status.Conditions {
@@ -108,6 +118,23 @@ func onlyEnd(conditions []metav1.Condition) []metav1.Condition {
 var ends = map[string][]metav1.Condition{
 	v1alpha1.ConditionComplete: {{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue}},
 	v1alpha1.ConditionFailed:   {{Type: v1alpha1.ConditionFailed, Status: metav1.ConditionTrue}},
+}
+
+// hasEndedBefore is true for a backup that had ended when this manager first saw
+// it. Of those there may be very many, and nothing is to do about them: what an
+// attempt left wakes its backup by itself.
+func hasEndedBefore(e event.CreateEvent) bool {
+	b, is := e.Object.(*v1alpha1.VolumeBackup)
+	return is && cut.Ended(b) && b.DeletionTimestamp.IsZero()
+}
+
+var unlessEndedBefore = predicate.Funcs{CreateFunc: func(e event.CreateEvent) bool { return !hasEndedBefore(e) }}
+
+// noteEndedBefore has the metrics know of what nothing else is done about.
+func noteEndedBefore(_ context.Context, e event.CreateEvent, _ queue) {
+	if b, is := e.Object.(*v1alpha1.VolumeBackup); is && hasEndedBefore(e) {
+		noteMetrics(client.ObjectKeyFromObject(b), b)
+	}
 }
 
 // onlyCut leaves of snapshots and contents whose they are and what they tell of the

@@ -3,6 +3,7 @@ package backup
 import (
 	"reflect"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/snapshot/cut"
@@ -143,11 +145,52 @@ func TestSharedMaps(t *testing.T) {
 	if s.ours(map[string]string{"team": "a"}) != nil {
 		t.Error("nothing of it is ours")
 	}
+	if !isFirst(s.ifOurs(map[string]string{v1alpha1.LabelPolicy: "nightly"})) {
+		t.Error("one in which all is ours isn't shared")
+	}
+	if whole := s.ifOurs(map[string]string{v1alpha1.LabelPolicy: "nightly", "team": "a"}); len(whole) != 2 {
+		t.Errorf("of one with others' keys there is %v", whole)
+	}
 	for i := range 3 * rememberedMaps {
 		said(strconv.Itoa(i), "")
 	}
 	if known := len(s.newer) + len(s.older); known > 2*rememberedMaps {
 		t.Errorf("%d are known", known)
+	}
+}
+
+// What had ended before this manager is not reconciled, but its metrics are known:
+// of what is being deleted, or goes on, they come with the reconcile.
+func TestWhatEndedBefore(t *testing.T) {
+	ended := time.Date(2026, 11, 26, 2, 0, 0, 0, time.UTC)
+	in := func(namespace string, change func(*v1alpha1.VolumeBackup)) (event.CreateEvent, series) {
+		b := &v1alpha1.VolumeBackup{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "b", Labels: map[string]string{v1alpha1.LabelPolicy: "nightly"}},
+			Status: v1alpha1.VolumeBackupStatus{
+				CompletionTime: ptr.To(metav1.NewTime(ended)),
+				Conditions:     []metav1.Condition{{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue}},
+			},
+		}
+		change(b)
+		return event.CreateEvent{Object: b}, series{namespace, "nightly"}
+	}
+	for what, c := range map[string]struct {
+		change       func(*v1alpha1.VolumeBackup)
+		isReconciled bool
+	}{
+		"ended":      {func(*v1alpha1.VolumeBackup) {}, false},
+		"goes on":    {func(b *v1alpha1.VolumeBackup) { b.Status.Conditions = nil }, true},
+		"is deleted": {func(b *v1alpha1.VolumeBackup) { b.DeletionTimestamp = ptr.To(metav1.Now()) }, true},
+	} {
+		e, its := in("what-"+strings.ReplaceAll(what, " ", "-"), c.change)
+		if unlessEndedBefore.Create(e) != c.isReconciled {
+			t.Errorf("%s: it is reconciled: %t", what, !c.isReconciled)
+		}
+		noteEndedBefore(t.Context(), e, nil)
+		if isNoted := successes.newest[its].Equal(ended); isNoted == c.isReconciled {
+			t.Errorf("%s: its success is noted: %t", what, isNoted)
+		}
+		successes.forget(its)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -150,9 +151,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		return err
 	}
 	building := ctrl.NewControllerManagedBy(mgr).
-		For(&v1alpha1.VolumeBackup{}).
+		For(&v1alpha1.VolumeBackup{}, builder.WithPredicates(unlessEndedBefore)).
 		WatchesRawSource(source.Func(r.wakes)).
-		Watches(&v1alpha1.VolumeBackup{}, r.waiters.onDeletion()).
+		Watches(&v1alpha1.VolumeBackup{}, r.waiters.onDeletion(noteEndedBefore)).
 		WatchesRawSource(snapshots).
 		WatchesRawSource(contents).
 		Owns(&batchv1.Job{})

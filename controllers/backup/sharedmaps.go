@@ -36,6 +36,19 @@ func (s *sharedMaps) ours(all map[string]string) map[string]string {
 	if len(keys) == 0 {
 		return nil
 	}
+	return s.only(all, keys)
+}
+
+// ifOurs has of a map in which all keys are ours the one that is shared, and any
+// other as it is.
+func (s *sharedMaps) ifOurs(all map[string]string) map[string]string {
+	if ours := s.ours(all); len(ours) == len(all) {
+		return ours
+	}
+	return all
+}
+
+func (s *sharedMaps) only(all map[string]string, keys []string) map[string]string {
 	slices.Sort(keys)
 	var said strings.Builder
 	for _, key := range keys {

@@ -129,14 +129,16 @@ func (w *waiters) onChange(next handler.EventHandler) handler.EventHandler {
 	}
 }
 
-// onDeletion wakes who waits for the deletion of a backup to be asked for.
-func (w *waiters) onDeletion() handler.EventHandler {
+// onDeletion wakes who waits for the deletion of a backup to be asked for. What is
+// new it hands on.
+func (w *waiters) onDeletion(created func(context.Context, event.CreateEvent, queue)) handler.EventHandler {
 	wake := func(obj client.Object) {
 		if !obj.GetDeletionTimestamp().IsZero() {
 			w.wake(deletionOf(obj))
 		}
 	}
 	return handler.Funcs{
+		CreateFunc: created,
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, _ queue) { wake(e.ObjectNew) },
 		DeleteFunc: func(_ context.Context, e event.DeleteEvent, _ queue) { w.wake(deletionOf(e.Object)) },
 	}

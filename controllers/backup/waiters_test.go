@@ -137,11 +137,11 @@ func TestADeletionWakesItsBackupAlone(t *testing.T) {
 	deleted.DeletionTimestamp = &now
 	waiter, stop := w.add(deletionOf(b))
 	defer stop()
-	w.onDeletion().Update(t.Context(), event.UpdateEvent{ObjectNew: b}, nil)
+	w.onDeletion(nil).Update(t.Context(), event.UpdateEvent{ObjectNew: b}, nil)
 	if isWoken(waiter) {
 		t.Error("a backup that isn't deleted wakes nobody")
 	}
-	w.onDeletion().Update(t.Context(), event.UpdateEvent{ObjectNew: deleted}, nil)
+	w.onDeletion(nil).Update(t.Context(), event.UpdateEvent{ObjectNew: deleted}, nil)
 	if !isWoken(waiter) {
 		t.Error("a backup that is deleted wakes its attempt")
 	}

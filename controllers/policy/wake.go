@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"context"
 	"maps"
-	"strconv"
 	"time"
+	"unique"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -44,7 +44,7 @@ func OnlySelection(obj any) (any, error) {
 	if !ok {
 		return obj, nil
 	}
-	kept := metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion, DeletionTimestamp: m.DeletionTimestamp}
+	kept := metav1.ObjectMeta{Namespace: unique.Make(m.Namespace).Value(), Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion, DeletionTimestamp: m.DeletionTimestamp}
 	if isManaged(m) {
 		kept.OwnerReferences = []metav1.OwnerReference{*metav1.GetControllerOfNoCopy(m)}
 	} else {
@@ -52,6 +52,7 @@ func OnlySelection(obj any) (any, error) {
 	}
 	kept.Annotations = policy.OwnAnnotations(m.Annotations)
 	m.ObjectMeta = kept
+	m.Kind, m.APIVersion = unique.Make(m.Kind).Value(), unique.Make(m.APIVersion).Value() // each object has a copy of its own otherwise
 	return m, nil
 }
 
@@ -73,7 +74,7 @@ const (
 	// anyApplication where they select.
 	byApplication  = "application"
 	anyApplication = "*"
-	// byOut are claims by whether they say that no policy takes them.
+	// byOut are the claims that say of themselves that no policy takes them.
 	byOut = "out"
 )
 
@@ -101,7 +102,10 @@ func indexFields(ctx context.Context, mgr ctrl.Manager) error {
 }
 
 func isOut(obj client.Object) []string {
-	return []string{strconv.FormatBool(policy.IsOut(obj.GetAnnotations()))}
+	if !policy.IsOut(obj.GetAnnotations()) {
+		return nil
+	}
+	return []string{"true"}
 }
 
 // metadataOf is an empty object of which only the metadata is read.

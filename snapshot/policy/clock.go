@@ -31,11 +31,7 @@ func (s *State) noteClock() {
 		status.DoneUntil = newTime(s.Now)
 	}
 	status.LastSuccessTime = s.unlessAhead(status.LastSuccessTime)
-	for app, run := range s.Unwritten.Runs {
-		if run.Due.After(s.Now.Add(clockSlack)) {
-			delete(s.Unwritten.Runs, app)
-		}
-	}
+	s.Unwritten.forget(func(run MadeRun) bool { return run.Due.After(s.Now.Add(clockSlack)) })
 }
 
 func (s *State) noteClockIn(row *v1alpha1.PolicyApplicationStatus) {

@@ -28,7 +28,7 @@ func TestWhatIsKnownOfATimeToCome(t *testing.T) {
 			Applications: []v1alpha1.PolicyApplicationStatus{{Kind: db.Ref.Kind, Name: db.Ref.Name, LastScheduleTime: &at, LastSuccessTime: &at}},
 		}
 		look := func(at time.Time) Due {
-			s := &State{Policy: nightly(t, nil), Status: status, Applications: []Application{db}, Unwritten: &Unwritten{Runs: map[Application]MadeRun{db: {Due: now.Add(c.ahead)}}}, Now: at}
+			s := &State{Policy: nightly(t, nil), Status: status, Applications: []Application{db}, Unwritten: &Unwritten{Runs: []MadeRun{{Application: db, Due: now.Add(c.ahead)}}}, Now: at}
 			s.Observe()
 			due := s.Due()
 			s.Report()

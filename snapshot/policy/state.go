@@ -92,7 +92,7 @@ func (s *State) Dealt(due Due, made map[Application]string) (missed []string) {
 		s.Status.LastScheduleTime = newTime(latest(at, timeOf(s.Status.LastScheduleTime)))
 		if name := made[app]; name != "" {
 			row.LastBackup = name
-			s.Unwritten.note(app, MadeRun{Due: at, Name: name}, s.Now)
+			s.Unwritten.note(MadeRun{Application: app, Due: at, Name: name}, s.Now)
 		}
 	}
 	for _, m := range due.Missed {

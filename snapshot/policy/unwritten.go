@@ -18,33 +18,34 @@ const longestUnwritten = 10 * time.Minute
 type Unwritten struct {
 	// Since is when the first of them was made.
 	Since time.Time
-	// Runs are the newest, by application.
-	Runs map[Application]MadeRun
+	// Runs are the newest, one of each application: mostly there is one, and a map
+	// takes ten times the memory.
+	Runs []MadeRun
 }
 
 // MadeRun is a run whose backup was made.
 type MadeRun struct {
-	Due  time.Time
-	Name string
+	Application Application
+	Due         time.Time
+	Name        string
 }
 
 // note adds a run.
-func (u *Unwritten) note(app Application, run MadeRun, now time.Time) {
+func (u *Unwritten) note(run MadeRun, now time.Time) {
 	if len(u.Runs) == 0 {
-		u.Since, u.Runs = now, map[Application]MadeRun{}
+		u.Since = now
 	}
-	u.Runs[app] = run
+	u.forget(func(other MadeRun) bool { return other.Application == run.Application })
+	u.Runs = append(u.Runs, run)
 }
+
+func (u *Unwritten) forget(is func(MadeRun) bool) { u.Runs = slices.DeleteFunc(u.Runs, is) }
 
 // noteMade has the rows tell of runs that the status doesn't tell of: of those of
 // this manager and, by the backups that there are, of those of one that died. One
 // that was made while the clock was ahead may be of a schedule that was edited since.
 func (s *State) noteMade() {
-	for app, run := range s.Unwritten.Runs {
-		if s.rows[app] == nil || !s.dealtWith(app, run) {
-			delete(s.Unwritten.Runs, app)
-		}
-	}
+	s.Unwritten.forget(func(run MadeRun) bool { return s.rows[run.Application] == nil || !s.dealtWith(run) })
 	for app, results := range s.results {
 		b := results.Scheduled
 		if b == nil || s.rows[app] == nil {
@@ -53,14 +54,14 @@ func (s *State) noteMade() {
 		due := DueTime(b)
 		isNews := due.After(timeOf(s.rows[app].LastScheduleTime)) && !due.Add(s.Offset(app)).After(s.Now)
 		if isNews && IsNamed(b.Name, s.Name, app, due) && s.Schedule.IsDue(due) {
-			s.dealtWith(app, MadeRun{Due: due, Name: b.Name})
+			s.dealtWith(MadeRun{Application: app, Due: due, Name: b.Name})
 		}
 	}
 }
 
 // dealtWith notes a run. It is false where a run of then or later is known.
-func (s *State) dealtWith(app Application, run MadeRun) bool {
-	row := s.rows[app]
+func (s *State) dealtWith(run MadeRun) bool {
+	row := s.rows[run.Application]
 	if !run.Due.After(timeOf(row.LastScheduleTime)) {
 		return false
 	}
@@ -85,8 +86,8 @@ func (s *State) goesOn() bool {
 	if len(s.made) > 0 {
 		return true
 	}
-	for app, run := range s.Unwritten.Runs {
-		if running := s.results[app].Running; running != nil && running.Name == run.Name {
+	for _, run := range s.Unwritten.Runs {
+		if running := s.results[run.Application].Running; running != nil && running.Name == run.Name {
 			return true
 		}
 	}

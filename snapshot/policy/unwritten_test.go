@@ -39,7 +39,7 @@ func TestHowLongAStatusMayWait(t *testing.T) {
 		before.Report()
 		s := &State{Policy: p, Status: written.DeepCopy(), Applications: apps, Backups: backups, Unwritten: &Unwritten{}, Now: now}
 		if !makes {
-			s.Unwritten.note(one, MadeRun{Due: two, Name: name}, at)
+			s.Unwritten.note(MadeRun{Application: one, Due: two, Name: name}, at)
 		}
 		s.Observe()
 		due := s.Due()
