@@ -168,7 +168,7 @@ func (r *History) validate() error {
 	if r.Rules == (v1alpha1.RetentionRules{}) {
 		return errors.New("there is no rule")
 	}
-	return errors.Join(isText("host", r.Host), unlessEmpty("policy", r.Policy, isTag), all("claim", r.Claims, isTag))
+	return errors.Join(isText("host", r.Host), unlessEmpty("policy", r.Policy, isTag))
 }
 
 func (c *CopySnapshots) validate() error {

@@ -133,14 +133,12 @@ type Retain struct {
 }
 
 // History is what rules are applied to: what one policy has exported of one
-// application, each claim by itself.
+// application, each backup as a whole.
 type History struct {
 	// Host and Policy say whose backups are counted. Those of another policy, or of
 	// none where Policy is set, don't count and are never forgotten.
 	Host   string `json:"host"`
 	Policy string `json:"policy,omitempty"`
-	// Claims narrows that. Empty: all that there are.
-	Claims []string `json:"claims,omitempty"`
 	// Rules that keep nothing are refused.
 	Rules v1alpha1.RetentionRules `json:"rules"`
 	// TimeZone is a name of the IANA database, empty is UTC.

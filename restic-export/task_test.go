@@ -26,7 +26,7 @@ func someTasks() []Task {
 		{Restore: &Restore{SnapshotID: anID, Folder: "/srv", Paths: []string{"/a b", "/c\n", "/**"}, Delete: true}}, {Restore: &Restore{SnapshotID: anID, Device: true}},
 		{Copy: &Copy{Paths: []string{"/a b", "/c\n", "/..d"}}},
 		{Forget: &Forget{IDs: []string{anID}}},
-		{Retain: &Retain{Histories: []History{{Host: "shop/web", Policy: "nightly", Claims: []string{"a"}, Rules: v1alpha1.RetentionRules{KeepLast: 1}, TimeZone: "Europe/Zurich", Held: []types.UID{"8d0c"}}}}},
+		{Retain: &Retain{Histories: []History{{Host: "shop/web", Policy: "nightly", Rules: v1alpha1.RetentionRules{KeepLast: 1}, TimeZone: "Europe/Zurich", Held: []types.UID{"8d0c"}}}}},
 		{Check: &Check{}}, {Check: &Check{Part: 3, Of: 3}},
 		{Init: &Init{LikeSource: true}}, {CopySnapshots: &CopySnapshots{UploadLimit: 1 << 20, Unlock: true}},
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -50,7 +51,6 @@ func TestTheMoverForgetsWhatTheRulesDoNotKeep(t *testing.T) {
 	b.exportedAt(noon.Add(10*time.Hour+30*time.Minute), "nightly", "data", "2")
 	b.exportedAt(noon.Add(day), "nightly", "data", "3")
 	b.exportedAt(noon.Add(-9*day), "nightly", "data", "held")
-	b.exportedAt(noon.Add(-9*day), "nightly", "logs", "other")
 	b.exportedAt(noon.Add(-9*day), "weekly", "data", "of another policy")
 	b.exportedAt(noon.Add(-9*day), "", "data", "of no policy")
 	b.restic("backup", "--host="+host, "--tag=nightly", ".")
@@ -59,18 +59,51 @@ func TestTheMoverForgetsWhatTheRulesDoNotKeep(t *testing.T) {
 		{Host: "shop/other", Policy: "weekly", Rules: v1alpha1.RetentionRules{KeepLast: 1}},
 	}}
 	forgotten := b.done(resticexport.Task{Retain: task}).Forget
-	if forgotten.Forgotten != 1 || forgotten.Kept != 4 {
+	if forgotten.Forgotten != 1 || forgotten.Kept != 3 {
 		t.Errorf("%+v", forgotten)
 	}
-	want := []string{"1 data", "3 data", "held data", "of another policy data", "of no policy data", "other logs"}
+	want := []string{"1 data", "3 data", "held data", "of another policy data", "of no policy data"}
 	if got := b.remaining(); !slices.Equal(got, want) {
 		t.Errorf("%q, not %q", got, want)
 	}
-	if seen := b.done(resticexport.Task{Open: &resticexport.Open{}}).Repository; seen.Snapshots != 7 {
+	if seen := b.done(resticexport.Task{Open: &resticexport.Open{}}).Repository; seen.Snapshots != 6 {
 		t.Errorf("a snapshot of others is gone: %+v", seen)
 	}
 	task.Histories[1].Rules = v1alpha1.RetentionRules{KeepWithin: "0h"}
 	b.fails(resticexport.Task{Retain: task}, resticexport.CauseInvalid, "keep nothing")
+}
+
+// A claim that can't be exported any more doesn't cost the last backup that is whole.
+func TestTheMoverKeepsBackupsAsAWhole(t *testing.T) {
+	t.Parallel()
+	b := aRepository(t)
+	b.write("a", "a")
+	of := func(at time.Duration, uid types.UID, claims ...string) {
+		for _, claim := range claims {
+			b.exported(&resticexport.Backup{Host: host, Claim: claim, BackupUID: uid, Policy: "nightly", Of: 2, Time: noon.Add(at)})
+		}
+	}
+	of(0, "1", "data", "logs")
+	of(time.Hour, "2", "data", "logs", "logs") // nobody learned of an attempt's end
+	of(2*time.Hour, "3", "data")
+	of(3*time.Hour, "4", "data")
+	of(4*time.Hour, "5", "data")
+	last := func(n int32) resticexport.Task {
+		return resticexport.Task{Retain: &resticexport.Retain{Histories: []resticexport.History{{Host: host, Policy: "nightly", Rules: v1alpha1.RetentionRules{KeepLast: n}}}}}
+	}
+	if forgotten := b.done(last(2)).Forget; forgotten.Forgotten != 1 || forgotten.Kept != 7 {
+		t.Errorf("%+v", forgotten)
+	}
+	if got := fmt.Sprint(b.remaining()); got != "[1 data 1 logs 2 data 2 logs 2 logs 4 data 5 data]" {
+		t.Errorf("of two there are %s", got)
+	}
+	b.done(last(1))
+	if got := fmt.Sprint(b.remaining()); got != "[2 data 2 logs 2 logs 5 data]" {
+		t.Errorf("of one there are %s", got)
+	}
+	if found := b.done(resticexport.Task{Find: &resticexport.Find{Host: host}}).Snapshots; len(found) != 2 || found[0].BackupUID != "2" {
+		t.Errorf("%+v", found)
+	}
 }
 
 func TestTheMoverForgetsByName(t *testing.T) {

@@ -78,32 +78,14 @@ func (m *mover) retain(ctx context.Context, task *resticexport.Retain, result *r
 		if err != nil {
 			return failed(resticexport.CauseInvalid, "%s of %s: %v", history.Policy, history.Host, err)
 		}
-		for _, ofClaim := range byClaim(all, history) {
-			kept, rest := rules.Split(ofClaim, zone, m.now())
-			result.Forget.Kept += len(kept)
-			for _, b := range rest {
-				surplus = append(surplus, b.Name)
-			}
+		for _, backups := range countedTogether(all, history) {
+			kept, rest := rules.Split(backups.asRetained(history.Held), zone, m.now())
+			result.Forget.Kept += len(backups.idsOf(kept))
+			surplus = append(surplus, backups.idsOf(rest)...)
 		}
 	}
 	result.Forget.Forgotten = len(surplus)
 	return m.remove(ctx, surplus)
-}
-
-// byClaim are the backups that are counted, of each claim by itself. What was copied
-// from another repository isn't among them: it may be all that is left of a backup.
-func byClaim(all []resticexport.ResticSnapshot, task *resticexport.History) map[string][]retention.Backup {
-	byClaim := map[string][]retention.Backup{}
-	for _, s := range all {
-		tags, _ := s.Tagged()
-		if !s.IsOwn() || s.Hostname != task.Host || tags.Policy != task.Policy || len(task.Claims) > 0 && !slices.Contains(task.Claims, tags.Claim) {
-			continue
-		}
-		byClaim[tags.Claim] = append(byClaim[tags.Claim], retention.Backup{
-			Name: s.ID, At: s.Time, IsHeld: slices.Contains(task.Held, tags.BackupUID),
-		})
-	}
-	return byClaim
 }
 
 func rulesOf(task *resticexport.History) (retention.Rules, *time.Location, error) {

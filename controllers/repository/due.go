@@ -164,42 +164,57 @@ type exportPolicy struct {
 
 // historiesOf are those of the policies that have exported something since, by the
 // backups of a namespace. What people keep, the newest proven of each application,
-// and backups that are there and have nothing but their exports, stay whatever the
-// rules say.
+// backups that aren't done yet, and those that are there and have nothing but their
+// exports, stay whatever the rules say.
 func historiesOf(repository string, policies []exportPolicy, backups []v1alpha1.VolumeBackup, since *metav1.Time) (all []resticexport.History) {
 	for _, p := range policies {
-		of := map[string]*resticexport.History{}
-		isNews := map[string]bool{}
-		proven := map[string]*v1alpha1.VolumeBackup{}
+		of := map[string]*news{}
 		for i := range backups {
 			b := &backups[i]
-			if !isExportOf(b, p.name, repository) {
+			if !isOfPolicy(b, p.name, repository) {
 				continue
 			}
 			host := resticexport.Host(b.Namespace, b.Spec.ApplicationRef)
 			if of[host] == nil {
-				of[host] = &resticexport.History{Host: host, Policy: p.name, Rules: p.rules, TimeZone: p.timeZone}
+				of[host] = &news{History: resticexport.History{Host: host, Policy: p.name, Rules: p.rules, TimeZone: p.timeZone}}
 			}
-			isNews[host] = isNews[host] || since == nil || b.Status.CompletionTime.After(since.Time)
-			if b.Annotations[v1alpha1.AnnotationKeep] == "true" || cut.IsOnlyExported(b) {
-				of[host].Held = append(of[host].Held, b.UID)
-			}
-			if newest := proven[host]; b.Status.Consistency == v1alpha1.Proven && (newest == nil || b.Status.CompletionTime.After(newest.Status.CompletionTime.Time)) {
-				proven[host] = b
-			}
+			of[host].add(b, since)
 		}
 		for _, host := range slices.Sorted(maps.Keys(of)) {
-			if !isNews[host] {
-				continue
+			if of[host].isNews {
+				all = append(all, of[host].history())
 			}
-			if newest := proven[host]; newest != nil {
-				of[host].Held = append(of[host].Held, newest.UID)
-			}
-			of[host].Held = unique(of[host].Held)
-			all = append(all, *of[host])
 		}
 	}
 	return all
+}
+
+// news is a history that is gathered. isNews: something was exported since.
+type news struct {
+	resticexport.History
+	isNews bool
+	proven *v1alpha1.VolumeBackup
+}
+
+func (n *news) add(b *v1alpha1.VolumeBackup, since *metav1.Time) {
+	if b.Annotations[v1alpha1.AnnotationKeep] == "true" || cut.IsOnlyExported(b) || !cut.Ended(b) {
+		n.Held = append(n.Held, b.UID)
+	}
+	if !isExported(b) {
+		return
+	}
+	n.isNews = n.isNews || since == nil || b.Status.CompletionTime.After(since.Time)
+	if b.Status.Consistency == v1alpha1.Proven && (n.proven == nil || b.Status.CompletionTime.After(n.proven.Status.CompletionTime.Time)) {
+		n.proven = b
+	}
+}
+
+func (n *news) history() resticexport.History {
+	if n.proven != nil {
+		n.Held = append(n.Held, n.proven.UID)
+	}
+	n.Held = unique(n.Held)
+	return n.History
 }
 
 func unique(uids []types.UID) []types.UID {
@@ -207,8 +222,12 @@ func unique(uids []types.UID) []types.UID {
 	return slices.Compact(uids)
 }
 
-// isExportOf is true for a backup of a policy that is in a repository.
-func isExportOf(b *v1alpha1.VolumeBackup, policy, repository string) bool {
-	return b.Labels[v1alpha1.LabelPolicy] == policy && b.Spec.Export != nil && b.Spec.Export.RepositoryRef.Name == repository &&
-		b.Status.CompletionTime != nil && meta.IsStatusConditionTrue(b.Status.Conditions, v1alpha1.ConditionComplete)
+// isOfPolicy is true for a backup of a policy that goes into a repository.
+func isOfPolicy(b *v1alpha1.VolumeBackup, policy, repository string) bool {
+	return b.Labels[v1alpha1.LabelPolicy] == policy && b.Spec.Export != nil && b.Spec.Export.RepositoryRef.Name == repository
+}
+
+// isExported is true for a backup that is complete, exports among it.
+func isExported(b *v1alpha1.VolumeBackup) bool {
+	return b.Status.CompletionTime != nil && meta.IsStatusConditionTrue(b.Status.Conditions, v1alpha1.ConditionComplete)
 }

@@ -146,11 +146,14 @@ func TestWhatRetentionLooksAt(t *testing.T) {
 		exported("5", "old", -time.Hour, nil),
 		exported("6", "elsewhere", time.Hour, func(b *v1alpha1.VolumeBackup) { b.Spec.Export.RepositoryRef.Name = "other" }),
 		exported("7", "by hand", time.Hour, func(b *v1alpha1.VolumeBackup) { b.Labels = nil }),
-		exported("8", "failed", time.Hour, func(b *v1alpha1.VolumeBackup) { b.Status.Conditions = nil }),
+		exported("8", "unexported", time.Hour, func(b *v1alpha1.VolumeBackup) {
+			b.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionFailed, Status: metav1.ConditionTrue}}
+		}),
+		exported("9", "web", 0, func(b *v1alpha1.VolumeBackup) { b.Status.CompletionTime, b.Status.Conditions = nil, nil }),
 	}
 	since := metav1.NewTime(noon)
 	news := historiesOf("offsite", policies, backups, &since)
-	if len(news) != 1 || news[0].Host != "shop/web" || news[0].Policy != "nightly" || news[0].TimeZone != "Europe/Zurich" || !slices.Equal(news[0].Held, []types.UID{"2", "3"}) {
+	if len(news) != 1 || news[0].Host != "shop/web" || news[0].Policy != "nightly" || news[0].TimeZone != "Europe/Zurich" || !slices.Equal(news[0].Held, []types.UID{"2", "3", "9"}) {
 		t.Errorf("%+v", news)
 	}
 	if all := historiesOf("offsite", policies, backups, nil); len(all) != 2 || all[0].Host != "shop/old" {

@@ -100,12 +100,14 @@ func (w *run) histories(ctx context.Context) ([]resticexport.History, error) {
 }
 
 // exportPolicies are the policies that say which of their exports into the
-// repository are kept. Of two of one name that of the namespace counts.
+// repository are kept. Of two of one name that of the namespace counts. After a mass
+// deletion nothing is forgotten either until a person says so: the backups that said
+// what stays are gone.
 func (w *run) exportPolicies(ctx context.Context) (all []exportPolicy, err error) {
 	known := map[string]bool{}
-	add := func(name string, spec *v1alpha1.SnapshotPolicySpec) {
+	add := func(name string, spec *v1alpha1.SnapshotPolicySpec, status *v1alpha1.SnapshotPolicyStatus) {
 		export, rules := spec.Template.Spec.Export, spec.Retention.Exports
-		if !known[name] && export != nil && rules != nil && export.RepositoryRef.Name == w.Object.Name {
+		if !known[name] && export != nil && rules != nil && export.RepositoryRef.Name == w.Object.Name && status.MassDeletion == nil {
 			all = append(all, exportPolicy{name: name, timeZone: spec.TimeZone, rules: *rules})
 		}
 		known[name] = true
@@ -115,14 +117,14 @@ func (w *run) exportPolicies(ctx context.Context) (all []exportPolicy, err error
 		return nil, err
 	}
 	for i := range ofNamespace.Items {
-		add(ofNamespace.Items[i].Name, &ofNamespace.Items[i].Spec)
+		add(ofNamespace.Items[i].Name, &ofNamespace.Items[i].Spec, &ofNamespace.Items[i].Status)
 	}
 	var ofCluster v1alpha1.ClusterSnapshotPolicyList
 	if err := w.List(ctx, &ofCluster); err != nil {
 		return nil, err
 	}
 	for i := range ofCluster.Items {
-		add(ofCluster.Items[i].Name, &ofCluster.Items[i].Spec.SnapshotPolicySpec)
+		add(ofCluster.Items[i].Name, &ofCluster.Items[i].Spec.SnapshotPolicySpec, &ofCluster.Items[i].Status)
 	}
 	return all, nil
 }
