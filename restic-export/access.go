@@ -164,10 +164,10 @@ const (
 const SSHCommand = "ssh"
 
 // mountOldPassword mounts the password that the repository had, where it is to be
-// exchanged.
+// exchanged and is there still.
 func (a *Access) mountOldPassword(ref *v1alpha1.SecretKeyReference) {
 	if ref != nil {
-		a.mountSecret("old-password", ref.Name, oldPath, false, corev1.KeyToPath{Key: cmp.Or(ref.Key, "password"), Path: path.Base(OldPasswordFile)})
+		a.mountSecret("old-password", ref.Name, oldPath, true, corev1.KeyToPath{Key: cmp.Or(ref.Key, "password"), Path: path.Base(OldPasswordFile)})
 	}
 }
 

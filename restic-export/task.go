@@ -173,5 +173,6 @@ type Prune struct{}
 type Unlock struct{}
 
 // Rekey gives the repository its password where only the one at OldPasswordFile
-// opens it yet, and takes that one away. CauseWrongPassword where neither opens it.
+// opens it yet, and takes that one away. CauseWrongPassword where neither opens it,
+// CauseNotFound where the old one isn't there and nobody knows which to take away.
 type Rekey struct{}

@@ -17,7 +17,8 @@ type ResticRepositoryStatus struct {
 	// was there and is gone is never made anew.
 	// +optional
 	RepositoryID string `json:"repositoryID,omitempty"`
-	// PasswordSecretRef is the Secret whose password opened it last.
+	// PasswordSecretRef is the Secret of the password that it has. That of spec is
+	// written here once it opens the repository and the one before doesn't any more.
 	// +optional
 	PasswordSecretRef *SecretKeyReference `json:"passwordSecretRef,omitempty"`
 	// Snapshots is how many are in it, those of others too.

@@ -219,3 +219,18 @@ func TestTheMoverExchangesThePassword(t *testing.T) {
 		t.Errorf("where neither opens it there are %d keys", n)
 	}
 }
+
+// Once the Secret of the old password is gone nobody knows which password it was.
+func TestTheMoverMissesTheOldPassword(t *testing.T) {
+	t.Parallel()
+	b := aRepository(t)
+	task := resticexport.Task{Rekey: &resticexport.Rekey{}}
+	b.mover.oldPassword = filepath.Join(t.TempDir(), "gone")
+	b.done(task)
+	another := filepath.Join(t.TempDir(), "another")
+	b.write(another, "another\n")
+	b.restic(resticexport.AddKeyCommand(another)...)
+	b.fails(task, resticexport.CauseNotFound, "2 passwords open the repository", "create that Secret again")
+	b.write(b.password, "wrong\n")
+	b.fails(task, resticexport.CauseWrongPassword, "create that again")
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 
 	resticexport "github.com/lull-dev/lull/restic-export"
 )
@@ -12,8 +13,14 @@ import (
 // one goes only once the new one was seen to open the repository.
 func (m *mover) rekey(ctx context.Context) error {
 	password, before := m.restic.password(), m.restic.openedBy(m.oldPassword)
+	_, noOld := os.Stat(m.oldPassword)
 	_, err := m.config(ctx)
-	if isWrongPassword(err) {
+	switch {
+	case noOld != nil && isWrongPassword(err):
+		return failed(resticexport.CauseWrongPassword, "the password doesn't open it, and the Secret of the one before is gone, by which alone it can be given another: create that again")
+	case noOld != nil && err == nil:
+		return m.isOnlyKey(ctx)
+	case isWrongPassword(err):
 		if err := before.run(ctx, run{args: resticexport.AddKeyCommand(password)}); err != nil {
 			return err
 		}
@@ -34,6 +41,17 @@ func (m *mover) rekey(ctx context.Context) error {
 		return err
 	}
 	return m.restic.run(ctx, run{args: resticexport.RemoveKeyCommand(old)})
+}
+
+// isOnlyKey is an error where other passwords open the repository too: which of them
+// is the old one nobody knows where that isn't there any more.
+func (m *mover) isOnlyKey(ctx context.Context) error {
+	keys := 0
+	err := m.restic.look(ctx, resticexport.KeysCommand, eachOf(func(resticexport.ResticKey) { keys++ }))
+	if err == nil && keys > 1 {
+		return failed(resticexport.CauseNotFound, "the Secret of the password before is gone, and %d passwords open the repository: create that Secret again, or take away those that aren't wanted (restic key list, restic key remove ID)", keys)
+	}
+	return err
 }
 
 func isWrongPassword(err error) bool {

@@ -1,7 +1,9 @@
 package repository
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
@@ -11,8 +13,9 @@ import (
 	resticexport "github.com/lull-dev/lull/restic-export"
 )
 
-// rekey exchanges the password where the spec names another Secret than opened the
-// repository last, and that one's doesn't open it.
+// rekey exchanges the password where the spec names another Secret than the one that
+// is known to open the repository. Where that one's opens it already, an exchange may
+// have died before the old password was taken away.
 func (w *run) rekey(ctx context.Context) reconcile.Outcome {
 	r := w.Object
 	if !isToBeRekeyed(r) {
@@ -25,11 +28,10 @@ func (w *run) rekey(ctx context.Context) reconcile.Outcome {
 	case err != nil:
 		return reconcile.Failed(err)
 	case !ran.Ended:
-		w.Working(v1alpha1.ReasonRekeying, "gives the repository the password of Secret %s", r.Spec.PasswordSecretRef.Name)
+		w.Working(v1alpha1.ReasonRekeying, "gives the repository the password of Secret %s: %s", r.Spec.PasswordSecretRef.Name, cmp.Or(ran.Waits, "is under way"))
 		return reconcile.Wait(podDelay)
 	case !ran.Result.Done:
-		w.Set(v1alpha1.ConditionReady, false, v1alpha1.ReasonRekeyFailed, "the password could not be exchanged for that of Secret %s: %s: %s. The one of Secret %s opens the repository still, where it is as it was. It is tried again after the next look",
-			r.Spec.PasswordSecretRef.Name, ran.Result.Cause, ran.Result.Message, in.OldPassword.Name)
+		w.notRekeyed(ran.Result)
 		return w.done(ctx, in.Name)
 	}
 	w.RecordOnceSaved(eventRekeyed(in.OldPassword.Name, r.Spec.PasswordSecretRef.Name))
@@ -38,9 +40,24 @@ func (w *run) rekey(ctx context.Context) reconcile.Outcome {
 	return w.done(ctx, in.Name)
 }
 
+// notRekeyed tells why the password could not be exchanged. It is tried again after
+// the next look. A repository that the new one opens can be worked in meanwhile.
+func (w *run) notRekeyed(result resticexport.Result) {
+	r, stays := w.Object, "opens the repository still, where it is as it was"
+	if w.Is(v1alpha1.ConditionReady) {
+		stays = "may open the repository still, beside the new one"
+	}
+	message := fmt.Sprintf("the password could not be exchanged for that of Secret %s: %s: %s. The one of Secret %s %s. It is tried again after the next look",
+		r.Spec.PasswordSecretRef.Name, result.Cause, result.Message, r.Status.PasswordSecretRef.Name, stays)
+	w.Set(v1alpha1.ConditionReady, w.Is(v1alpha1.ConditionReady), v1alpha1.ReasonRekeyFailed, "%s", message)
+	w.RecordOnceSaved(eventNotReady(v1alpha1.ReasonRekeyFailed, message))
+}
+
 func isToBeRekeyed(r *v1alpha1.ResticRepository) bool {
 	had := r.Status.PasswordSecretRef
 	ready := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionReady)
-	return had != nil && *had != r.Spec.PasswordSecretRef && ready != nil &&
-		ready.Reason == string(resticexport.CauseWrongPassword) && ready.ObservedGeneration == r.Generation
+	if had == nil || *had == r.Spec.PasswordSecretRef || ready == nil || ready.ObservedGeneration != r.Generation {
+		return false
+	}
+	return ready.Reason == string(resticexport.CauseWrongPassword) || ready.Reason == v1alpha1.ReasonOpened
 }

@@ -18,7 +18,10 @@ func (w *run) tell(found resticexport.Found, result resticexport.Result) {
 	now := metav1.NewTime(w.Now())
 	status.LastLookTime = &now
 	if seen := result.Repository; found.Ready && seen != nil {
-		status.RepositoryID, status.PasswordSecretRef = seen.ID, w.Object.Spec.PasswordSecretRef.DeepCopy()
+		status.RepositoryID = seen.ID
+		if status.PasswordSecretRef == nil { // another one is noted once the one before opens it no more
+			status.PasswordSecretRef = w.Object.Spec.PasswordSecretRef.DeepCopy()
+		}
 		if recordContents(status, seen, now) {
 			w.RecordOnceSaved(eventSnapshotsVanished(whatVanished(w.Object)))
 		}
@@ -59,6 +62,8 @@ func summarize(s *reconcile.Scope[*v1alpha1.ResticRepository]) {
 	switch {
 	case wrong != nil:
 		status.Message = reconcile.Shorten(wrong.Reason + ": " + wrong.Message)
+	case s.Find(v1alpha1.ConditionReady) != nil && s.Find(v1alpha1.ConditionReady).Reason == v1alpha1.ReasonRekeyFailed:
+		status.Message = reconcile.Shorten(v1alpha1.ReasonRekeyFailed + ": " + s.Find(v1alpha1.ConditionReady).Message)
 	case status.Maintenance != nil && status.Maintenance.Message != "":
 		status.Message = reconcile.Shorten(status.Maintenance.Task + ": " + status.Maintenance.Message)
 	}
