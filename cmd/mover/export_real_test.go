@@ -161,6 +161,29 @@ func TestTheMoverTellsOfALock(t *testing.T) {
 	}
 }
 
+// A check that is killed leaves a lock that keeps everybody out.
+func TestTheMoverRemovesTheLockOfWhoIsGone(t *testing.T) {
+	t.Parallel()
+	b := aRepository(t)
+	b.write("a", "a")
+	check := b.mover.restic.command(t.Context(), 0, []string{"check"})
+	if err := check.Start(); err != nil {
+		t.Fatal(err)
+	}
+	b.until("the check has its lock", func() bool { return b.locks() == 1 })
+	if err := check.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = check.Wait() // it was killed
+	if b.locks() != 1 {
+		t.Fatal("it has ended before it was killed")
+	}
+	b.backup(aBackup("data", noon))
+	if b.locks() != 0 {
+		t.Error("its lock remains")
+	}
+}
+
 // A device that is a pipe holds a backup up for as long as nobody writes into it.
 func TestTheMoverEndsResticWhenItIsToldTo(t *testing.T) {
 	t.Parallel()

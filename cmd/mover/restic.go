@@ -47,8 +47,28 @@ type run struct {
 	wait time.Duration
 }
 
-// run runs a command to its end. The error is a failure.
+// soonUnlocked is how long a lock is waited for until it is asked whether whoever has
+// left it is gone.
+const soonUnlocked = time.Minute
+
+// run runs a command to its end. The error is a failure. Where a lock is in the way,
+// those that restic calls stale are removed, and it is run again.
 func (r *restic) run(ctx context.Context, what run) error {
+	wait := cmp.Or(what.wait, r.wait)
+	what.wait = min(wait, soonUnlocked)
+	err := r.once(ctx, what)
+	var f *failure
+	if what.isLook || !errors.As(err, &f) || f.cause != resticexport.CauseLocked {
+		return err
+	}
+	if r.once(ctx, run{args: (&resticexport.Unlock{}).Command(), isLook: true}) != nil {
+		return err
+	}
+	what.wait = wait
+	return r.once(ctx, what)
+}
+
+func (r *restic) once(ctx context.Context, what run) error {
 	bounded, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	var words words
@@ -69,7 +89,7 @@ func (r *restic) run(ctx context.Context, what run) error {
 			}
 		}
 	}
-	cmd := r.command(bounded, cmp.Or(what.wait, r.wait), what.args)
+	cmd := r.command(bounded, what.wait, what.args)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = what.stdin, what.stdout, stderr
 	client, err := newSSHFailure()
 	if err != nil {
