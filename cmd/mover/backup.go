@@ -23,7 +23,7 @@ func (m *mover) backup(ctx context.Context, task *resticexport.Backup, result *r
 		tags, _ := s.Tagged()
 		return tags.Claim != task.Claim
 	})
-	from, err := m.source(task, before)
+	from, err := m.source(ctx, task, before)
 	if err != nil {
 		return err
 	}
@@ -101,18 +101,25 @@ func (m *mover) clear(ctx context.Context, id string) string {
 
 // source is how the volume is taken. One without a file is an error, unless the
 // last one had none too.
-func (m *mover) source(task *resticexport.Backup, before []resticexport.ResticSnapshot) (resticexport.BackupSource, error) {
+func (m *mover) source(ctx context.Context, task *resticexport.Backup, before []resticexport.ResticSnapshot) (resticexport.BackupSource, error) {
 	from := resticexport.BackupSource{Path: m.data}
 	if task.Device {
 		return from, nil
 	}
-	if _, err := os.ReadDir(m.data); err != nil {
+	if _, err := os.Stat(m.data); err != nil {
 		return from, failed(resticexport.CauseSourceUnreadable, "the volume can't be read: %v", err)
 	}
 	if lost := filepath.Join(m.data, resticexport.LostAndFound); isNothing(lost) {
 		from.Excludes = []string{lost}
 	}
-	from.IsEmpty = !hasFile(m.data, from.Excludes)
+	seen := survey{excludes: from.Excludes}
+	if err := seen.folder(ctx, m.data); err != nil {
+		return from, err
+	}
+	if err := seen.failure(); err != nil {
+		return from, err
+	}
+	from.IsEmpty = !seen.hasFile
 	wasEmpty := false
 	if len(before) > 0 {
 		tags, _ := before[len(before)-1].Tagged()
@@ -129,21 +136,4 @@ func (m *mover) source(task *resticexport.Backup, before []resticexport.ResticSn
 func isNothing(folder string) bool {
 	entries, err := os.ReadDir(folder)
 	return errors.Is(err, fs.ErrPermission) || err == nil && len(entries) == 0
-}
-
-// hasFile is true where there is anything but folders, or anything that can't be
-// looked at.
-func hasFile(root string, excludes []string) bool {
-	found := false
-	_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		if slices.Contains(excludes, path) {
-			return fs.SkipDir
-		}
-		if err != nil || !entry.IsDir() {
-			found = true
-			return fs.SkipAll
-		}
-		return nil
-	})
-	return found
 }
