@@ -110,7 +110,8 @@ test-integration: ## Test the controllers on a real API server, a restore that d
 	@$(TEST)/integration-restore.xml -- -run '^TestManagerMayDieAnywhere$$|^TestNobodyIsEverLeftWorseOff$$|^TestAYear$$' ./controllers/... ./snapshot/policy
 	@cd test/csidriver && $(TEST)/integration-csidriver.xml -- ./...
 
-test-e2e test-faults bench: UP = --images=mariadb,tools
+test-e2e: UP = --images=mariadb,tools,servers
+test-faults bench: UP = --images=mariadb,tools
 
 .PHONY: test-e2e
 test-e2e: deploy ## Test what users do, on the cluster (FOCUS='a regular expression' for some of it)
@@ -137,7 +138,7 @@ generate: ## Write the generated files: deep copies, CRDs, RBAC, the list of fai
 	@$(TOOL) controller-gen rbac:roleName=lull-manager paths=./controllers/... output:rbac:dir=deploy/rbac
 	@go run ./test/faults/list
 
-MODULES := . test/cluster test/cluster/programs test/cluster/provisioner test/csidriver test/images/pause test/images/tools test/tools test/tools/lint test/tools/rest-server test/tools/restic test/tools/versitygw
+MODULES := . test/cluster test/cluster/programs test/cluster/provisioner test/csidriver test/images/pause test/images/servers test/images/tools test/tools test/tools/lint test/tools/rest-server test/tools/restic test/tools/versitygw
 
 .PHONY: verify
 verify: generate ## Check generated files, formatting, tidiness and lint
@@ -148,7 +149,7 @@ verify: generate ## Check generated files, formatting, tidiness and lint
 .PHONY: lint
 lint: ## Lint, import directions among it
 	@$(LINT) run ./api/... ./hooks/... ./snapshot/... ./restic-export/... ./controllers/... ./cmd/... ./docs/... ./test/...
-	@for m in test/cluster test/csidriver test/images/tools; do (cd $$m && $(LINT) run --config $(CURDIR)/.golangci.yaml ./...); done
+	@for m in test/cluster test/csidriver test/images/servers test/images/tools; do (cd $$m && $(LINT) run --config $(CURDIR)/.golangci.yaml ./...); done
 
 # Those of the package ca-certificates, without what this machine's admin added.
 # Where it isn't installed it is unpacked here.

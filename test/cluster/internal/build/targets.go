@@ -101,6 +101,30 @@ var Targets = []Target{
 		Packages: []string{"./books"},
 		Programs: []string{"books"},
 	},
+	{
+		Name:     "flaky",
+		Dir:      "test/images/servers",
+		Packages: []string{"./flaky"},
+		Programs: []string{"flaky"},
+	},
+	{
+		Name:     "rest-server",
+		Dir:      "test/tools/rest-server",
+		Packages: []string{"github.com/restic/rest-server/cmd/rest-server"},
+		Programs: []string{"rest-server"},
+	},
+	{
+		Name:     "versitygw",
+		Dir:      "test/tools/versitygw",
+		Packages: []string{"github.com/versity/versitygw/cmd/versitygw"},
+		Programs: []string{"versitygw"},
+	},
+	{
+		Name:     "restic",
+		Dir:      "test/tools/restic",
+		Packages: []string{"github.com/restic/restic/cmd/restic"},
+		Programs: []string{"restic"},
+	},
 }
 
 // TargetOf returns the target that a program belongs to.
