@@ -23,12 +23,14 @@ type BackupSource struct {
 	IsEmpty bool
 	// Excludes are paths that are left out.
 	Excludes []string
+	// Root is whose the folder is, as Tags have it.
+	Root string
 }
 
 // Command makes a snapshot. Without a parent nothing is compared: restic would
 // choose one by host and path, which all claims of an application have in common.
 func (b *Backup) Command(parent string, from BackupSource) []string {
-	tags := Tags{Claim: b.Claim, BackupUID: b.BackupUID, Of: b.Of, Policy: b.Policy, IsEmpty: from.IsEmpty}
+	tags := Tags{Claim: b.Claim, BackupUID: b.BackupUID, Of: b.Of, Policy: b.Policy, IsEmpty: from.IsEmpty, Root: from.Root}
 	command := []string{"backup", "--json", "--host=" + b.Host, "--time=" + b.Time.UTC().Format(time.DateTime)}
 	for _, tag := range tags.Strings() {
 		command = append(command, "--tag="+tag)

@@ -17,6 +17,9 @@ type Tags struct {
 	Of int `json:"of,omitempty"`
 	// IsEmpty: the volume had no file.
 	IsEmpty bool `json:"isEmpty,omitempty"`
+	// Root is whose the volume's root folder was, which is no part of the snapshot:
+	// its mode in octal, its owner and its group, as 2750:999:999. It may be empty.
+	Root string `json:"-"`
 }
 
 // The tags and how they begin.
@@ -27,11 +30,12 @@ const (
 	tagBackup = "backup="
 	tagPolicy = "policy="
 	tagOf     = "of="
+	tagRoot   = "root="
 )
 
 // Strings are the tags as restic has them, none with a comma:
 //
-//	lull  claim=data  backup=8d0c…  of=2  policy=nightly
+//	lull  claim=data  backup=8d0c…  of=2  policy=nightly  root=2750:999:999
 func (t Tags) Strings() []string {
 	all := []string{tagOurs, tagClaim + t.Claim, tagBackup + string(t.BackupUID)}
 	if t.Of > 0 {
@@ -42,6 +46,9 @@ func (t Tags) Strings() []string {
 	}
 	if t.IsEmpty {
 		all = append(all, tagEmpty)
+	}
+	if t.Root != "" {
+		all = append(all, tagRoot+t.Root)
 	}
 	return all
 }
@@ -64,6 +71,9 @@ func ReadTags(tags []string) (Tags, bool) {
 		}
 		if policy, is := strings.CutPrefix(tag, tagPolicy); is {
 			read.Policy = policy
+		}
+		if root, is := strings.CutPrefix(tag, tagRoot); is {
+			read.Root = root
 		}
 	}
 	return read, read.Claim != "" && read.BackupUID != ""

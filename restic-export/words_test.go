@@ -133,7 +133,7 @@ func TestOnlyWhatMayPassIsTriedAgain(t *testing.T) {
 func TestTagsComeBack(t *testing.T) {
 	for _, tags := range []Tags{
 		{Claim: "data", BackupUID: "8d0c"},
-		{Claim: "data", BackupUID: "8d0c", Policy: "nightly", IsEmpty: true},
+		{Claim: "data", BackupUID: "8d0c", Policy: "nightly", IsEmpty: true, Root: "2750:999:999"},
 	} {
 		written := tags.Strings()
 		if got, isOurs := ReadTags(append([]string{"theirs"}, written...)); !isOurs || got != tags {

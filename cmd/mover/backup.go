@@ -109,6 +109,10 @@ func (m *mover) source(ctx context.Context, task *resticexport.Backup, before []
 	if _, err := os.Stat(m.data); err != nil {
 		return from, failed(resticexport.CauseSourceUnreadable, "the volume can't be read: %v", err)
 	}
+	var err error
+	if from.Root, err = rootOf(m.data); err != nil {
+		return from, err
+	}
 	if lost := filepath.Join(m.data, resticexport.LostAndFound); isNothing(lost) {
 		from.Excludes = []string{lost}
 	}

@@ -23,8 +23,9 @@ func (m *mover) restore(ctx context.Context, task *resticexport.Restore, result 
 	if task.Device {
 		return m.restoreDevice(ctx, task, result)
 	}
+	tags, _ := s.Tagged()
 	// A snapshot of an empty volume holds the folder itself.
-	if tags, _ := s.Tagged(); tags.IsEmpty && task.Folder == "" && len(s.Paths) == 1 {
+	if tags.IsEmpty && task.Folder == "" && len(s.Paths) == 1 {
 		task.Folder = s.Paths[0]
 	}
 	if err := m.havePaths(ctx, task); err != nil {
@@ -41,6 +42,11 @@ func (m *mover) restore(ctx context.Context, task *resticexport.Restore, result 
 	}
 	if err := place.take(); err != nil {
 		return err
+	}
+	if len(task.Paths) == 0 {
+		if err := restoreRoot(m.data, tags.Root); err != nil {
+			return err
+		}
 	}
 	result.Restore = &resticexport.RestoredFiles{
 		Files: summary.FilesRestored, Bytes: summary.BytesRestored, Skipped: summary.FilesSkipped, Deleted: summary.FilesDeleted,

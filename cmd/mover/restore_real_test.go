@@ -36,6 +36,7 @@ func TestTheMoverRestoresWhatItExported(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	isOf(t, data, 0o2751, 4000000000, 998)
 	want := tree(t, data)
 	if err := os.Mkdir(filepath.Join(data, "lost+found"), 0o700); err != nil {
 		t.Fatal(err)
@@ -50,6 +51,22 @@ func TestTheMoverRestoresWhatItExported(t *testing.T) {
 		t.Errorf("%+v, of %+v", restored, snapshot)
 	}
 	compare(t, want, tree(t, target))
+	if got, err := rootOf(target); err != nil || os.Getuid() == 0 && got != "2751:4000000000:998" {
+		t.Errorf("the root folder has %s, %v", got, err)
+	}
+}
+
+// isOf gives a folder a mode and, where the test may, an owner.
+func isOf(t *testing.T, folder string, mode uint32, user, group int) {
+	t.Helper()
+	if os.Getuid() == 0 {
+		if err := os.Chown(folder, user, group); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(folder, modeOf(mode)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func compare(t *testing.T, want, got map[string]string) {
