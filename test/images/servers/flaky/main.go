@@ -9,7 +9,7 @@
 //	error  it is answered 500
 //	cut    the connection is closed after some of the request and of the answer
 //	slow   it is passed on a second late
-//	hold   it is passed on once the file doesn't say hold any more
+//	hold   it is passed on once the file doesn't say hold of such requests any more
 package main
 
 import (
@@ -50,7 +50,8 @@ type proxy struct {
 }
 
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	kind, err := p.next(r.Method + " " + r.URL.Path)
+	request := r.Method + " " + r.URL.Path
+	kind, err := p.next(request)
 	if err != nil {
 		log.Print(err)
 	}
@@ -67,7 +68,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "slow":
 		time.Sleep(time.Second)
 	case "hold":
-		for p.kind() == "hold" && r.Context().Err() == nil {
+		for p.holds(request) && r.Context().Err() == nil {
 			time.Sleep(50 * time.Millisecond)
 		}
 	}
@@ -85,11 +86,12 @@ func (p *proxy) next(request string) (kind string, err error) {
 	return kind, write(fmt.Sprintf("%s %d %s", kind, count-1, words))
 }
 
-func (p *proxy) kind() string {
+// holds is true as long as the file says so of such requests.
+func (p *proxy) holds(request string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	kind, _, _ := read()
-	return kind
+	kind, _, words := read()
+	return kind == "hold" && strings.HasPrefix(request, words)
 }
 
 // read is what the file says, nothing where it can't be read.
