@@ -2,6 +2,7 @@ package resticexport
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -126,6 +127,15 @@ func RecordExport(e *v1alpha1.ExportStatus, result Result, now time.Time) {
 	e.Processed = resource.NewQuantity(made.BytesProcessed, resource.BinarySI)
 	e.Uploaded = resource.NewQuantity(made.BytesUploaded, resource.BinarySI)
 	e.Duration = &metav1.Duration{Duration: time.Duration(result.Seconds * float64(time.Second)).Round(time.Millisecond)}
+}
+
+// Unreadable is what to do where a mover may not read all files, else empty.
+func Unreadable(result Result, repository string) string {
+	if result.Cause != CauseSourceUnreadable || !strings.Contains(result.Message, "permission denied") {
+		return ""
+	}
+	return fmt.Sprintf(". Write the user that the files belong to into spec.mover.securityContext.runAsUser of ResticRepository %s. Where they belong to root or to several, set spec.mover.privileged there, and have an administrator annotate the namespace with %s=true",
+		repository, v1alpha1.AnnotationPrivilegedMovers)
 }
 
 // NextExportAt is when an export that failed is tried again.

@@ -2,6 +2,7 @@ package resticexport
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,6 +108,21 @@ func TestReadingAs(t *testing.T) {
 	} {
 		if got := ReadingAs(&c.pod); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
+}
+
+func TestWhatMayNotBeReadSaysWhatToWrite(t *testing.T) {
+	for name, c := range map[string]struct {
+		result Result
+		says   string
+	}{
+		"files of another user": {Result{Cause: CauseSourceUnreadable, Message: "open /data/ibdata1: permission denied"}, "spec.mover.securityContext.runAsUser of ResticRepository offsite"},
+		"a disk that is broken": {Result{Cause: CauseSourceUnreadable, Message: "read /data/ibdata1: input/output error"}, ""},
+		"a server that says no": {Result{Cause: CauseAccessDenied, Message: "permission denied"}, ""},
+	} {
+		if got := Unreadable(c.result, "offsite"); (got == "") != (c.says == "") || !strings.Contains(got, c.says) {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 }

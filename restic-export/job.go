@@ -64,7 +64,8 @@ type JobInput struct {
 	// mover's own. It is never set for a Source alone, whose files a kubelet would
 	// change, nor where the repository is a claim, which is the group's of all movers.
 	FSGroup *int64
-	// User that the mover runs as: by default 65532, which owns nothing.
+	// User that the mover runs as, where its repository doesn't say: by default 65532,
+	// which owns nothing.
 	User *int64
 	// Privileged: it runs as root, with the capabilities to read every file, and to
 	// give a restored one its owner. Without it the pod passes the restricted Pod

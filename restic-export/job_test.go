@@ -27,6 +27,7 @@ func TestAMoversPodIsRestricted(t *testing.T) {
 	for name, change := range map[string]func(*JobInput){
 		"by default": func(*JobInput) {},
 		"as a user":  func(in *JobInput) { in.User = ptr.To[int64](999); in.Groups = []int64{999} },
+		"as asked":   asked(&corev1.PodSecurityContext{RunAsUser: ptr.To[int64](999), RunAsGroup: ptr.To[int64](0), SupplementalGroups: []int64{1}}),
 		"a target":   func(in *JobInput) { in.Source, in.Target = "", "new" },
 		"a device":   func(in *JobInput) { in.IsDevice = true },
 	} {
@@ -80,6 +81,39 @@ func TestWhoAMoverIs(t *testing.T) {
 			t.Errorf("%s: %+v", name, s)
 		}
 	}
+}
+
+func TestAsWhomAMoverRunsWhoseRepositorySaysIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*JobInput)
+		user   int64
+		group  int64
+		groups []int64
+	}{
+		"a user":                {asked(&corev1.PodSecurityContext{RunAsUser: ptr.To[int64](999)}), 999, 65532, []int64{7}},
+		"a group":               {asked(&corev1.PodSecurityContext{RunAsGroup: ptr.To[int64](998)}), 1000, 998, []int64{7, 65532}},
+		"more groups":           {asked(&corev1.PodSecurityContext{SupplementalGroups: []int64{8, 9}}), 1000, 65532, []int64{7, 8, 9}},
+		"of a repository alone": {func(in *JobInput) { noVolume(in); asked(&corev1.PodSecurityContext{RunAsUser: ptr.To[int64](999)})(in) }, 999, 65532, []int64{7}},
+		"beside a privileged word": {func(in *JobInput) {
+			asked(&corev1.PodSecurityContext{RunAsUser: ptr.To[int64](999)})(in)
+			in.Privileged = true
+		}, 0, 65532, []int64{7}},
+	} {
+		in := anInput()
+		in.User, in.Groups = ptr.To[int64](1000), []int64{7}
+		c.change(&in)
+		s := podOf(in).SecurityContext
+		if *s.RunAsUser != c.user || *s.RunAsGroup != c.group || !slices.Equal(s.SupplementalGroups, c.groups) || s.FSGroup != nil {
+			t.Errorf("%s: %+v", name, s)
+		}
+		if !slices.Equal(in.Groups, []int64{7}) {
+			t.Errorf("%s: it has changed what it was given: %v", name, in.Groups)
+		}
+	}
+}
+
+func asked(as *corev1.PodSecurityContext) func(*JobInput) {
+	return func(in *JobInput) { in.Spec.Mover.SecurityContext = as }
 }
 
 func aTarget(in *JobInput)  { in.Source, in.Target = "", "new" }

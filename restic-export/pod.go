@@ -116,21 +116,23 @@ func limits(resources corev1.ResourceRequirements) (all []corev1.EnvVar) {
 }
 
 func (in *JobInput) podSecurity() *corev1.PodSecurityContext {
+	as := Reading{User: in.User, Groups: in.Groups, Privileged: in.Privileged}.Of(&in.Spec.Mover)
+	group := ptr.Deref(as.Group, moverID)
+	if group != moverID {
+		as.Groups = append(as.Groups, moverID)
+	}
 	security := &corev1.PodSecurityContext{
 		RunAsNonRoot: ptr.To(!in.Privileged),
-		RunAsUser:    ptr.To(moverID), RunAsGroup: ptr.To(moverID),
-		SupplementalGroups: in.Groups,
+		RunAsUser:    ptr.To(as.ID()), RunAsGroup: ptr.To(group),
+		SupplementalGroups: as.Groups,
 		FSGroup:            in.fsGroup(),
 		SeccompProfile:     &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 	}
 	if security.FSGroup != nil {
 		security.FSGroupChangePolicy = ptr.To(corev1.FSGroupChangeOnRootMismatch)
 	}
-	switch {
-	case in.Privileged:
+	if in.Privileged {
 		security.RunAsUser = ptr.To[int64](0)
-	case in.User != nil:
-		security.RunAsUser = in.User
 	}
 	return security
 }

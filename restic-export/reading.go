@@ -5,12 +5,16 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
 )
 
 // Reading is as whom a volume's files are read.
 type Reading struct {
 	// User is nil for one that owns nothing.
-	User   *int64
+	User *int64
+	// Group is nil for the one that all movers have in common.
+	Group  *int64
 	Groups []int64
 	// FSGroup is the group that the application has its volumes made writable for,
 	// nil where it has none.
@@ -43,6 +47,19 @@ func ReadingAs(pod *corev1.PodSpec) Reading {
 			break
 		}
 	}
+	return as
+}
+
+// Of is how the movers of a repository read that say as whom they run.
+func (as Reading) Of(mover *v1alpha1.MoverSpec) Reading {
+	asked := mover.SecurityContext
+	if asked == nil || as.Privileged {
+		return as
+	}
+	if asked.RunAsUser != nil {
+		as.User = asked.RunAsUser
+	}
+	as.Group, as.Groups = asked.RunAsGroup, slices.Concat(as.Groups, asked.SupplementalGroups)
 	return as
 }
 

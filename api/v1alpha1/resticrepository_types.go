@@ -280,6 +280,7 @@ type SecretKeyReference struct {
 }
 
 // MoverSpec says how the pods run that move data to and from a repository.
+// +kubebuilder:validation:XValidation:rule="!has(self.privileged) || !self.privileged || !has(self.securityContext)",message="a privileged mover is root: write spec.mover.privileged, or spec.mover.securityContext for one that isn't"
 type MoverSpec struct {
 	// Resources that they ask for and are limited to.
 	// +optional
@@ -302,6 +303,16 @@ type MoverSpec struct {
 	// annotation lull.dev/privileged-movers: "true", which its administrator sets.
 	// +optional
 	Privileged bool `json:"privileged,omitempty"`
+	// SecurityContext says as whom they run, by runAsUser, runAsGroup and
+	// supplementalGroups. The user goes before the one that an application's pods name,
+	// and the groups are added to theirs. Nothing else of a mover's rights can be
+	// changed.
+	// +kubebuilder:validation:XValidation:rule="!has(self.runAsUser) || self.runAsUser != 0",message="runAsUser may not be 0: write spec.mover.privileged: true for a mover that is root, and have an administrator annotate the namespace with lull.dev/privileged-movers=true"
+	// +kubebuilder:validation:XValidation:rule="(!has(self.runAsUser) || self.runAsUser >= 0 && self.runAsUser <= 2147483647) && (!has(self.runAsGroup) || self.runAsGroup >= 0 && self.runAsGroup <= 2147483647)",message="a user or a group is a number from 0 to 2147483647"
+	// +kubebuilder:validation:XValidation:rule="!has(self.fsGroup) && !has(self.fsGroupChangePolicy)",message="leave fsGroup and fsGroupChangePolicy out: a volume that is exported keeps its groups, and one that is restored has the fsGroup of the application's pods. Groups that may read the files belong into supplementalGroups"
+	// +kubebuilder:validation:XValidation:rule="!has(self.runAsNonRoot) && !has(self.seccompProfile) && !has(self.appArmorProfile) && !has(self.seLinuxOptions) && !has(self.seLinuxChangePolicy) && !has(self.supplementalGroupsPolicy) && !has(self.sysctls) && !has(self.windowsOptions)",message="write runAsUser, runAsGroup and supplementalGroups alone: all else is as the Pod Security level restricted wants it"
+	// +optional
+	SecurityContext *corev1.PodSecurityContext `json:"securityContext,omitempty"`
 	// UploadLimit is the most that each sends, in bytes a second. Default: no
 	// limit.
 	// +optional

@@ -606,6 +606,11 @@ func (in *MoverSpec) DeepCopyInto(out *MoverSpec) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.SecurityContext != nil {
+		in, out := &in.SecurityContext, &out.SecurityContext
+		*out = new(corev1.PodSecurityContext)
+		(*in).DeepCopyInto(*out)
+	}
 	if in.UploadLimit != nil {
 		in, out := &in.UploadLimit, &out.UploadLimit
 		x := (*in).DeepCopy()

@@ -165,6 +165,9 @@ func (w *run) warnOfOwners(ctx context.Context) error {
 	if err != nil || as.Privileged {
 		return err
 	}
+	if repository != nil {
+		as = as.Of(&repository.Spec.Mover)
+	}
 	w.RecordOnceSaved(eventWarned(restore.OwnersNotRestored(w.Object, as.ID())))
 	return nil
 }

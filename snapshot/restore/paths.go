@@ -114,11 +114,11 @@ func FillFailed(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, cause, mes
 
 // OwnersNotRestored tells that files come back as those of one user.
 func OwnersNotRestored(r *v1alpha1.VolumeRestore, user int64) Warning {
-	privilege := "have"
+	mend := "Where the application needs other owners, have"
 	if IsFromRepository(r) {
-		privilege = fmt.Sprintf("set spec.mover.privileged of %s, and have", SourceOf(r))
+		mend = fmt.Sprintf("Where the application needs another one, name it in spec.mover.securityContext.runAsUser of %s. Where it needs several, set spec.mover.privileged there, and have", SourceOf(r))
 	}
 	return Warning{Reason: v1alpha1.ReasonOwnersNotRestored, Message: fmt.Sprintf(
-		"the mover isn't privileged: every file will belong to user %d, whoever owned it. Where the application needs other owners, %s an administrator annotate the namespace with %s=true",
-		user, privilege, v1alpha1.AnnotationPrivilegedMovers)}
+		"the mover isn't privileged: every file will belong to user %d, whoever owned it. %s an administrator annotate the namespace with %s=true",
+		user, mend, v1alpha1.AnnotationPrivilegedMovers)}
 }

@@ -150,7 +150,7 @@ func TestWhatIsSaidOfPathsThatArentCopied(t *testing.T) {
 			t.Errorf("%q, not %q", got, c.want)
 		}
 	}
-	if got := OwnersNotRestored(r, 5).Message; !strings.Contains(got, "user 5") || !strings.Contains(got, "set spec.mover.privileged of ResticRepository offsite, and have an administrator") {
+	if got := OwnersNotRestored(r, 5).Message; !strings.Contains(got, "user 5") || !strings.Contains(got, "spec.mover.securityContext.runAsUser of ResticRepository offsite. ") || !strings.Contains(got, "set spec.mover.privileged there, and have an administrator") {
 		t.Error(got)
 	}
 	r.Spec.Source.Repository = nil

@@ -99,6 +99,33 @@ func TestABadSecondCopyIsRefusedBySayingWhatToWrite(t *testing.T) {
 	refusedBecause(t, admin.Update(fc.ctx, written), "a repository isn't copied to itself")
 }
 
+func TestAMoversSecurityContextThatCanRaiseRightsIsRefusedBySayingWhatToWrite(t *testing.T) {
+	fc := aFakeCluster(t)
+	const rest = `backend: {volume: {claimName: disk}}, passwordSecretRef: {name: p}`
+	for mover, says := range map[string]string{
+		`{securityContext: {runAsUser: 0}}`:                                          "write spec.mover.privileged: true for a mover that is root",
+		`{securityContext: {runAsUser: -1}}`:                                         "a number from 0 to 2147483647",
+		`{securityContext: {runAsGroup: 2147483648}}`:                                "a number from 0 to 2147483647",
+		`{securityContext: {runAsUser: 999, fsGroup: 999}}`:                          "belong into supplementalGroups",
+		`{securityContext: {fsGroupChangePolicy: Always}}`:                           "leave fsGroup and fsGroupChangePolicy out",
+		`{securityContext: {runAsNonRoot: false}}`:                                   "write runAsUser, runAsGroup and supplementalGroups alone",
+		`{securityContext: {seccompProfile: {type: Unconfined}}}`:                    "write runAsUser, runAsGroup and supplementalGroups alone",
+		`{securityContext: {seLinuxOptions: {type: spc_t}}}`:                         "write runAsUser, runAsGroup and supplementalGroups alone",
+		`{securityContext: {sysctls: [{name: kernel.shm_rmid_forced, value: "0"}]}}`: "write runAsUser, runAsGroup and supplementalGroups alone",
+		`{securityContext: {privileged: true}}`:                                      `unknown field "spec.mover.securityContext.privileged"`,
+		`{privileged: true, securityContext: {runAsUser: 999}}`:                      "a privileged mover is root",
+	} {
+		_, err := fc.createAs(admin, "ResticRepository", `{`+rest+`, mover: `+mover+`}`, client.DryRunAll)
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s should say %q: %v", mover, says, err)
+		}
+	}
+	const good = `{securityContext: {runAsUser: 999, runAsGroup: 999, supplementalGroups: [0, 2000]}}`
+	if _, err := fc.createAs(admin, "ResticRepository", `{`+rest+`, mover: `+good+`}`, client.DryRunAll); err != nil {
+		t.Error(err)
+	}
+}
+
 // A repository has pods run that mount Secrets, so that its writer needs the right
 // to do that.
 func TestARepositoryIsWrittenByThoseWhoMayRunPods(t *testing.T) {
