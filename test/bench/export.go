@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 // passwordSecret is the Secret with the password of all repositories, ours and bare.
@@ -18,7 +19,7 @@ const passwordSecret = "export-password"
 // exporting is what exports are measured with.
 type exporting struct {
 	*bench
-	server *restServer
+	server *framework.RESTServer
 	// image is the operator's own, which has restic in it.
 	image string
 }
@@ -35,10 +36,10 @@ func (b *bench) measureExports(ctx context.Context, o options) (_ []line, err er
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, e.server.stop()) }()
+	defer func() { err = errors.Join(err, e.server.Stop()) }()
 	all, err := e.exports(ctx, o)
 	if err != nil {
-		return nil, errors.Join(err, e.server.whyEnded())
+		return nil, errors.Join(err, e.server.WhyEnded())
 	}
 	printExports(os.Stdout, all, o.exportRounds)
 	return exportLines(all, o.exportRounds), nil
@@ -47,6 +48,9 @@ func (b *bench) measureExports(ctx context.Context, o options) (_ []line, err er
 // exporting starts the server, and finds what else is needed. ended is called where
 // the server ends by itself.
 func (b *bench) exporting(ctx context.Context, program string, ended func()) (*exporting, error) {
+	if program == "" {
+		return nil, errors.New("-rest-server names no rest-server: run make bench ONLY=export")
+	}
 	manager, err := b.Manager(ctx)
 	if err != nil {
 		return nil, err
@@ -57,11 +61,11 @@ func (b *bench) exporting(ctx context.Context, program string, ended func()) (*e
 	if err := b.Create(ctx, secret); err != nil {
 		return nil, err
 	}
-	address, err := b.ownAddress(ctx)
+	address, err := b.OwnAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
-	server, err := startRESTServer(program, address, ended)
+	server, err := framework.StartRESTServer(program, address, nil, ended)
 	return &exporting{bench: b, server: server, image: manager.Spec.Containers[0].Image}, err
 }
 
@@ -127,7 +131,7 @@ func inTurns(round int, one, other func() error) error {
 // newRepository is a repository of its own at the server. It isn't there yet.
 func (e *exporting) newRepository(name string) *v1alpha1.ResticRepository {
 	r := &v1alpha1.ResticRepository{ObjectMeta: metav1.ObjectMeta{Namespace: e.namespace, Name: name}}
-	r.Spec.Backend.REST = &v1alpha1.RESTBackend{URL: e.server.url + "/" + name}
+	r.Spec.Backend.REST = &v1alpha1.RESTBackend{URL: e.server.URL + "/" + name}
 	r.Spec.PasswordSecretRef = v1alpha1.SecretKeyReference{Name: passwordSecret}
 	return r
 }
@@ -141,7 +145,7 @@ func (e *exporting) endRound(ctx context.Context, ours, bare *v1alpha1.ResticRep
 	if err := e.clear(ctx, &v1alpha1.VolumeBackup{}); err != nil {
 		return err
 	}
-	if err := errors.Join(e.server.remove(ours.Name), e.server.remove(bare.Name)); err != nil {
+	if err := errors.Join(e.server.Remove(ours.Name), e.server.Remove(bare.Name)); err != nil {
 		return err
 	}
 	return await(ctx, "the volumes of the round are gone", e.volumesAreGone)

@@ -18,7 +18,7 @@ var _ = Describe("a second repository", func() {
 		Expect(cluster.Create(ctx, framework.Claim(namespace, "second-disk"))).To(Succeed())
 
 		By("being made and filled as the page says")
-		typed(ctx, pageCommands("repositories.md", "## A second copy\n"))
+		typed(ctx, pageCommands("repositories.md", "## A second copy"))
 		isReady(ctx, "second")
 		copies := func() []v1alpha1.CopyStatus { return repositoryNow(ctx, "offsite").Status.Copies }
 		Expect(copies()).To(HaveExactElements(And(HaveField("Name", "second"), HaveField("Reason", v1alpha1.ReasonCopied), HaveField("Snapshots", BeEquivalentTo(1)))))

@@ -2,9 +2,6 @@ package e2e
 
 import (
 	"context"
-	"os"
-	"path/filepath"
-	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -37,7 +34,7 @@ var _ = Describe("an export", func() {
 		second := theBackup(ctx, aBackup(ctx, app, exportedTo("offsite")))
 		Expect(second.Status.Volumes[0].Export.Files).To(Equal(v1alpha1.ExportedFiles{Changed: 1, Unmodified: 1}))
 
-		read := typed(ctx, pageCommands("repositories.md", "## Reading it with restic alone\n"))
+		read := typed(ctx, pageCommands("repositories.md", "## Reading it with restic alone"))
 		for _, b := range []*v1alpha1.VolumeBackup{first, second} {
 			Expect(read).To(And(ContainSubstring("backup="+string(b.UID)), ContainSubstring(b.Status.Volumes[0].Export.SnapshotID[:8])))
 		}
@@ -51,7 +48,7 @@ var _ = Describe("an export", func() {
 		app := running(ctx, tools("app", "", "data"))
 		write(ctx, app, "first", "/data/mark")
 		theBackup(ctx, aBackup(ctx, app, exportedTo("offsite")))
-		typed(ctx, pageCommands("repositories.md", "## Exchanging the password\n"))
+		typed(ctx, pageCommands("repositories.md", "## Exchanging the password"))
 		Expect(repositoryNow(ctx, "offsite").Status.PasswordSecretRef.Name).To(Equal("offsite-password-2"))
 		Eventually(ctx, reasonsOf(ctx, repositoryNow(ctx, "offsite"))).Should(ContainElement("PasswordExchanged"))
 		isReady(ctx, "offsite")
@@ -169,15 +166,10 @@ func madeForExports(ctx context.Context) func() ([]string, error) {
 	}
 }
 
-// pageCommands are those below a heading of a page, for the spec's namespace.
+// pageCommands are the first below a heading of a page, for the spec's namespace.
 func pageCommands(page, heading string) string {
 	GinkgoHelper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", page))
+	blocks, err := framework.PageBlocks(page, heading, "sh")
 	Expect(err).NotTo(HaveOccurred())
-	_, section, found := strings.Cut(string(text), heading)
-	Expect(found).To(BeTrue(), heading)
-	_, block, found := strings.Cut(section, "```sh\n")
-	Expect(found).To(BeTrue(), heading)
-	commands, _, _ := strings.Cut(block, "```")
-	return "kubectl() { command kubectl -n " + namespace + ` "$@"; }` + "\n" + commands
+	return "kubectl() { command kubectl -n " + namespace + ` "$@"; }` + "\n" + blocks[0]
 }

@@ -32,7 +32,7 @@ var _ = Describe("a repository", func() {
 		By("forgetting all but the newest, and nothing of others, once it is looked at")
 		change(ctx, repositoryNow(ctx, "offsite"), `{"spec":{"concurrency":3}}`)
 		Eventually(ctx, func() any { return repositoryNow(ctx, "offsite").Status.LastRetentionTime }).ShouldNot(BeNil())
-		read := typed(ctx, pageCommands("repositories.md", "## Reading it with restic alone\n"))
+		read := typed(ctx, pageCommands("repositories.md", "## Reading it with restic alone"))
 		Expect(read).To(And(ContainSubstring(exports[2]), ContainSubstring(byHand.Status.Volumes[0].Export.SnapshotID[:8])))
 		Expect(read).NotTo(Or(ContainSubstring(exports[0]), ContainSubstring(exports[1])))
 

@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -94,10 +93,7 @@ func orphanCommands(shop string) (find, use, remove string) {
 // typed is what commands say that a person types.
 func typed(ctx context.Context, commands string) string {
 	GinkgoHelper()
-	var complaint strings.Builder
-	shell := exec.CommandContext(ctx, "bash", "-ec", commands)
-	shell.Stderr = &complaint
-	said, err := shell.Output()
-	Expect(err).NotTo(HaveOccurred(), complaint.String())
-	return string(said)
+	said, err := framework.Typed(ctx, commands)
+	Expect(err).NotTo(HaveOccurred())
+	return said
 }

@@ -1,12 +1,15 @@
-package main
+package framework
 
 import (
 	"bufio"
 	"context"
+	"crypto/sha1"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,10 +21,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// restServer is a rest-server that runs as a process of this machine. Whoever
-// reaches it may write.
-type restServer struct {
-	url string
+// RESTServer is a rest-server that runs as a process of this machine: what it keeps
+// outlives the cluster.
+type RESTServer struct {
+	// URL of the server, without a login. A repository is at a path of one name.
+	URL string
 	// folder holds the repositories, each in a folder of its name.
 	folder string
 	cmd    *exec.Cmd
@@ -33,17 +37,18 @@ type restServer struct {
 
 var listensAt = regexp.MustCompile(`start server on (\S+)`)
 
-// startRESTServer starts one at an address, at a port that is free. ended is called
-// where it ends by itself.
-func startRESTServer(program, address string, ended func()) (_ *restServer, err error) {
-	if program == "" {
-		return nil, errors.New("-rest-server names no rest-server: run make bench ONLY=export")
-	}
-	s := &restServer{done: make(chan struct{})}
-	if s.folder, err = os.MkdirTemp("", "lull-bench-repositories-"); err != nil {
+// StartRESTServer starts the program at an address, at a port that is free. Without
+// a login whoever reaches it may write. ended is called where it ends by itself.
+func StartRESTServer(program, address string, login *url.Userinfo, ended func()) (_ *RESTServer, err error) {
+	s := &RESTServer{done: make(chan struct{})}
+	if s.folder, err = os.MkdirTemp("", "lull-test-repositories-"); err != nil {
 		return nil, err
 	}
-	s.cmd = exec.Command(program, "--listen="+net.JoinHostPort(address, "0"), "--path="+s.folder, "--no-auth")
+	access, err := s.access(login)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(s.folder))
+	}
+	s.cmd = exec.Command(program, "--listen="+net.JoinHostPort(address, "0"), "--path="+s.folder, access)
 	// It doesn't outlive this program, and isn't told of an interrupt.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	said, to := io.Pipe()
@@ -65,15 +70,27 @@ func startRESTServer(program, address string, ended func()) (_ *restServer, err 
 	}()
 	select {
 	case at := <-listens:
-		s.url = "http://" + at
+		s.URL = "http://" + at
 		return s, nil
 	case <-s.done:
-		return nil, errors.Join(s.whyEnded(), os.RemoveAll(s.folder))
+		return nil, errors.Join(s.WhyEnded(), os.RemoveAll(s.folder))
 	}
 }
 
+// access is the flag that says who may use it.
+func (s *RESTServer) access(login *url.Userinfo) (string, error) {
+	if login == nil {
+		return "--no-auth", nil
+	}
+	password, _ := login.Password()
+	sum := sha1.Sum([]byte(password)) // as the server wants it
+	file := filepath.Join(s.folder, ".htpasswd")
+	line := fmt.Sprintf("%s:{SHA}%s\n", login.Username(), base64.StdEncoding.EncodeToString(sum[:]))
+	return "--htpasswd-file=" + file, os.WriteFile(file, []byte(line), 0o600)
+}
+
 // listen reads what it says until it has ended, and tells where it listens.
-func (s *restServer) listen(said io.Reader, listens chan<- string) {
+func (s *RESTServer) listen(said io.Reader, listens chan<- string) {
 	for lines := bufio.NewScanner(said); lines.Scan(); {
 		text := lines.Text()
 		s.last.Store(&text)
@@ -84,8 +101,8 @@ func (s *restServer) listen(said io.Reader, listens chan<- string) {
 	_, _ = io.Copy(io.Discard, said) // what was no line, so that it isn't held up
 }
 
-// whyEnded is an error where it has ended though nobody told it to.
-func (s *restServer) whyEnded() error {
+// WhyEnded is an error where it has ended though nobody told it to.
+func (s *RESTServer) WhyEnded() error {
 	select {
 	case <-s.done:
 	default:
@@ -98,26 +115,26 @@ func (s *restServer) whyEnded() error {
 	return fmt.Errorf("the rest-server ended by itself, %s: %s", s.cmd.ProcessState, last)
 }
 
-// remove removes a repository.
-func (s *restServer) remove(name string) error { return os.RemoveAll(filepath.Join(s.folder, name)) }
+// Remove removes a repository.
+func (s *RESTServer) Remove(name string) error { return os.RemoveAll(filepath.Join(s.folder, name)) }
 
-// stop ends it and removes all repositories.
-func (s *restServer) stop() error {
+// Stop ends it and removes all repositories.
+func (s *RESTServer) Stop() error {
 	s.told.Store(true)
 	_ = s.cmd.Process.Kill() // one that has ended is as dead
 	<-s.done
 	return os.RemoveAll(s.folder)
 }
 
-// ownAddress is the address of this machine by which it is a node of the cluster:
+// OwnAddress is the address of this machine by which it is a node of the cluster:
 // pods reach the server by it.
-func (b *bench) ownAddress(ctx context.Context) (string, error) {
+func (c *Cluster) OwnAddress(ctx context.Context) (string, error) {
 	own, err := net.InterfaceAddrs()
 	if err != nil {
 		return "", err
 	}
 	var nodes corev1.NodeList
-	if err := b.List(ctx, &nodes); err != nil {
+	if err := c.List(ctx, &nodes); err != nil {
 		return "", err
 	}
 	for _, node := range nodes.Items {
@@ -131,5 +148,5 @@ func (b *bench) ownAddress(ctx context.Context) (string, error) {
 			}
 		}
 	}
-	return "", errors.New("this machine is no node of the cluster: exports are measured on the only node, which has the repository server, and where the memory of pods is read")
+	return "", errors.New("this machine is no node of the cluster, and the repository server runs on the only node: run it there")
 }
