@@ -11,6 +11,7 @@ import (
 	"github.com/lull-dev/lull/controllers/mover"
 	"github.com/lull-dev/lull/controllers/reconcile"
 	resticexport "github.com/lull-dev/lull/restic-export"
+	"github.com/lull-dev/lull/snapshot/names"
 	"github.com/lull-dev/lull/snapshot/restore"
 )
 
@@ -61,10 +62,20 @@ func (w *run) find(ctx context.Context) reconcile.Outcome {
 	case result.Cause.Again():
 		return w.notFoundYet(ctx, fmt.Sprintf("%s: %s", result.Cause, result.Message))
 	case result.Cause == resticexport.CauseNotFound:
-		return reconcile.Stall(v1alpha1.Problemf(v1alpha1.ReasonNotFoundThere, "%s. kubectl get rr %s -o yaml shows whose backups it has, and restic snapshots all of them", result.Message, name))
+		return reconcile.Stall(v1alpha1.Problemf(v1alpha1.ReasonNotFoundThere, "%s. %s", result.Message, whatWasThere(repository)))
 	default:
 		return reconcile.Stall(v1alpha1.Problemf(v1alpha1.ReasonRepositoryNotReady, "repository %s could not be looked into: %s: %s", name, result.Cause, result.Message))
 	}
+}
+
+// whatWasThere says whose backups a repository had when it was last looked at. One
+// that has none at all may be the wrong one: where there is none it is made.
+func whatWasThere(r *v1alpha1.ResticRepository) string {
+	c := r.Status.Contents
+	if c == nil || len(c.Hosts) == 0 {
+		return "At the last look it had no backup of any application: see that spec.backend of ResticRepository " + r.Name + " names the right place"
+	}
+	return fmt.Sprintf("At the last look it had backups of %s, of which spec.source.repository.application names one. restic snapshots shows all that it has", names.List(c.Hosts))
 }
 
 // notFoundYet says what the look waits for, until that takes too long.

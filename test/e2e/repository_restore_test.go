@@ -130,7 +130,7 @@ var _ = Describe("a restore from a repository", func() {
 			change                   func(*v1alpha1.RepositorySource)
 		}{
 			{"nowhere", v1alpha1.ReasonRepositoryNotReady, "there is no ResticRepository nowhere", func(*v1alpha1.RepositorySource) {}},
-			{"offsite", v1alpha1.ReasonNotFoundThere, "no backup of " + namespace + "/app", func(*v1alpha1.RepositorySource) {}},
+			{"offsite", v1alpha1.ReasonNotFoundThere, "no backup of " + namespace + "/app with all of its claims. At the last look it had no backup of any application: see that spec.backend", func(*v1alpha1.RepositorySource) {}},
 			{"offsite", v1alpha1.ReasonNotFoundThere, "no snapshot 0123abcd", func(s *v1alpha1.RepositorySource) { s.SnapshotID = "0123abcd" }},
 		} {
 			restore := aRestoreFrom(ctx, c.repository, onto(v1alpha1.KindDeployment, "app"), func(r *v1alpha1.VolumeRestore) { c.change(r.Spec.Source.Repository) })
