@@ -19,7 +19,7 @@ const passwordSecret = "export-password"
 // exporting is what exports are measured with.
 type exporting struct {
 	*bench
-	server *framework.RESTServer
+	server *framework.HostRESTServer
 	// image is the operator's own, which has restic in it.
 	image string
 }
@@ -65,7 +65,7 @@ func (b *bench) exporting(ctx context.Context, program string, ended func()) (*e
 	if err != nil {
 		return nil, err
 	}
-	server, err := framework.StartRESTServer(program, address, nil, ended)
+	server, err := framework.StartHostRESTServer(program, address, nil, ended)
 	return &exporting{bench: b, server: server, image: manager.Spec.Containers[0].Image}, err
 }
 

@@ -21,9 +21,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// RESTServer is a rest-server that runs as a process of this machine: what it keeps
+// HostRESTServer is a rest-server that runs as a process of this machine: what it keeps
 // outlives the cluster.
-type RESTServer struct {
+type HostRESTServer struct {
 	// URL of the server, without a login. A repository is at a path of one name.
 	URL string
 	// folder holds the repositories, each in a folder of its name.
@@ -37,10 +37,10 @@ type RESTServer struct {
 
 var listensAt = regexp.MustCompile(`start server on (\S+)`)
 
-// StartRESTServer starts the program at an address, at a port that is free. Without
+// StartHostRESTServer starts the program at an address, at a port that is free. Without
 // a login whoever reaches it may write. ended is called where it ends by itself.
-func StartRESTServer(program, address string, login *url.Userinfo, ended func()) (_ *RESTServer, err error) {
-	s := &RESTServer{done: make(chan struct{})}
+func StartHostRESTServer(program, address string, login *url.Userinfo, ended func()) (_ *HostRESTServer, err error) {
+	s := &HostRESTServer{done: make(chan struct{})}
 	if s.folder, err = os.MkdirTemp("", "lull-test-repositories-"); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func StartRESTServer(program, address string, login *url.Userinfo, ended func())
 }
 
 // access is the flag that says who may use it.
-func (s *RESTServer) access(login *url.Userinfo) (string, error) {
+func (s *HostRESTServer) access(login *url.Userinfo) (string, error) {
 	if login == nil {
 		return "--no-auth", nil
 	}
@@ -90,7 +90,7 @@ func (s *RESTServer) access(login *url.Userinfo) (string, error) {
 }
 
 // listen reads what it says until it has ended, and tells where it listens.
-func (s *RESTServer) listen(said io.Reader, listens chan<- string) {
+func (s *HostRESTServer) listen(said io.Reader, listens chan<- string) {
 	for lines := bufio.NewScanner(said); lines.Scan(); {
 		text := lines.Text()
 		s.last.Store(&text)
@@ -102,7 +102,7 @@ func (s *RESTServer) listen(said io.Reader, listens chan<- string) {
 }
 
 // WhyEnded is an error where it has ended though nobody told it to.
-func (s *RESTServer) WhyEnded() error {
+func (s *HostRESTServer) WhyEnded() error {
 	select {
 	case <-s.done:
 	default:
@@ -116,10 +116,10 @@ func (s *RESTServer) WhyEnded() error {
 }
 
 // Remove removes a repository.
-func (s *RESTServer) Remove(name string) error { return os.RemoveAll(filepath.Join(s.folder, name)) }
+func (s *HostRESTServer) Remove(name string) error { return os.RemoveAll(filepath.Join(s.folder, name)) }
 
 // Stop ends it and removes all repositories.
-func (s *RESTServer) Stop() error {
+func (s *HostRESTServer) Stop() error {
 	s.told.Store(true)
 	_ = s.cmd.Process.Kill() // one that has ended is as dead
 	<-s.done
