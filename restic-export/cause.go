@@ -67,6 +67,10 @@ func CauseOf(exitCode int, words string) Cause {
 	case exitIncomplete:
 		return CauseSourceUnreadable
 	case exitNoRepository:
+		// restic calls a bucket of Google's that isn't there so too.
+		if causeIn(words) == CauseNoBucket {
+			return CauseNoBucket
+		}
 		return CauseNoRepository
 	case exitLocked:
 		return CauseLocked
@@ -107,6 +111,11 @@ var told = []struct {
 		"unable to open config file: Lstat: permission denied", "Access Key Id you provided does not exist",
 		"No user exists with the provided access key", "request signature we calculated does not match", "The difference between the request time",
 		"provided token has expired", "provided token is malformed",
+		// Azure's, Google's, Swift's and B2's.
+		"RESPONSE 401", "RESPONSE 403", "googleapi: Error 401", "googleapi: Error 403", "Authorization Failed", "Operation forbidden", ": 401: ", ": 403: ",
+		// What the Secret lacks, or has wrong, by restic and by the libraries.
+		"_ACCOUNT_NAME) is empty", "_ACCOUNT_ID) is empty", "_ACCOUNT_KEY) is empty", "NewSharedKeyCredential:", "Can't find AuthVersion in AuthUrl",
+		"could not find default credentials", "error getting credentials using",
 		// S3's answers to a HEAD.
 		"Stat: 400 Bad Request", "Stat: 301 Moved Permanently",
 	}},
@@ -119,6 +128,7 @@ var told = []struct {
 		"name resolution", "server misbehaving", "TLS handshake timeout", "context deadline exceeded", "Client.Timeout",
 		"broken pipe", "unexpected EOF", "ssh command exited", "unable to start the sftp session",
 		"500 Internal Server Error", "502 Bad Gateway", "503 Service Unavailable", "504 Gateway Timeout", "(500)", "(502)", "(503)", "(504)",
+		"RESPONSE 500", "RESPONSE 502", "RESPONSE 503", "RESPONSE 504", "googleapi: Error 500", "googleapi: Error 502", "googleapi: Error 503", "googleapi: Error 504",
 		"SlowDown", "circuit breaker open",
 	}},
 	{CauseNotFound, []string{"no matching ID found", "no snapshot found", "not found in snapshot"}},

@@ -95,23 +95,48 @@ func TestTheCauseIsReadFromWords(t *testing.T) {
 		"unexpected HTTP response (401): 401 Unauthorized":                  CauseAccessDenied,
 		"Stat: Access Denied.":                                              CauseAccessDenied,
 		"The Access Key Id you provided does not exist in our records.":     CauseAccessDenied,
-		"Stat: The request signature we calculated does not match the signature you provided. Check your key and signing method.": CauseAccessDenied,
-		"Stat: No user exists with the provided access key ID.":                                                                   CauseAccessDenied,
-		"Stat: The difference between the request time and the server's time is too large.":                                       CauseAccessDenied,
-		"Stat: The provided token has expired.":                                                                                   CauseAccessDenied,
-		"Stat: 400 Bad Request":                                                                                                   CauseAccessDenied,
-		"ssh: handshake failed: ssh: unable to authenticate, attempted methods [none publickey]":                                  CauseAccessDenied,
-		"dial tcp 10.0.0.1:443: connect: connection refused":                                                                      CauseUnreachable,
-		"dial tcp: lookup nas on 10.96.0.10:53: no such host":                                                                     CauseUnreachable,
-		"unexpected HTTP response (503): 503 Service Unavailable":                                                                 CauseUnreachable,
-		"write /lull/repository/data/ab: no space left on device":                                                                 CauseNoSpace,
-		"Fatal: repository contains errors":                                                                                       CauseDamaged,
-		"fatal error: runtime: out of memory":                                                                                     CauseOutOfMemory,
-		"signal: killed":                                                                                                          CauseOutOfMemory,
-		"failed to find snapshot: no matching ID found for prefix \"00\"":                                                         CauseNotFound,
+		"Stat: The request signature we calculated does not match the signature you provided. Check your key and signing method.":        CauseAccessDenied,
+		"Stat: No user exists with the provided access key ID.":                                                                          CauseAccessDenied,
+		"Stat: The difference between the request time and the server's time is too large.":                                              CauseAccessDenied,
+		"Stat: The provided token has expired.":                                                                                          CauseAccessDenied,
+		"blob.GetProperties: HEAD https://shop.blob.core.windows.net/c/config\nRESPONSE 403: 403 Forbidden by a rule\nERROR CODE: Other": CauseAccessDenied,
+		"Account name ($AZURE_ACCOUNT_NAME) is empty":                                                                                    CauseAccessDenied,
+		"NewSharedKeyCredential: decode account key: illegal base64 data at input byte 2":                                                CauseAccessDenied,
+		"googleapi: Error 403: lull@shop.iam.gserviceaccount.com does not have storage.objects.get access to it., forbidden":             CauseAccessDenied,
+		"google: could not find default credentials.":                                                                                    CauseAccessDenied,
+		"conn.Authenticate: Authorization Failed":                                                                                        CauseAccessDenied,
+		"conn.Container: Operation forbidden":                                                                                            CauseAccessDenied,
+		"b2.NewClient: b2_authorize_account: 401: ":                                                                                      CauseAccessDenied,
+		"Account ID ($B2_ACCOUNT_ID) is empty":                                                                                           CauseAccessDenied,
+		"Can't find AuthVersion in AuthUrl - set explicitly":                                                                             CauseAccessDenied,
+		"RESPONSE 503: 503 The server is busy.\nERROR CODE: ServerBusy":                                                                  CauseUnreachable,
+		"googleapi: Error 503: Backend Error, backendError":                                                                              CauseUnreachable,
+		"Stat: 400 Bad Request": CauseAccessDenied,
+		"ssh: handshake failed: ssh: unable to authenticate, attempted methods [none publickey]": CauseAccessDenied,
+		"dial tcp 10.0.0.1:443: connect: connection refused":                                     CauseUnreachable,
+		"dial tcp: lookup nas on 10.96.0.10:53: no such host":                                    CauseUnreachable,
+		"unexpected HTTP response (503): 503 Service Unavailable":                                CauseUnreachable,
+		"write /lull/repository/data/ab: no space left on device":                                CauseNoSpace,
+		"Fatal: repository contains errors":                                                      CauseDamaged,
+		"fatal error: runtime: out of memory":                                                    CauseOutOfMemory,
+		"signal: killed":                                                                         CauseOutOfMemory,
+		"failed to find snapshot: no matching ID found for prefix \"00\"":                        CauseNotFound,
 		"something else": CauseFailed,
 	} {
 		if got := CauseOf(1, words); got != want {
+			t.Errorf("%s: %s, not %s", words, got, want)
+		}
+	}
+}
+
+// Google tells what isn't there: restic's exit code is the same for both.
+func TestNoBucketOfGooglesIsNoMissingRepository(t *testing.T) {
+	const exit = "Fatal: repository does not exist: unable to open config file: storage: object doesn't exist: googleapi: Error 404: "
+	for words, want := range map[string]Cause{
+		exit + "The specified bucket does not exist., notFound":     CauseNoBucket,
+		exit + "No such object: backups/prod/shop/config, notFound": CauseNoRepository,
+	} {
+		if got := CauseOf(exitNoRepository, words); got != want {
 			t.Errorf("%s: %s, not %s", words, got, want)
 		}
 	}

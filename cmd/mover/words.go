@@ -34,9 +34,11 @@ func (w *words) hear(line []byte) {
 	m, isMessage := resticexport.ReadMessage(line)
 	switch {
 	case !isMessage:
-		w.keep(string(line))
+		if text := withoutRules(string(line)); text != "" {
+			w.keep(text)
+		}
 	case m.Kind == resticexport.KindExitError:
-		w.exit = resticexport.Truncate(strings.TrimSpace(m.Text), resticexport.MaxMessage)
+		w.exit = resticexport.Truncate(withoutRules(m.Text), resticexport.MaxMessage)
 	case m.Kind == resticexport.KindError && m.During == "scan":
 		// It is said again where the file is read.
 	case m.Kind == resticexport.KindError:
@@ -45,6 +47,18 @@ func (w *words) hear(line []byte) {
 			w.errors = append(w.errors, resticexport.Truncate(errorText(m), longestText))
 		}
 	}
+}
+
+// withoutRules is a text without the lines of dashes that Azure's library puts into
+// its errors.
+func withoutRules(text string) string {
+	var rest []string
+	for line := range strings.Lines(text) {
+		if strings.Trim(line, "- \r\n") != "" {
+			rest = append(rest, strings.TrimRight(line, " \r\n"))
+		}
+	}
+	return strings.Join(rest, "\n")
 }
 
 func errorText(m resticexport.Message) string {
