@@ -5,7 +5,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"io"
 	"net"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -61,12 +60,8 @@ func anS3Server(t *testing.T, region string, flags ...string) *s3Server {
 // start has it answer at its address, which the first start finds.
 func (s *s3Server) start() {
 	s.t.Helper()
-	path := os.Getenv("VERSITYGW")
-	if path == "" {
-		s.t.Fatal("VERSITYGW isn't the path of versitygw: run make test-real")
-	}
 	ctx, cancel := context.WithCancel(s.t.Context())
-	cmd := exec.CommandContext(ctx, path, slices.Concat([]string{"--port=" + s.socket, "--region=" + s.region, "--quiet"}, s.flags, []string{"posix", s.folder})...)
+	cmd := exec.CommandContext(ctx, program(s.t, "VERSITYGW"), slices.Concat([]string{"--port=" + s.socket, "--region=" + s.region, "--quiet"}, s.flags, []string{"posix", s.folder})...)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	cmd.Env = []string{"ROOT_ACCESS_KEY_ID=" + keys()["AWS_ACCESS_KEY_ID"], "ROOT_SECRET_ACCESS_KEY=" + keys()["AWS_SECRET_ACCESS_KEY"]}
@@ -114,17 +109,7 @@ func (s *s3Server) passOn(listener net.Listener) {
 		if err != nil {
 			return
 		}
-		to, err := net.Dial("unix", s.socket)
-		if err != nil {
-			_ = from.Close()
-			continue
-		}
-		for _, way := range [][2]net.Conn{{from, to}, {to, from}} {
-			go func() {
-				_, _ = io.Copy(way[1], way[0])
-				_ = way[1].Close()
-			}()
-		}
+		passTo(from, "unix", s.socket)
 	}
 }
 
@@ -136,19 +121,7 @@ func (s *s3Server) backend() v1alpha1.S3Backend {
 // opens has restic reach what a ResticRepository names, by the keys of a Secret.
 func (b *testbed) opens(backend v1alpha1.S3Backend, secret map[string]string, more ...string) {
 	b.t.Helper()
-	access := resticexport.AccessTo(&v1alpha1.ResticRepositorySpec{
-		Backend: v1alpha1.RepositoryBackend{S3: &backend}, CredentialsSecretRef: &v1alpha1.SecretReference{Name: "keys"},
-	})
-	for _, e := range access.Env {
-		if e.ValueFrom == nil {
-			continue // a path in the pod
-		}
-		if value, is := secret[e.ValueFrom.SecretKeyRef.Key]; is {
-			more = append(more, e.Name+"="+value)
-		}
-	}
-	b.at(access.URL, more...)
-	b.mover.restic.options = access.Options
+	b.reaches(v1alpha1.RepositoryBackend{S3: &backend}, secret, more...)
 }
 
 // withARepository puts one that is made into the bucket.

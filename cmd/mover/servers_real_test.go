@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bufio"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -30,41 +29,19 @@ import (
 	resticexport "github.com/lull-dev/lull/restic-export"
 )
 
-var listensAt = regexp.MustCompile(`start server on (\S+)`)
+var restServerListensAt = regexp.MustCompile(`start server on (\S+)`)
 
 // aServer is a rest-server at an address, with one user, whose password is given.
 func aServer(t *testing.T, password string, flags ...string) (address string) {
 	t.Helper()
-	path := os.Getenv("REST_SERVER")
-	if path == "" {
-		t.Fatal("REST_SERVER isn't the path of rest-server: run make test-real")
-	}
 	folder := t.TempDir()
 	sum := sha1.Sum([]byte(password))
 	line := "me:{SHA}" + base64.StdEncoding.EncodeToString(sum[:]) + "\n"
 	if err := os.WriteFile(filepath.Join(folder, ".htpasswd"), []byte(line), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), path, append([]string{"--listen=127.0.0.1:0", "--path=" + folder}, flags...)...)
-	said, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Wait() })
-	for scanner := bufio.NewScanner(said); scanner.Scan(); {
-		if at := listensAt.FindStringSubmatch(scanner.Text()); at != nil {
-			go func() {
-				for scanner.Scan() { // so that it isn't held up
-				}
-			}()
-			return at[1]
-		}
-	}
-	t.Fatal("rest-server doesn't start")
-	return ""
+	cmd := exec.CommandContext(t.Context(), program(t, "REST_SERVER"), append([]string{"--listen=127.0.0.1:0", "--path=" + folder}, flags...)...)
+	return listening(t, cmd, restServerListensAt)
 }
 
 func user(password string) []string {
@@ -130,7 +107,8 @@ func TestTheMoverTellsWhereNobodyAnswers(t *testing.T) {
 	b.fails(resticexport.Task{Init: &resticexport.Init{}}, resticexport.CauseUnreachable, "connection refused")
 }
 
-func aCertificate(t *testing.T) (certificate, key string) {
+// aCertificate is one of 127.0.0.1, and of hosts, that is signed by itself.
+func aCertificate(t *testing.T, hosts ...string) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -138,7 +116,7 @@ func aCertificate(t *testing.T) (certificate, key string) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: hosts, IsCA: true, BasicConstraintsValid: true,
 	}
 	signed, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	if err != nil {
