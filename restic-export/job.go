@@ -52,6 +52,11 @@ type JobInput struct {
 	// it is made writable for nobody, whatever FSGroup says.
 	IsInUse bool
 
+	// Cache is the claim that restic has its cache in, nil for a folder of the pod. No
+	// other mover has it at the same time. It is made writable by FSGroup, so that it
+	// is nothing for a Target that IsInUse.
+	Cache *corev1.PersistentVolumeClaim
+
 	// Application is whose volume it is, empty for what is of a repository alone. What
 	// its pods carry, as far as rules of the namespace may ask for it, the mover's
 	// carries.
@@ -108,6 +113,9 @@ func (in *JobInput) labels() map[string]string {
 	}
 	if in.Task.Init != nil {
 		labels[LabelInit] = in.location()
+	}
+	if in.Cache != nil {
+		labels[v1alpha1.LabelCache] = in.Cache.Name
 	}
 	if in.From != nil {
 		labels[v1alpha1.LabelFromRepository] = names.LabelValue(in.From.Name)

@@ -68,6 +68,9 @@ func TestWhoAMoverIs(t *testing.T) {
 		"no volume":                {change: noVolume, user: 65532},
 		"no volume, into a claim":  {change: func(in *JobInput) { noVolume(in); intoAClaim(in) }, user: 65532, fsGroup: ptr.To[int64](65532)},
 		"a source, into a claim":   {change: intoAClaim, user: 65532},
+		"a source, with a cache":   {change: aCache, user: 65532, fsGroup: ptr.To[int64](65532)},
+		"no volume, with a cache":  {change: func(in *JobInput) { noVolume(in); aCache(in) }, user: 65532, fsGroup: ptr.To[int64](65532)},
+		"a target, with a cache":   {change: func(in *JobInput) { aTarget(in); aCache(in); in.FSGroup = ptr.To[int64](999) }, user: 65532, fsGroup: ptr.To[int64](999)},
 		"a target, out of a claim": {change: func(in *JobInput) { aTarget(in); intoAClaim(in); in.FSGroup = ptr.To[int64](1) }, user: 65532, fsGroup: ptr.To[int64](65532)},
 	} {
 		in := anInput()
@@ -81,6 +84,49 @@ func TestWhoAMoverIs(t *testing.T) {
 			t.Errorf("%s: %+v", name, s)
 		}
 	}
+}
+
+// The group makes the cache writable. It is nothing for the volume that is exported: a
+// kubelet would change all of its files.
+func TestACacheIsWritableAndWhatIsExportedKeepsItsGroups(t *testing.T) {
+	in := anInput()
+	if v := volumeOf(podOf(in), "cache"); v == nil || v.EmptyDir == nil {
+		t.Errorf("by default: %+v", v)
+	}
+	aCache(&in)
+	pod := podOf(in)
+	if v := volumeOf(pod, "cache"); v == nil || v.PersistentVolumeClaim == nil || v.PersistentVolumeClaim.ClaimName != "cache-web" || v.PersistentVolumeClaim.ReadOnly {
+		t.Errorf("%+v", v)
+	}
+	if claimOf(pod) != "read-only" || !mountOf(pod, "data").ReadOnly {
+		t.Errorf("what is exported: %+v", pod.Volumes)
+	}
+	if Job(in).Labels[v1alpha1.LabelCache] != "cache-web" {
+		t.Errorf("%v", Job(in).Labels)
+	}
+	in.IsDevice = true
+	if pod = podOf(in); claimOf(pod) != "clone" {
+		t.Errorf("a device: %+v", pod.Volumes)
+	}
+	in.IsDevice = false
+	aTarget(&in)
+	if pod = podOf(in); claimOf(pod) != "new" || mountOf(pod, "data").ReadOnly {
+		t.Errorf("a target: %+v", pod.Volumes)
+	}
+}
+
+func aCache(in *JobInput) {
+	in.Cache = &corev1.PersistentVolumeClaim{}
+	in.Cache.Name = "cache-web"
+}
+
+func volumeOf(pod *corev1.PodSpec, name string) *corev1.Volume {
+	for i := range pod.Volumes {
+		if pod.Volumes[i].Name == name {
+			return &pod.Volumes[i]
+		}
+	}
+	return nil
 }
 
 func TestAsWhomAMoverRunsWhoseRepositorySaysIt(t *testing.T) {

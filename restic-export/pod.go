@@ -38,7 +38,7 @@ func (in *JobInput) podSpec() corev1.PodSpec {
 		Containers:                    []corev1.Container{in.container(access)},
 	}
 	if in.Repository != "" {
-		mountEmpty(&spec, "cache", cachePath, "8Gi")
+		in.mountCache(&spec)
 		mountEmpty(&spec, "tmp", temporaryPath, "2Gi")
 	}
 	in.mountData(&spec)
@@ -116,14 +116,14 @@ func limits(resources corev1.ResourceRequirements) (all []corev1.EnvVar) {
 }
 
 func (in *JobInput) podSecurity() *corev1.PodSecurityContext {
-	as := Reading{User: in.User, Groups: in.Groups, Privileged: in.Privileged}.Of(&in.Spec.Mover)
+	as := in.reading()
 	group := ptr.Deref(as.Group, moverID)
 	if group != moverID {
 		as.Groups = append(as.Groups, moverID)
 	}
 	security := &corev1.PodSecurityContext{
 		RunAsNonRoot: ptr.To(!in.Privileged),
-		RunAsUser:    ptr.To(as.ID()), RunAsGroup: ptr.To(group),
+		RunAsUser:    ptr.To(in.RunsAs()), RunAsGroup: ptr.To(group),
 		SupplementalGroups: as.Groups,
 		FSGroup:            in.fsGroup(),
 		SeccompProfile:     &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
@@ -131,25 +131,36 @@ func (in *JobInput) podSecurity() *corev1.PodSecurityContext {
 	if security.FSGroup != nil {
 		security.FSGroupChangePolicy = ptr.To(corev1.FSGroupChangeOnRootMismatch)
 	}
-	if in.Privileged {
-		security.RunAsUser = ptr.To[int64](0)
-	}
 	return security
+}
+
+func (in *JobInput) reading() Reading {
+	return Reading{User: in.User, Groups: in.Groups, Privileged: in.Privileged}.Of(&in.Spec.Mover)
+}
+
+// RunsAs is the user that the mover is.
+func (in *JobInput) RunsAs() int64 {
+	if in.Privileged {
+		return 0
+	}
+	return in.reading().ID()
 }
 
 func (in *JobInput) fsGroup() *int64 {
 	switch {
-	case in.IsInUse, in.Source != "" && in.Target == "":
+	case in.IsInUse, in.isExport() && in.Cache == nil:
 		return nil
 	case in.Spec.Backend.Volume != nil, in.From != nil && in.From.Spec.Backend.Volume != nil:
 		return ptr.To(moverID)
 	case in.Target != "" && in.FSGroup != nil:
 		return in.FSGroup
-	case in.Target != "":
+	case in.Target != "", in.Cache != nil:
 		return ptr.To(moverID)
 	}
 	return nil
 }
+
+func (in *JobInput) isExport() bool { return in.Source != "" && in.Target == "" }
 
 // The capabilities of a privileged mover: of one that reads, and of one that
 // writes.
@@ -176,9 +187,17 @@ func mountEmpty(spec *corev1.PodSpec, name, at, most string) {
 	mountInto(spec, corev1.VolumeMount{Name: name, MountPath: at}, corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &limit}})
 }
 
+func (in *JobInput) mountCache(spec *corev1.PodSpec) {
+	if in.Cache == nil {
+		mountEmpty(spec, "cache", cachePath, "8Gi")
+		return
+	}
+	mountInto(spec, corev1.VolumeMount{Name: "cache", MountPath: cachePath}, claimed(in.Cache.Name, false))
+}
+
 // mountData gives the pod the volume. A source is read-only in the container but
 // not in the pod: a kubelet gives a claim that is read-only no group at all. That is
-// just right for one that is copied from, beside a target that needs the group: the
+// just right for one beside a target, or beside a cache, that needs the group: the
 // kubelet would change group and mode of every file before they are read.
 func (in *JobInput) mountData(spec *corev1.PodSpec) {
 	claim, isCopied := in.Target, in.Source != "" && in.Target != ""
@@ -190,7 +209,7 @@ func (in *JobInput) mountData(spec *corev1.PodSpec) {
 	if claim == "" {
 		return
 	}
-	source := claimed(claim, false)
+	source := claimed(claim, in.isExport() && in.Cache != nil && !in.IsDevice)
 	if in.IsDevice {
 		spec.Volumes = append(spec.Volumes, corev1.Volume{Name: "data", VolumeSource: source})
 		spec.Containers[0].VolumeDevices = []corev1.VolumeDevice{{Name: "data", DevicePath: DevicePath}}

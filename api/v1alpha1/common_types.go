@@ -115,6 +115,9 @@ const (
 // another. The value "false" says the opposite.
 const MarkCopiesFiles = "lull.dev/copies-files"
 
+// AnnotationCacheOf on a claim of restic's cache is the claim whose exports have it.
+const AnnotationCacheOf = "lull.dev/cache-of"
+
 // AnnotationPrivilegedMovers on a namespace, with the value "true", lets movers run
 // as root there, where their repository asks for it.
 const AnnotationPrivilegedMovers = "lull.dev/privileged-movers"
@@ -144,6 +147,9 @@ const (
 	// LabelFromRepository is on the Jobs that read a second repository, to copy it
 	// into the first: its name.
 	LabelFromRepository = "lull.dev/from-repository"
+	// LabelCache is on the claims of restic's cache, with what they are like as its
+	// value, and on the Jobs that have one, with its name.
+	LabelCache = "lull.dev/cache"
 	// LabelPrevious marks the claims and volumes that a restore replaced and
 	// keeps.
 	LabelPrevious = "lull.dev/previous"

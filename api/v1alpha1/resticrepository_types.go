@@ -313,6 +313,12 @@ type MoverSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!has(self.runAsNonRoot) && !has(self.seccompProfile) && !has(self.appArmorProfile) && !has(self.seLinuxOptions) && !has(self.seLinuxChangePolicy) && !has(self.supplementalGroupsPolicy) && !has(self.sysctls) && !has(self.windowsOptions)",message="write runAsUser, runAsGroup and supplementalGroups alone: all else is as the Pod Security level restricted wants it"
 	// +optional
 	SecurityContext *corev1.PodSecurityContext `json:"securityContext,omitempty"`
+	// Cache has restic's cache be in claims, which are made and removed for it: one for
+	// each claim that is exported and one for looking after the repository, which are
+	// there for the next time, and one for each claim while it is restored. Default: on
+	// the node, at most 8Gi, and gone with its pod.
+	// +optional
+	Cache *MoverCache `json:"cache,omitempty"`
 	// UploadLimit is the most that each sends, in bytes a second. Default: no
 	// limit.
 	// +optional
@@ -323,4 +329,17 @@ type MoverSpec struct {
 	// +kubebuilder:validation:Maximum=64
 	// +optional
 	ReadConcurrency int32 `json:"readConcurrency,omitempty"`
+}
+
+// MoverCache says how the claims of restic's cache are. Where it is changed they are
+// made anew.
+type MoverCache struct {
+	// StorageClassName is their class. Default: that of the cluster.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	StorageClassName *string `json:"storageClassName,omitempty"`
+	// Size of each. Where it is too small a mover works without a cache.
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isGreaterThan(quantity('0'))",message="write the size of a volume, as 10Gi"
+	Size resource.Quantity `json:"size"`
 }

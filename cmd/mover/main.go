@@ -74,7 +74,7 @@ func (m *mover) parseAndDo(ctx context.Context, argument string) resticexport.Re
 
 func fromFlags(args []string) (m *mover, log, argument string, err error) {
 	flags := flag.NewFlagSet("mover", flag.ContinueOnError)
-	restic := &restic{goodbye: goodbye, wait: waitForLock, patience: patience, env: environment(), say: printProgress}
+	restic := &restic{goodbye: goodbye, wait: waitForLock, patience: patience, env: environment(), cache: os.Getenv(resticexport.EnvCacheDir), say: printProgress}
 	m = &mover{restic: restic, now: time.Now, repository: os.Getenv(resticexport.EnvRepository)}
 	flags.Func("option", "an extended `option` of restic, as key=value; as often as there are some", func(option string) error {
 		restic.options = append(restic.options, option)

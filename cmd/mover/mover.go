@@ -24,7 +24,7 @@ type mover struct {
 func (m *mover) do(ctx context.Context, task resticexport.Task) resticexport.Result {
 	var result resticexport.Result
 	start := m.now()
-	if err := m.act(ctx, task, &result); err != nil {
+	if err := m.withCache(ctx, task, &result); err != nil {
 		tell(&result, err)
 	} else {
 		result.Done = true

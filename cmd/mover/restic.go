@@ -24,6 +24,9 @@ type restic struct {
 	env     []string
 	// folder is the working folder, that of the volume.
 	folder string
+	// cache is the folder of its cache, empty where it chooses one. noCache: it has none.
+	cache   string
+	noCache bool
 	// goodbye is how long it may take to end when it is asked to.
 	goodbye time.Duration
 	// wait is how long it waits for another's lock.
@@ -123,6 +126,9 @@ func isUnanswered(ctx context.Context) bool { return errors.Is(context.Cause(ctx
 // command is ended as by ctrl-C, upon which restic removes its lock.
 func (r *restic) command(ctx context.Context, wait time.Duration, args []string) *exec.Cmd {
 	all := []string{"--retry-lock=" + wait.String()}
+	if r.noCache {
+		all = append(all, "--no-cache")
+	}
 	for _, option := range r.options {
 		all = append(all, "--option="+option)
 	}

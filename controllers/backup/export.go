@@ -101,6 +101,7 @@ func (w *run) exportVolume(ctx context.Context, v *v1alpha1.VolumeStatus, reposi
 		return waits, err
 	}
 	in := resticexport.ExportJob(w.VolumeBackup, v, repository, as)
+	in.Cache = mover.CacheOfExport(repository, &in, v.ClaimName)
 	moved, err := w.Movers.Run(ctx, in, resticexport.OwnerOfExport(w.VolumeBackup), mover.Place{Kind: mover.Shared, Most: repository.Spec.Concurrency})
 	if err != nil {
 		return "", err

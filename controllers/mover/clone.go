@@ -12,7 +12,7 @@ import (
 	"github.com/lull-dev/lull/api/v1alpha1"
 )
 
-// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;create;delete
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;create;delete
 // +kubebuilder:rbac:groups="",resources=persistentvolumes,verbs=get;patch
 
 // MakeClone makes the claim that a mover reads, where it isn't there, and says what
@@ -64,8 +64,8 @@ func (m *Movers) removeClone(ctx context.Context, clone *corev1.PersistentVolume
 	return client.IgnoreNotFound(m.Writes.Delete(ctx, clone, client.Preconditions{UID: &uid}))
 }
 
-// letVolumeGo has the volume of a clone go with its claim. A class may keep its
-// volumes, and nobody asked for a clone to be kept.
+// letVolumeGo has the volume of a clone, or of a cache, go with its claim. A class may
+// keep its volumes, and nobody asked for these to be kept.
 func (m *Movers) letVolumeGo(ctx context.Context, clone *corev1.PersistentVolumeClaim) error {
 	if clone.Spec.VolumeName == "" {
 		return nil

@@ -4,6 +4,8 @@
 //
 //	mover.go    a task's Job: made, looked at, removed
 //	places.go   how many work in a repository at once
+//	clone.go    the claims that movers read
+//	cache.go    the claims that restic's cache is in
 //
 // What a mover does and how its pod looks decides restic-export. Which task is
 // needed is a kind's own.

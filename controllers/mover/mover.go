@@ -64,7 +64,11 @@ func (m *Movers) Run(ctx context.Context, in resticexport.JobInput, owner metav1
 	case !job.DeletionTimestamp.IsZero():
 		return Run{Waits: "waits until Job " + job.Name + " of an earlier attempt is gone"}, nil
 	}
-	return m.look(ctx, job)
+	run, err := m.look(ctx, job)
+	if err != nil || run.Waits != "" {
+		return run, err
+	}
+	return run, m.keepNoCache(ctx, &in)
 }
 
 func (m *Movers) begin(ctx context.Context, in resticexport.JobInput, owner metav1.OwnerReference, place Place) (Run, error) {
@@ -80,6 +84,9 @@ func (m *Movers) begin(ctx context.Context, in resticexport.JobInput, owner meta
 		return Run{}, err
 	}
 	if waits, err = m.waitsForInit(ctx, job); err != nil || waits != "" {
+		return Run{Waits: waits}, err
+	}
+	if waits, err = m.waitsForCache(ctx, &in); err != nil || waits != "" {
 		return Run{Waits: waits}, err
 	}
 	job.OwnerReferences = []metav1.OwnerReference{owner}

@@ -110,6 +110,7 @@ func (w *run) copyTo(ctx context.Context, c *v1alpha1.CopyStatus) reconcile.Outc
 func (w *run) move(ctx context.Context, c *v1alpha1.CopyStatus, into *v1alpha1.ResticRepository) reconcile.Outcome {
 	in := resticexport.CopySnapshotsJob(w.Object, into, c)
 	in.Labels = workload.Unmarked(w.Object.Labels) // rules of the namespace may ask for some
+	in.Cache = mover.CacheOfMaintenance(into, &in)
 	ran, err := w.Movers.Run(ctx, in, w.owner(), mover.Place{Kind: mover.Copying})
 	switch {
 	case err != nil && reconcile.ProblemOf(err) != nil:

@@ -35,6 +35,12 @@ func (w *run) look(ctx context.Context) reconcile.Outcome {
 	} else if forgets {
 		return reconcile.SkipFor(podDelay)
 	}
+	if why, err := w.Movers.NoCacheClass(ctx, w.Object); err != nil {
+		return reconcile.Retry(err)
+	} else if why != "" {
+		w.tell(resticexport.Found{Reason: v1alpha1.ReasonNoStorageClass, Message: why}, resticexport.Result{})
+		return reconcile.Skip()
+	}
 	in := w.job("open", lastLook(w.Object), resticexport.Task{Open: &resticexport.Open{Measure: w.Is(v1alpha1.ConditionReady) && isFirstOfDay(&w.Object.Status, w.Now())}})
 	looked, err := w.Movers.Run(ctx, in, w.owner(), mover.Place{Kind: mover.Beside})
 	switch {
@@ -42,6 +48,9 @@ func (w *run) look(ctx context.Context) reconcile.Outcome {
 		return reconcile.Failed(err)
 	case !looked.Ended:
 		return w.await(looked)
+	}
+	if err := w.Movers.RemoveCaches(ctx, w.Object); err != nil {
+		return reconcile.Retry(err)
 	}
 	w.tell(resticexport.Judge(&w.Object.Status, looked.Result), looked.Result)
 	return w.done(ctx, in.Name)

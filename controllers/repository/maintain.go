@@ -39,6 +39,7 @@ func (w *run) maintain(ctx context.Context) reconcile.Outcome {
 	}
 	in := w.job(task.Kind(), w.attempt(), *task)
 	in.Deadline = 0 // of a large repository it takes hours
+	in.Cache = mover.CacheOfMaintenance(w.Object, &in)
 	ran, err := w.Movers.Run(ctx, in, w.owner(), mover.Place{Kind: mover.Alone})
 	switch {
 	case err != nil:

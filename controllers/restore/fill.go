@@ -3,6 +3,7 @@ package restore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -80,6 +81,7 @@ func (w *run) fillClaim(ctx context.Context, c *v1alpha1.RestoredClaim, reposito
 	in, place := resticexport.JobInput{}, mover.Place{Kind: mover.Apart}
 	if repository != nil {
 		in = resticexport.FillJob(w.Object, c, restore.NewClaimName(c), repository, as)
+		in.Cache = mover.CacheOfFill(repository, &in, w.Object, c.ClaimName)
 		place = mover.Place{Kind: mover.Shared, Most: repository.Spec.Concurrency}
 	} else {
 		in = resticexport.CopyJob(w.Object, c, restore.NewClaimName(c), as)
@@ -135,8 +137,8 @@ func (w *run) endMovers(ctx context.Context) reconcile.Outcome {
 	return reconcile.Skip()
 }
 
-// endMoversOf removes the Jobs of a restore, and the clones that they read. It is
-// true once all of them are gone.
+// endMoversOf removes the Jobs of a restore, with the clones that they read and their
+// caches. It is true once all of them are gone.
 func (w *run) endMoversOf(ctx context.Context) (gone bool, err error) {
 	var jobs batchv1.JobList
 	if err := w.Live.List(ctx, &jobs, client.InNamespace(w.Object.Namespace), client.MatchingLabels{v1alpha1.LabelRestoreUID: string(w.Object.UID)}); err != nil {
@@ -147,7 +149,7 @@ func (w *run) endMoversOf(ctx context.Context) (gone bool, err error) {
 			return false, err
 		}
 	}
-	gone, err = w.Movers.RemoveClones(ctx, w.Object.Namespace, w.Object.UID, resticexport.FillCloneNames(w.Object))
+	gone, err = w.Movers.RemoveClones(ctx, w.Object.Namespace, w.Object.UID, slices.Concat(resticexport.FillCloneNames(w.Object), mover.CachesOfFills(w.Object)))
 	return gone && len(jobs.Items) == 0, err
 }
 

@@ -9,6 +9,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -35,6 +36,7 @@ func (tb *testbed) aRepository(ctx context.Context) (name string, err error) {
 	r := &v1alpha1.ResticRepository{ObjectMeta: metav1.ObjectMeta{Namespace: tb.namespace, Name: "repository-" + strings.ToLower(rand.Text()[:6])}}
 	r.Spec.Backend.Volume = &v1alpha1.VolumeBackend{ClaimName: diskClaim, Path: v1alpha1.RepositoryPath(r.Name)}
 	r.Spec.PasswordSecretRef = v1alpha1.SecretKeyReference{Name: passwordSecret}
+	r.Spec.Mover.Cache = &v1alpha1.MoverCache{Size: resource.MustParse("32Mi")}
 	return tb.forThisRound(ctx, r)
 }
 

@@ -30,7 +30,14 @@ var unreached = map[string]string{
 	"Delete mover.Movers.Remove<repository.run.done<repository.run.rekey":     noRekey,
 	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.rekey": noRekey,
 
-	"Patch mover.Movers.letVolumeGo":                                         "no scenario has a class that keeps its volumes",
+	"Patch mover.Movers.letVolumeGo<mover.Movers.keepNoCache":                           noClassThatKeeps,
+	"Patch mover.Movers.letVolumeGo<mover.Movers.removeClone<mover.Movers.RemoveCaches": noClassThatKeeps,
+	"Patch mover.Movers.letVolumeGo<mover.Movers.removeClone<mover.Movers.RemoveClones": noClassThatKeeps,
+	"Patch mover.Movers.letVolumeGo<mover.Movers.removeClone<mover.Movers.makeCache":    noClassThatKeeps,
+
+	"Delete mover.Movers.removeClone<mover.Movers.RemoveCaches": noOtherCache,
+	"Delete mover.Movers.removeClone<mover.Movers.makeCache":    noOtherCache,
+
 	"Delete mover.Movers.Remove<repository.run.done<repository.run.move":     noCopy,
 	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.move": noCopy,
 
@@ -38,7 +45,9 @@ var unreached = map[string]string{
 }
 
 const (
-	noMaintenance = "no scenario waits for maintenance"
-	noRekey       = "no scenario exchanges a password"
-	noCopy        = "no scenario has a second repository"
+	noClassThatKeeps = "no scenario has a class that keeps its volumes"
+	noOtherCache     = "no scenario changes what cache it asks for, or waits for a look"
+	noMaintenance    = "no scenario waits for maintenance"
+	noRekey          = "no scenario exchanges a password"
+	noCopy           = "no scenario has a second repository"
 )

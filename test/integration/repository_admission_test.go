@@ -126,6 +126,29 @@ func TestAMoversSecurityContextThatCanRaiseRightsIsRefusedBySayingWhatToWrite(t 
 	}
 }
 
+func TestABadCacheIsRefusedBySayingWhatToWrite(t *testing.T) {
+	fc := aFakeCluster(t)
+	const rest = `backend: {volume: {claimName: disk}}, passwordSecretRef: {name: p}`
+	for cache, says := range map[string]string{
+		`{}`:                                "size: Required value",
+		`{size: "0"}`:                       "write the size of a volume, as 10Gi",
+		`{size: -1Gi}`:                      "write the size of a volume, as 10Gi",
+		`{size: ten}`:                       "size",
+		`{size: 1Gi, storageClassName: ""}`: "storageClassName",
+		`{size: 1Gi, claimName: disk}`:      `unknown field "spec.mover.cache.claimName"`,
+	} {
+		_, err := fc.createAs(admin, "ResticRepository", `{`+rest+`, mover: {cache: `+cache+`}}`, client.DryRunAll)
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s should say %q: %v", cache, says, err)
+		}
+	}
+	for _, good := range []string{`{size: 10Gi}`, `{size: 1000000000, storageClassName: fast}`} {
+		if _, err := fc.createAs(admin, "ResticRepository", `{`+rest+`, mover: {cache: `+good+`}}`, client.DryRunAll); err != nil {
+			t.Errorf("%s: %v", good, err)
+		}
+	}
+}
+
 // A repository has pods run that mount Secrets, so that its writer needs the right
 // to do that.
 func TestARepositoryIsWrittenByThoseWhoMayRunPods(t *testing.T) {
