@@ -96,13 +96,13 @@ func (w *run) exportVolume(ctx context.Context, v *v1alpha1.VolumeStatus, reposi
 	if err != nil {
 		return "", err
 	}
-	was := ptr.Deref(v.Claim, v1alpha1.BackedUpClaim{})
-	if waits, err := w.Movers.MakeClone(ctx, resticexport.Clone(w.VolumeBackup, v), was.Labels, was.Annotations); err != nil || waits != "" {
-		return waits, err
+	clone := func(ctx context.Context) (string, error) {
+		was := ptr.Deref(v.Claim, v1alpha1.BackedUpClaim{})
+		return w.Movers.MakeClone(ctx, resticexport.Clone(w.VolumeBackup, v), was.Labels, was.Annotations)
 	}
 	in := resticexport.ExportJob(w.VolumeBackup, v, repository, as)
 	in.Cache = mover.CacheOfExport(repository, &in, v.ClaimName)
-	moved, err := w.Movers.Run(ctx, in, resticexport.OwnerOfExport(w.VolumeBackup), mover.Place{Kind: mover.Shared, Most: repository.Spec.Concurrency})
+	moved, err := w.Movers.RunOn(ctx, clone, in, resticexport.OwnerOfExport(w.VolumeBackup), mover.Place{Kind: mover.Shared, Most: repository.Spec.Concurrency})
 	if err != nil {
 		return "", err
 	}

@@ -52,17 +52,27 @@ type Run struct {
 // Run has a task run once: it makes the Job where there is none, and has it wait
 // where the repository has no place for it.
 func (m *Movers) Run(ctx context.Context, in resticexport.JobInput, owner metav1.OwnerReference, place Place) (Run, error) {
+	return m.RunOn(ctx, func(context.Context) (string, error) { return "", nil }, in, owner, place)
+}
+
+// RunOn has a task run on what is made for it, as a clone, which isn't made before
+// the repository has a place for the task: it takes storage, and counts in quotas.
+// making says what is waited for until it is made.
+func (m *Movers) RunOn(ctx context.Context, making func(context.Context) (waits string, err error), in resticexport.JobInput, owner metav1.OwnerReference, place Place) (Run, error) {
 	job := &batchv1.Job{}
 	err := m.Live.Get(ctx, client.ObjectKey{Namespace: in.Namespace, Name: in.Name}, job)
 	switch {
 	case apierrors.IsNotFound(err):
-		return m.begin(ctx, in, owner, place)
+		return m.begin(ctx, making, in, owner, place)
 	case err != nil:
 		return Run{}, err
 	case !isOwnedBy(job, owner.UID):
 		return Run{}, v1alpha1.Problemf(v1alpha1.ReasonJobExists, "there is a Job %s that isn't Lull's: delete it", job.Name)
 	case !job.DeletionTimestamp.IsZero():
 		return Run{Waits: "waits until Job " + job.Name + " of an earlier attempt is gone"}, nil
+	}
+	if waits, err := making(ctx); err != nil || waits != "" { // somebody may have deleted it
+		return Run{Waits: waits}, err
 	}
 	run, err := m.look(ctx, job)
 	if err != nil || run.Waits != "" {
@@ -71,11 +81,14 @@ func (m *Movers) Run(ctx context.Context, in resticexport.JobInput, owner metav1
 	return run, m.keepNoCache(ctx, &in)
 }
 
-func (m *Movers) begin(ctx context.Context, in resticexport.JobInput, owner metav1.OwnerReference, place Place) (Run, error) {
+func (m *Movers) begin(ctx context.Context, making func(context.Context) (string, error), in resticexport.JobInput, owner metav1.OwnerReference, place Place) (Run, error) {
 	m.placing.Lock()
 	defer m.placing.Unlock()
 	waits, err := m.waitsForPlace(ctx, in, place)
 	if err != nil || waits != "" {
+		return Run{Waits: waits}, err
+	}
+	if waits, err = making(ctx); err != nil || waits != "" {
 		return Run{Waits: waits}, err
 	}
 	in.Image = m.Image

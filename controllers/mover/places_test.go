@@ -7,6 +7,8 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	resticexport "github.com/lull-dev/lull/restic-export"
@@ -70,5 +72,29 @@ func TestOneMakesARepositoryAtAPlace(t *testing.T) {
 		if err != nil || (waits != "") != c.waits {
 			t.Errorf("%s: %q, %v", name, waits, err)
 		}
+	}
+}
+
+func TestWhatATaskReadsIsMadeOnceThereIsAPlace(t *testing.T) {
+	m, owner := moversOn(t), metav1.OwnerReference{UID: ours, Controller: ptr.To(true)}
+	run := func(name string, waits string) (made bool, _ Run) {
+		in := resticexport.JobInput{Namespace: "shop", Name: name, Repository: "r", Spec: &v1alpha1.ResticRepositorySpec{}, Task: resticexport.Task{Backup: &resticexport.Backup{}}}
+		ran, err := m.RunOn(context.Background(), func(context.Context) (string, error) { made = true; return waits, nil }, in, owner, Place{Shared, 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made, ran
+	}
+	if made, ran := run("refused", "a quota"); !made || ran.Waits != "a quota" {
+		t.Errorf("refused: made %t, %+v", made, ran)
+	}
+	if made, ran := run("first", ""); !made || ran.Waits != "its pod starts" {
+		t.Errorf("there is a place, since who is refused takes none: made %t, %+v", made, ran)
+	}
+	if made, ran := run("second", ""); made || !strings.Contains(ran.Waits, "1 work in repository r") {
+		t.Errorf("there is no place: made %t, %+v", made, ran)
+	}
+	if made, ran := run("first", "waits until it is gone"); !made || ran.Waits != "waits until it is gone" {
+		t.Errorf("what somebody has deleted is made again: made %t, %+v", made, ran)
 	}
 }
