@@ -9,22 +9,19 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	resticexport "github.com/lull-dev/lull/restic-export"
 )
 
 // backup exports the volume. It is done where restic says so and the repository
 // lists the snapshot.
 func (m *mover) backup(ctx context.Context, task *resticexport.Backup, result *resticexport.Result) error {
-	before, err := m.ours(ctx, task.Host)
+	before, from, err := m.lookBefore(ctx, task)
 	if err != nil {
 		return err
 	}
-	before = slices.DeleteFunc(before, func(s resticexport.ResticSnapshot) bool {
-		tags, _ := s.Tagged()
-		return tags.Claim != task.Claim
-	})
-	from, err := m.source(ctx, task, before)
-	if err != nil {
+	if err := mayBeTaken(task, from, before); err != nil {
 		return err
 	}
 	summary, err := m.take(ctx, task, parentOf(before, task.Parent), from)
@@ -44,6 +41,25 @@ func (m *mover) backup(ctx context.Context, task *resticexport.Backup, result *r
 		BytesProcessed: summary.TotalBytesProcessed, BytesUploaded: summary.DataAddedPacked,
 	}
 	return nil
+}
+
+// lookBefore looks at the claim's snapshots and at the volume, at once: to open a
+// repository takes as long as to go through many files.
+func (m *mover) lookBefore(ctx context.Context, task *resticexport.Backup) (before []resticexport.ResticSnapshot, from resticexport.BackupSource, err error) {
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() (err error) {
+		before, err = m.ours(ctx, task.Host)
+		before = slices.DeleteFunc(before, func(s resticexport.ResticSnapshot) bool {
+			tags, _ := s.Tagged()
+			return tags.Claim != task.Claim
+		})
+		return err
+	})
+	both.Go(func() (err error) {
+		from, err = m.source(ctx, task)
+		return err
+	})
+	return before, from, both.Wait()
 }
 
 func notVerified(err error, id string) error {
@@ -99,9 +115,8 @@ func (m *mover) clear(ctx context.Context, id string) string {
 	return ""
 }
 
-// source is how the volume is taken. One without a file is an error, unless the
-// last one had none too.
-func (m *mover) source(ctx context.Context, task *resticexport.Backup, before []resticexport.ResticSnapshot) (resticexport.BackupSource, error) {
+// source is how the volume is taken.
+func (m *mover) source(ctx context.Context, task *resticexport.Backup) (resticexport.BackupSource, error) {
 	from := resticexport.BackupSource{Path: m.data}
 	if task.Device {
 		return from, nil
@@ -124,15 +139,21 @@ func (m *mover) source(ctx context.Context, task *resticexport.Backup, before []
 		return from, err
 	}
 	from.IsEmpty = !seen.hasFile
+	return from, nil
+}
+
+// mayBeTaken is an error for a volume without a file, unless the last one had none
+// too.
+func mayBeTaken(task *resticexport.Backup, from resticexport.BackupSource, before []resticexport.ResticSnapshot) error {
 	wasEmpty := false
 	if len(before) > 0 {
 		tags, _ := before[len(before)-1].Tagged()
 		wasEmpty = tags.IsEmpty
 	}
 	if from.IsEmpty && !task.AllowEmpty && !wasEmpty {
-		return from, failed(resticexport.CauseEmpty, "the volume of claim %s has no file", task.Claim)
+		return failed(resticexport.CauseEmpty, "the volume of claim %s has no file", task.Claim)
 	}
-	return from, nil
+	return nil
 }
 
 // isNothing is true of a folder that holds nothing, or that root keeps to itself.

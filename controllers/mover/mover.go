@@ -88,9 +88,6 @@ func (m *Movers) begin(ctx context.Context, making func(context.Context) (string
 	if err != nil || waits != "" {
 		return Run{Waits: waits}, err
 	}
-	if waits, err = making(ctx); err != nil || waits != "" {
-		return Run{Waits: waits}, err
-	}
 	in.Image = m.Image
 	job, err := m.fitted(ctx, in)
 	if err != nil {
@@ -100,6 +97,9 @@ func (m *Movers) begin(ctx context.Context, making func(context.Context) (string
 		return Run{Waits: waits}, err
 	}
 	if waits, err = m.waitsForCache(ctx, &in); err != nil || waits != "" {
+		return Run{Waits: waits}, err
+	}
+	if waits, err = making(ctx); err != nil || waits != "" {
 		return Run{Waits: waits}, err
 	}
 	job.OwnerReferences = []metav1.OwnerReference{owner}
