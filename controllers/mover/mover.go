@@ -171,22 +171,50 @@ func resultOf(pod *corev1.Pod, end *batchv1.JobCondition) resticexport.Result {
 	return resticexport.Result{Cause: resticexport.CauseInterrupted, Message: cmp.Or(end.Message, "its pod is gone")}
 }
 
-// whyPending says what a pod that doesn't run yet waits for: by its conditions,
-// and by the newest warning about it.
+// whyPending says what a pod that doesn't run yet waits for: by the claims that it
+// is to mount, by its conditions, and by the newest warning about it.
 func (m *Movers) whyPending(ctx context.Context, job *batchv1.Job, pod *corev1.Pod) (string, error) {
+	for _, v := range job.Spec.Template.Spec.Volumes {
+		if v.PersistentVolumeClaim == nil {
+			continue
+		}
+		if why, err := m.whyUnbound(ctx, job.Namespace, v.PersistentVolumeClaim.ClaimName); err != nil || why != "" {
+			return why, err
+		}
+	}
 	name := job.Name
 	if pod != nil {
 		name = pod.Name
 	}
-	var told corev1.EventList
-	if err := m.Live.List(ctx, &told, client.InNamespace(job.Namespace), client.MatchingFields{"involvedObject.name": name, "type": corev1.EventTypeWarning}); err != nil {
-		return "", err
-	}
-	if len(told.Items) > 0 {
-		newest := slices.MaxFunc(told.Items, func(a, b corev1.Event) int { return a.LastTimestamp.Compare(b.LastTimestamp.Time) })
-		return fmt.Sprintf("pod %s doesn't start: %.512s", name, newest.Message), nil
+	if warning, err := m.warningOf(ctx, job.Namespace, name); err != nil || warning != "" {
+		return fmt.Sprintf("pod %s doesn't start: %s", name, warning), err
 	}
 	return "its pod starts", nil
+}
+
+// whyUnbound is why a claim gets no volume, as far as somebody has said so. What is
+// said of the pod that waits for it is only that it waits.
+func (m *Movers) whyUnbound(ctx context.Context, namespace, name string) (string, error) {
+	claim := &corev1.PersistentVolumeClaim{}
+	if err := m.Live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, claim); err != nil || claim.Status.Phase != corev1.ClaimPending {
+		return "", client.IgnoreNotFound(err)
+	}
+	warning, err := m.warningOf(ctx, namespace, name)
+	if err != nil || warning == "" {
+		return "", err
+	}
+	return fmt.Sprintf("claim %s gets no volume: %s", name, warning), nil
+}
+
+// warningOf is the newest warning about an object, empty where there is none.
+func (m *Movers) warningOf(ctx context.Context, namespace, name string) (string, error) {
+	var told corev1.EventList
+	err := m.Live.List(ctx, &told, client.InNamespace(namespace), client.MatchingFields{"involvedObject.name": name, "type": corev1.EventTypeWarning})
+	if err != nil || len(told.Items) == 0 {
+		return "", err
+	}
+	newest := slices.MaxFunc(told.Items, func(a, b corev1.Event) int { return a.LastTimestamp.Compare(b.LastTimestamp.Time) })
+	return fmt.Sprintf("%.512s", newest.Message), nil
 }
 
 // Remove removes a task's Job with its pod. It is gone once there is none.
