@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -60,7 +61,24 @@ func (m *mover) withCache(ctx context.Context, task resticexport.Task, result *r
 // isCacheFull tells a full cache from a full volume or repository, by the path that
 // restic names, whatever it takes that for.
 func (r *restic) isCacheFull(err error) bool {
-	return r.cache != "" && strings.Contains(err.Error(), syscall.ENOSPC.Error()) && strings.Contains(err.Error(), r.cache+"/")
+	return r.tellsFullCache(err.Error())
+}
+
+func (r *restic) tellsFullCache(words string) bool {
+	return r.cache != "" && strings.Contains(words, syscall.ENOSPC.Error()) && strings.Contains(words, r.cache+"/")
+}
+
+var errCacheFull = errors.New("the cache is full")
+
+// endingAtFullCache ends restic once it says that it can't fill its cache: where it
+// reads it tries that again for a quarter of an hour, for each file.
+func (r *restic) endingAtFullCache(each func([]byte), end context.CancelCauseFunc) func([]byte) {
+	return func(line []byte) {
+		each(line)
+		if r.tellsFullCache(string(line)) {
+			end(errCacheFull)
+		}
+	}
 }
 
 // empty removes what is in a folder, as far as it may.

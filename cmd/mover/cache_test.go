@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,24 +21,25 @@ func aRestic(t *testing.T, script string) *restic {
 }
 
 func TestATaskGoesOnWithoutACacheThatIsFull(t *testing.T) {
-	const full = `case "$*" in *--no-cache*) exit 0;; esac
-echo "Fatal: unable to save snapshot: write %s/c8e2/index/f3/tmp-1: no space left on device" >&2
-exit 1`
-	r := aRestic(t, "")
-	script := "#!/bin/sh\n" + fmt.Sprintf(full, r.cache)
-	if err := os.WriteFile(r.path, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	cached := filepath.Join(r.cache, "c8e2", "index")
-	if err := os.MkdirAll(cached, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	m := &mover{restic: r, now: time.Now}
-	if result := m.do(t.Context(), resticexport.Task{Prune: &resticexport.Prune{}}); !result.Done || result.Message != "" {
-		t.Errorf("%+v", result)
-	}
-	if _, err := os.Stat(cached); err == nil {
-		t.Error("the next mover finds the cache as full")
+	for name, then := range map[string]string{
+		"and restic fails":           "exit 1",
+		"and restic tries on and on": "exec tail -f /dev/null",
+	} {
+		r := aRestic(t, `case "$*" in *--no-cache*) exit 0;; esac
+echo "Load(<data/cd>) failed: write $(dirname "$0")/cache/c8e2/index/f3/tmp-1: no space left on device" >&2
+`+then)
+		r.cache = filepath.Join(filepath.Dir(r.path), "cache")
+		cached := filepath.Join(r.cache, "c8e2", "index")
+		if err := os.MkdirAll(cached, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		m := &mover{restic: r, now: time.Now}
+		if result := m.do(t.Context(), resticexport.Task{Prune: &resticexport.Prune{}}); !result.Done || result.Message != "" {
+			t.Errorf("%s: %+v", name, result)
+		}
+		if _, err := os.Stat(cached); err == nil {
+			t.Errorf("%s: the next mover finds the cache as full", name)
+		}
 	}
 }
 

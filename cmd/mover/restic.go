@@ -92,6 +92,7 @@ func (r *restic) once(ctx context.Context, what run) error {
 			}
 		}
 	}
+	stderr.each = r.endingAtFullCache(stderr.each, end)
 	cmd := r.command(bounded, what.wait, what.args)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = what.stdin, what.stdout, stderr
 	client, err := newSSHFailure()
