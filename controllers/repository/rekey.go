@@ -28,7 +28,7 @@ func (w *run) rekey(ctx context.Context) reconcile.Outcome {
 	case err != nil:
 		return reconcile.Failed(err)
 	case !ran.Ended:
-		w.Working(v1alpha1.ReasonRekeying, "gives the repository the password of Secret %s: %s", r.Spec.PasswordSecretRef.Name, cmp.Or(ran.Waits, "is under way"))
+		w.Working(v1alpha1.ReasonRekeying, "the repository is given the password of Secret %s: %s", r.Spec.PasswordSecretRef.Name, cmp.Or(ran.Waits, "that is under way"))
 		return reconcile.Wait(podDelay)
 	case !ran.Result.Done:
 		w.notRekeyed(ran.Result)
@@ -53,6 +53,7 @@ func (w *run) notRekeyed(result resticexport.Result) {
 	w.RecordOnceSaved(eventNotReady(v1alpha1.ReasonRekeyFailed, message))
 }
 
+// isToBeRekeyed is true once a look has seen that the new password opens nothing yet.
 func isToBeRekeyed(r *v1alpha1.ResticRepository) bool {
 	had := r.Status.PasswordSecretRef
 	ready := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionReady)

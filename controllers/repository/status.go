@@ -59,7 +59,10 @@ func summarize(s *reconcile.Scope[*v1alpha1.ResticRepository]) {
 		return nil
 	}
 	wrong := cmp.Or(bad(v1alpha1.ConditionReady, metav1.ConditionTrue), bad(v1alpha1.ConditionStalled, metav1.ConditionFalse), bad(v1alpha1.ConditionHealthy, metav1.ConditionTrue), bad(v1alpha1.ConditionCopied, metav1.ConditionTrue))
+	rekeying := bad(v1alpha1.ConditionReconciling, metav1.ConditionFalse)
 	switch {
+	case isToBeRekeyed(s.Object) && rekeying != nil && rekeying.Reason == v1alpha1.ReasonRekeying: // that the new password opens nothing yet is as it should be
+		status.Message = reconcile.Shorten(rekeying.Reason + ": " + rekeying.Message)
 	case wrong != nil:
 		status.Message = reconcile.Shorten(wrong.Reason + ": " + wrong.Message)
 	case s.Find(v1alpha1.ConditionReady) != nil && s.Find(v1alpha1.ConditionReady).Reason == v1alpha1.ReasonRekeyFailed:
