@@ -58,6 +58,15 @@ func (c Cause) Again() bool {
 	return false
 }
 
+// IsOfRepository is true for what the next mover would most likely meet too.
+func (c Cause) IsOfRepository() bool {
+	switch c {
+	case CauseNoRepository, CauseWrongPassword, CauseUnreachable, CauseUntrusted, CauseNoBucket, CauseAccessDenied, CauseWrongRegion:
+		return true
+	}
+	return false
+}
+
 // CauseOf is the cause behind an exit code of restic, and behind its words where
 // the code leaves it open.
 func CauseOf(exitCode int, words string) Cause {

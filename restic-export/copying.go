@@ -46,7 +46,7 @@ func CopyDue(from, into *v1alpha1.ResticRepository, c *v1alpha1.CopyStatus, now 
 	case IsCopied(from, into, c):
 		return false, time.Time{}
 	case c.Attempts > 0:
-		at = NextAttempt(c.LastAttemptTime, c.Attempts)
+		at = NextAttempt(c.LastAttemptTime, c.Attempts, now)
 		return !at.After(now), at
 	case c.LastAttemptTime != nil:
 		return !isBefore(from.Status.LastLookTime, c.LastAttemptTime) || !isBefore(into.Status.LastLookTime, c.LastAttemptTime), time.Time{}

@@ -139,8 +139,8 @@ func Unreadable(result Result, repository string) string {
 }
 
 // NextExportAt is when an export that failed is tried again.
-func NextExportAt(e *v1alpha1.ExportStatus) time.Time {
-	return NextAttempt(e.LastAttemptTime, e.Attempts)
+func NextExportAt(e *v1alpha1.ExportStatus, now time.Time) time.Time {
+	return NextAttempt(e.LastAttemptTime, e.Attempts, now)
 }
 
 // What the network did is tried again after ten seconds, and ever later.
@@ -149,9 +149,10 @@ const (
 	maxDelay   = 10 * time.Minute
 )
 
-// NextAttempt is when a task is tried again of which so many attempts failed.
-func NextAttempt(last *metav1.Time, attempts int32) time.Time {
-	if last == nil {
+// NextAttempt is when a task is tried again of which so many attempts failed. One in
+// the future, by a clock that was wrong, holds nothing up.
+func NextAttempt(last *metav1.Time, attempts int32, now time.Time) time.Time {
+	if last == nil || last.After(now) {
 		return time.Time{}
 	}
 	delay := firstDelay

@@ -78,11 +78,11 @@ func TestRecordExport(t *testing.T) {
 	if e.SnapshotID != "" || e.Attempts != 1 || e.Message != "Unreachable: no route" {
 		t.Errorf("after one that failed: %+v", e)
 	}
-	if next := NextExportAt(e); next != now.Add(10*time.Second) {
+	if next := NextExportAt(e, now); next != now.Add(10*time.Second) {
 		t.Errorf("it is tried again at %s", next)
 	}
 	e.Attempts = 30
-	if next := NextExportAt(e); next != now.Add(10*time.Minute) {
+	if next := NextExportAt(e, now); next != now.Add(10*time.Minute) {
 		t.Errorf("after many it is tried again at %s", next)
 	}
 	RecordExport(e, Result{Done: true, Seconds: 1.5, Backup: &ExportedSnapshot{SnapshotID: "s", FilesNew: 1, FilesChanged: 2, FilesUnmodified: 3, BytesProcessed: 2048, BytesUploaded: 1024}}, now)

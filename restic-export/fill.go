@@ -141,4 +141,6 @@ func RecordFill(f *v1alpha1.ClaimFill, result Result, now time.Time) {
 }
 
 // NextFillAt is when a fill that failed is tried again.
-func NextFillAt(f *v1alpha1.ClaimFill) time.Time { return NextAttempt(f.LastAttemptTime, f.Attempts) }
+func NextFillAt(f *v1alpha1.ClaimFill, now time.Time) time.Time {
+	return NextAttempt(f.LastAttemptTime, f.Attempts, now)
+}

@@ -119,7 +119,7 @@ func TestFillJobs(t *testing.T) {
 	}
 
 	RecordFill(c.Fill, Result{Cause: CauseUnreachable, Message: "no route to host"}, noon)
-	if c.Fill.FilledAt != nil || c.Fill.Attempts != 1 || c.Fill.Message != "Unreachable: no route to host" || !NextFillAt(c.Fill).Equal(noon.Add(10*time.Second)) {
+	if c.Fill.FilledAt != nil || c.Fill.Attempts != 1 || c.Fill.Message != "Unreachable: no route to host" || !NextFillAt(c.Fill, noon).Equal(noon.Add(10*time.Second)) {
 		t.Errorf("after an attempt that failed: %+v", c.Fill)
 	}
 	if again := FillJob(r, c, "t", repository, as); again.Name == whole.Name {

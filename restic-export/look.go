@@ -18,16 +18,27 @@ const (
 )
 
 // NextLook is when a repository is to be opened next: at once where its spec has
-// changed since it last was.
-func NextLook(r *v1alpha1.ResticRepository) time.Time {
+// changed since it last was, where a mover could not work in it, or where the last
+// look was in the future, by a clock that was wrong.
+func NextLook(r *v1alpha1.ResticRepository, now time.Time) time.Time {
 	last, ready := r.Status.LastLookTime, meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionReady)
-	if last == nil || ready == nil || ready.ObservedGeneration != r.Generation || ready.Reason == v1alpha1.ReasonMoverPending {
+	if last == nil || ready == nil || ready.ObservedGeneration != r.Generation || ready.Reason == v1alpha1.ReasonMoverPending || last.After(now) {
 		return time.Time{} // or a look is under way
 	}
 	if meta.IsStatusConditionTrue(r.Status.Conditions, v1alpha1.ConditionReady) {
+		if IsInDoubt(r) {
+			return time.Time{}
+		}
 		return last.Add(lookInterval)
 	}
 	return last.Add(min(lookInterval, max(firstLook, last.Sub(ready.LastTransitionTime.Time)/2)))
+}
+
+// IsInDoubt is true for a repository that a mover could not work in since the last
+// look at it.
+func IsInDoubt(r *v1alpha1.ResticRepository) bool {
+	failed, looked := r.Status.LastFailureTime, r.Status.LastLookTime
+	return failed != nil && looked != nil && failed.After(looked.Time)
 }
 
 // Found is what a look has come to.

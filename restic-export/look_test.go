@@ -10,8 +10,10 @@ import (
 	"github.com/lull-dev/lull/api/v1alpha1"
 )
 
+var noonOfLooks = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+
 func lookedAt(ready metav1.ConditionStatus, reason string, since time.Duration) *v1alpha1.ResticRepository {
-	last := metav1.NewTime(time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC))
+	last := metav1.NewTime(noonOfLooks)
 	r := &v1alpha1.ResticRepository{ObjectMeta: metav1.ObjectMeta{Generation: 2}}
 	r.Status.LastLookTime = &last
 	r.Status.Conditions = []metav1.Condition{{
@@ -23,6 +25,14 @@ func lookedAt(ready metav1.ConditionStatus, reason string, since time.Duration) 
 func TestNextLook(t *testing.T) {
 	edited := lookedAt(metav1.ConditionTrue, v1alpha1.ReasonOpened, 0)
 	edited.Generation = 3
+	at := func(after time.Duration) *v1alpha1.ResticRepository {
+		r := lookedAt(metav1.ConditionTrue, v1alpha1.ReasonOpened, time.Hour)
+		failed := metav1.NewTime(r.Status.LastLookTime.Add(after))
+		r.Status.LastFailureTime = &failed
+		return r
+	}
+	ahead := lookedAt(metav1.ConditionFalse, "Unreachable", time.Hour)
+	ahead.Status.LastLookTime.Time = ahead.Status.LastLookTime.AddDate(1, 0, 0)
 	for name, c := range map[string]struct {
 		of *v1alpha1.ResticRepository
 		// after the last look, negative for at once
@@ -30,6 +40,9 @@ func TestNextLook(t *testing.T) {
 	}{
 		"never looked at":              {&v1alpha1.ResticRepository{}, -1},
 		"edited":                       {edited, -1},
+		"a mover failed since":         {at(time.Minute), -1},
+		"a mover failed before":        {at(-time.Minute), time.Hour},
+		"the clock was a year ahead":   {ahead, -1},
 		"a look is under way":          {lookedAt(metav1.ConditionFalse, v1alpha1.ReasonMoverPending, time.Hour), -1},
 		"well":                         {lookedAt(metav1.ConditionTrue, v1alpha1.ReasonOpened, 9*time.Hour), time.Hour},
 		"not well for the first time":  {lookedAt(metav1.ConditionFalse, "WrongPassword", 0), 10 * time.Second},
@@ -39,7 +52,7 @@ func TestNextLook(t *testing.T) {
 		"one that can't be made again": {lookedAt(metav1.ConditionFalse, v1alpha1.ReasonRepositoryVanished, time.Minute), 30 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			next := NextLook(c.of)
+			next := NextLook(c.of, noonOfLooks.Add(time.Minute))
 			if c.want < 0 {
 				if !next.IsZero() {
 					t.Errorf("the next look is at %s, and not at once", next)

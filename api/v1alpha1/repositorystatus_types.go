@@ -42,6 +42,10 @@ type ResticRepositoryStatus struct {
 	// LastLookTime is when it was last opened.
 	// +optional
 	LastLookTime *metav1.Time `json:"lastLookTime,omitempty"`
+	// LastFailureTime is when an export or a restore last could not work in it, for a
+	// cause that may be the repository's. Until the next look nothing begins in it.
+	// +optional
+	LastFailureTime *metav1.Time `json:"lastFailureTime,omitempty"`
 	// LastRetentionTime is when policies' exports were last forgotten as their
 	// retention says.
 	// +optional

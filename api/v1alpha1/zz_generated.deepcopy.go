@@ -1270,6 +1270,10 @@ func (in *ResticRepositoryStatus) DeepCopyInto(out *ResticRepositoryStatus) {
 		in, out := &in.LastLookTime, &out.LastLookTime
 		*out = (*in).DeepCopy()
 	}
+	if in.LastFailureTime != nil {
+		in, out := &in.LastFailureTime, &out.LastFailureTime
+		*out = (*in).DeepCopy()
+	}
 	if in.LastRetentionTime != nil {
 		in, out := &in.LastRetentionTime, &out.LastRetentionTime
 		*out = (*in).DeepCopy()

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -64,12 +65,13 @@ func (w *run) exportVolumes(ctx context.Context) (waits string, err error) {
 		return "", nil
 	}
 	repository, waits, err := mover.Repository(ctx, w.Client, w.Namespace, w.Spec.Export.RepositoryRef.Name)
-	if client.IgnoreNotFound(err) != nil || waits != "" {
+	if err != nil {
 		return waits, client.IgnoreNotFound(err)
 	}
+	place := mover.Place{Kind: mover.Shared, Most: repository.Spec.Concurrency, Waits: cmp.Or(waits, mover.YieldsTo(repository))}
 	var told []string
 	for i := range w.Status.Volumes {
-		waits, err := w.exportVolume(ctx, &w.Status.Volumes[i], repository)
+		waits, err := w.exportVolume(ctx, &w.Status.Volumes[i], repository, place)
 		if err != nil {
 			return "", err
 		}
@@ -82,27 +84,27 @@ func (w *run) exportVolumes(ctx context.Context) (waits string, err error) {
 
 // exportVolume brings the export of one volume on, and says what it waits for.
 // Nothing is left to wait for once its snapshot in the repository is recorded.
-func (w *run) exportVolume(ctx context.Context, v *v1alpha1.VolumeStatus, repository *v1alpha1.ResticRepository) (waits string, err error) {
+func (w *run) exportVolume(ctx context.Context, v *v1alpha1.VolumeStatus, repository *v1alpha1.ResticRepository, place mover.Place) (waits string, err error) {
 	if v.Export == nil {
 		v.Export = &v1alpha1.ExportStatus{}
 	}
 	if v.Export.SnapshotID != "" {
 		return "", nil
 	}
-	if next := resticexport.NextExportAt(v.Export); next.After(w.Now()) {
+	if next := resticexport.NextExportAt(v.Export, w.Now()); next.After(w.Now()) {
 		return fmt.Sprintf("tries again at %s after %s", next.UTC().Format(time.TimeOnly+" MST"), v.Export.Message), nil
 	}
 	as, err := w.Movers.As(ctx, w.Namespace, w.Spec.ApplicationRef, repository.Spec.Mover.Privileged)
 	if err != nil {
 		return "", err
 	}
-	clone := func(ctx context.Context) (string, error) {
+	place.First = func(ctx context.Context) (string, error) {
 		was := ptr.Deref(v.Claim, v1alpha1.BackedUpClaim{})
 		return w.Movers.MakeClone(ctx, resticexport.Clone(w.VolumeBackup, v), was.Labels, was.Annotations)
 	}
 	in := resticexport.ExportJob(w.VolumeBackup, v, repository, as)
 	in.Cache = mover.CacheOfExport(repository, &in, v.ClaimName)
-	moved, err := w.Movers.RunOn(ctx, clone, in, resticexport.OwnerOfExport(w.VolumeBackup), mover.Place{Kind: mover.Shared, Most: repository.Spec.Concurrency})
+	moved, err := w.Movers.Run(ctx, in, resticexport.OwnerOfExport(w.VolumeBackup), place)
 	if err != nil {
 		return "", err
 	}
@@ -112,6 +114,9 @@ func (w *run) exportVolume(ctx context.Context, v *v1alpha1.VolumeStatus, reposi
 			return "is exported", nil
 		}
 		return moved.Waits, nil
+	}
+	if err := w.Movers.Doubt(ctx, repository, moved.Result, w.Now()); err != nil {
+		return "", err
 	}
 	return w.exported(ctx, v, moved.Result, in.Name)
 }

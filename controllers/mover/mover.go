@@ -52,18 +52,11 @@ type Run struct {
 // Run has a task run once: it makes the Job where there is none, and has it wait
 // where the repository has no place for it.
 func (m *Movers) Run(ctx context.Context, in resticexport.JobInput, owner metav1.OwnerReference, place Place) (Run, error) {
-	return m.RunOn(ctx, func(context.Context) (string, error) { return "", nil }, in, owner, place)
-}
-
-// RunOn has a task run on what is made for it, as a clone, which isn't made before
-// the repository has a place for the task: it takes storage, and counts in quotas.
-// making says what is waited for until it is made.
-func (m *Movers) RunOn(ctx context.Context, making func(context.Context) (waits string, err error), in resticexport.JobInput, owner metav1.OwnerReference, place Place) (Run, error) {
 	job := &batchv1.Job{}
 	err := m.Live.Get(ctx, client.ObjectKey{Namespace: in.Namespace, Name: in.Name}, job)
 	switch {
 	case apierrors.IsNotFound(err):
-		return m.begin(ctx, making, in, owner, place)
+		return m.begin(ctx, in, owner, place)
 	case err != nil:
 		return Run{}, err
 	case !isOwnedBy(job, owner.UID):
@@ -71,17 +64,14 @@ func (m *Movers) RunOn(ctx context.Context, making func(context.Context) (waits 
 	case !job.DeletionTimestamp.IsZero():
 		return Run{Waits: "waits until Job " + job.Name + " of an earlier attempt is gone"}, nil
 	}
-	if waits, err := making(ctx); err != nil || waits != "" { // somebody may have deleted it
-		return Run{Waits: waits}, err
-	}
-	run, err := m.look(ctx, job)
+	run, err := m.look(ctx, job, place)
 	if err != nil || run.Waits != "" {
 		return run, err
 	}
 	return run, m.keepNoCache(ctx, &in)
 }
 
-func (m *Movers) begin(ctx context.Context, making func(context.Context) (string, error), in resticexport.JobInput, owner metav1.OwnerReference, place Place) (Run, error) {
+func (m *Movers) begin(ctx context.Context, in resticexport.JobInput, owner metav1.OwnerReference, place Place) (Run, error) {
 	m.placing.Lock()
 	defer m.placing.Unlock()
 	waits, err := m.waitsForPlace(ctx, in, place)
@@ -99,7 +89,7 @@ func (m *Movers) begin(ctx context.Context, making func(context.Context) (string
 	if waits, err = m.waitsForCache(ctx, &in); err != nil || waits != "" {
 		return Run{Waits: waits}, err
 	}
-	if waits, err = making(ctx); err != nil || waits != "" {
+	if waits, err = place.first(ctx); err != nil || waits != "" {
 		return Run{Waits: waits}, err
 	}
 	job.OwnerReferences = []metav1.OwnerReference{owner}
@@ -125,7 +115,7 @@ func Refusal(what string, err error) (waits string, _ error) {
 	return "", client.IgnoreAlreadyExists(err)
 }
 
-func (m *Movers) look(ctx context.Context, job *batchv1.Job) (Run, error) {
+func (m *Movers) look(ctx context.Context, job *batchv1.Job, place Place) (Run, error) {
 	run := Run{Since: job.CreationTimestamp.Time}
 	pod, err := m.podOf(ctx, job)
 	if err != nil {
@@ -136,7 +126,9 @@ func (m *Movers) look(ctx context.Context, job *batchv1.Job) (Run, error) {
 		return run, nil
 	}
 	if pod == nil || pod.Status.Phase == corev1.PodPending {
-		run.Waits, err = m.whyPending(ctx, job, pod)
+		if run.Waits, err = place.first(ctx); err == nil && run.Waits == "" {
+			run.Waits, err = m.whyPending(ctx, job, pod)
+		}
 	}
 	return run, err
 }

@@ -18,6 +18,19 @@ type Place struct {
 	Kind PlaceKind
 	// Most is how many that share the repository may work in it at once.
 	Most int32
+	// Waits says why nothing may begin there yet, empty where it may. What has begun is
+	// looked at all the same.
+	Waits string
+	// First makes what the mover needs, once it has its place, and again while its pod
+	// doesn't start. waits says what is waited for. nil where it needs nothing.
+	First func(context.Context) (waits string, err error)
+}
+
+func (p *Place) first(ctx context.Context) (waits string, err error) {
+	if p.First == nil {
+		return "", nil
+	}
+	return p.First(ctx)
 }
 
 // PlaceKind says with whom a task can be in a repository.
@@ -44,6 +57,9 @@ const labelPlace = "lull.dev/place"
 // reads besides, empty where it may begin. Whoever holds a place is known by the Jobs
 // there are, read past the cache, so that it holds whoever made them.
 func (m *Movers) waitsForPlace(ctx context.Context, in resticexport.JobInput, place Place) (string, error) {
+	if place.Waits != "" {
+		return place.Waits, nil
+	}
 	if place.Kind == Beside || place.Kind == Apart {
 		return "", nil
 	}

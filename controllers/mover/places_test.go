@@ -22,10 +22,10 @@ func TestWhoWaitsInARepository(t *testing.T) {
 		waits   string // empty where it begins
 	}{
 		"nobody works":                     {of("", 0), Place{Kind: Alone}, ""},
-		"an export beside exports":         {of(Shared, 3), Place{Shared, 4}, ""},
-		"an export too many":               {of(Shared, 4), Place{Shared, 4}, "4 work in repository r"},
-		"an export beside a copy":          {of(Copying, 1), Place{Shared, 1}, ""},
-		"an export while it is pruned":     {of(Alone, 1), Place{Shared, 4}, "is looked after"},
+		"an export beside exports":         {of(Shared, 3), Place{Kind: Shared, Most: 4}, ""},
+		"an export too many":               {of(Shared, 4), Place{Kind: Shared, Most: 4}, "4 work in repository r"},
+		"an export beside a copy":          {of(Copying, 1), Place{Kind: Shared, Most: 1}, ""},
+		"an export while it is pruned":     {of(Alone, 1), Place{Kind: Shared, Most: 4}, "is looked after"},
 		"pruning while others work":        {of(Shared, 2), Place{Kind: Alone}, "until the 2 that work"},
 		"pruning while it is copied":       {of(Copying, 1), Place{Kind: Alone}, "until the 1 that work"},
 		"a copy beside exports":            {of(Shared, 4), Place{Kind: Copying}, ""},
@@ -79,7 +79,7 @@ func TestWhatATaskReadsIsMadeOnceThereIsAPlace(t *testing.T) {
 	m, owner := moversOn(t), metav1.OwnerReference{UID: ours, Controller: ptr.To(true)}
 	run := func(name string, waits string) (made bool, _ Run) {
 		in := resticexport.JobInput{Namespace: "shop", Name: name, Repository: "r", Spec: &v1alpha1.ResticRepositorySpec{}, Task: resticexport.Task{Backup: &resticexport.Backup{}}}
-		ran, err := m.RunOn(context.Background(), func(context.Context) (string, error) { made = true; return waits, nil }, in, owner, Place{Shared, 1})
+		ran, err := m.Run(context.Background(), in, owner, Place{Kind: Shared, Most: 1, First: func(context.Context) (string, error) { made = true; return waits, nil }})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package mover
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -17,29 +18,57 @@ import (
 
 // +kubebuilder:rbac:groups=lull.dev,resources=resticrepositories,verbs=get;list;watch
 
-// Repository is a repository that can be used, or what is waited for until it can
-// be. Where there is none the API's error comes with that.
+// +kubebuilder:rbac:groups=lull.dev,resources=resticrepositories/status,verbs=get;update;patch
+
+// Repository is a repository, and what is waited for until work may begin in it,
+// empty where it may. Where there is none the API's error comes with that.
 func Repository(ctx context.Context, from client.Reader, namespace, name string) (_ *v1alpha1.ResticRepository, waits string, err error) {
 	var found v1alpha1.ResticRepository
 	if err := from.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &found); err != nil {
 		return nil, fmt.Sprintf("there is no ResticRepository %s in namespace %s", name, namespace), err
 	}
-	if waits := WaitsFor(&found); waits != "" {
-		return nil, waits, nil
-	}
-	return &found, "", nil
+	return &found, WaitsFor(&found), nil
 }
 
-// WaitsFor is what is waited for until a repository can be used, empty where it can.
+// WaitsFor is what is waited for until work may begin in a repository, empty where it
+// may.
 func WaitsFor(r *v1alpha1.ResticRepository) string {
 	ready := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
-	case ready == nil:
+	case ready == nil, ready.ObservedGeneration != r.Generation:
 		return fmt.Sprintf("waits until repository %s is opened", r.Name)
 	case ready.Status != metav1.ConditionTrue:
 		return fmt.Sprintf("repository %s isn't ready: %s: %s", r.Name, ready.Reason, ready.Message)
+	case resticexport.IsInDoubt(r):
+		return fmt.Sprintf("waits until repository %s is looked at: a mover could not work in it", r.Name)
 	}
 	return ""
+}
+
+// YieldsTo is what an export waits for in a repository beside that: whoever has to be
+// alone there would never be while ever new exports begin.
+func YieldsTo(r *v1alpha1.ResticRepository) string {
+	working := meta.FindStatusCondition(r.Status.Conditions, v1alpha1.ConditionReconciling)
+	if working == nil || working.Status != metav1.ConditionTrue {
+		return ""
+	}
+	switch working.Reason {
+	case v1alpha1.ReasonMaintaining, v1alpha1.ReasonRekeying:
+		return fmt.Sprintf("waits until repository %s is looked after: %s", r.Name, working.Message)
+	}
+	return ""
+}
+
+// Doubt has a repository be looked at before anything else begins in it, where a
+// mover could not work in it for a cause that may be the repository's.
+func (m *Movers) Doubt(ctx context.Context, r *v1alpha1.ResticRepository, result resticexport.Result, now time.Time) error {
+	if result.Done || !result.Cause.IsOfRepository() || resticexport.IsInDoubt(r) {
+		return nil
+	}
+	before := client.MergeFrom(r.DeepCopy())
+	doubted := r.DeepCopy()
+	doubted.Status.LastFailureTime = &metav1.Time{Time: now}
+	return client.IgnoreNotFound(m.Writes.Status().Patch(ctx, doubted, before))
 }
 
 // As is as whom a mover reads and writes an application's files: as its pods do, as

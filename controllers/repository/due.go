@@ -38,7 +38,7 @@ func nextTask(r *v1alpha1.ResticRepository, histories []resticexport.History, no
 	for _, d := range dues {
 		due := d.at
 		if failed := r.Status.Maintenance; failed != nil && failed.Task == d.name {
-			due = latest(due, resticexport.NextAttempt(failed.LastAttemptTime, failed.Attempts))
+			due = latest(due, resticexport.NextAttempt(failed.LastAttemptTime, failed.Attempts, now))
 			if failed.IsLocked {
 				d.task = &resticexport.Task{Unlock: &resticexport.Unlock{}}
 			}
@@ -71,7 +71,7 @@ func duesOf(r *v1alpha1.ResticRepository, histories []resticexport.History, now 
 		all = append(all, due{taskRetain, &resticexport.Task{Retain: &resticexport.Retain{Histories: histories}}, now})
 	}
 	if check := r.Spec.Maintenance.Check; check != nil {
-		at, err := nextBy(r, check.Schedule, r.Status.LastCheckTime)
+		at, err := nextBy(r, check.Schedule, r.Status.LastCheckTime, now)
 		if err != nil {
 			return nil, fmt.Errorf("spec.maintenance.check.schedule: %w", err)
 		}
@@ -79,7 +79,7 @@ func duesOf(r *v1alpha1.ResticRepository, histories []resticexport.History, now 
 		all = append(all, due{taskCheck, &resticexport.Task{Check: &resticexport.Check{Part: part, Of: of}}, at})
 	}
 	if prune := r.Spec.Maintenance.Prune; prune != nil && r.Status.Vanished == nil && !meta.IsStatusConditionFalse(r.Status.Conditions, v1alpha1.ConditionHealthy) {
-		at, err := nextBy(r, prune.Schedule, r.Status.LastPruneTime)
+		at, err := nextBy(r, prune.Schedule, r.Status.LastPruneTime, now)
 		if err != nil {
 			return nil, fmt.Errorf("spec.maintenance.prune.schedule: %w", err)
 		}
@@ -89,13 +89,17 @@ func duesOf(r *v1alpha1.ResticRepository, histories []resticexport.History, now 
 }
 
 // nextBy is when a task is due after the last time, or after the repository's
-// making.
-func nextBy(r *v1alpha1.ResticRepository, expression v1alpha1.MaintenanceSchedule, last *metav1.Time) (time.Time, error) {
+// making. A last time in the future, by a clock that was wrong, was now.
+func nextBy(r *v1alpha1.ResticRepository, expression v1alpha1.MaintenanceSchedule, last *metav1.Time, now time.Time) (time.Time, error) {
 	by, err := schedule.Parse(string(expression), "", r.CreationTimestamp.Time)
 	if err != nil {
 		return time.Time{}, err
 	}
-	return by.Next(cmp.Or(last, &r.CreationTimestamp).Time), nil
+	since := cmp.Or(last, &r.CreationTimestamp).Time
+	if since.After(now) {
+		since = now
+	}
+	return by.Next(since), nil
 }
 
 // nextPart is the part of the data that is read next, of how many.

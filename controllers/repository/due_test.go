@@ -77,6 +77,19 @@ func TestMaintenanceHasItsTurns(t *testing.T) {
 	}
 }
 
+func TestAClockThatWasAheadHoldsNothingUp(t *testing.T) {
+	r := aMaintained()
+	year := metav1.NewTime(noon.AddDate(1, 0, 0))
+	r.Status.LastCheckTime, r.Status.LastPruneTime = &year, &year
+	if _, task, at := next(t, r, noon); task != nil || !at.Equal(time.Date(2026, 5, 3, 4, 0, 0, 0, time.UTC)) {
+		t.Errorf("%v at %s", task, at)
+	}
+	r.Status.Maintenance = &v1alpha1.MaintenanceStatus{Task: taskRetain, Attempts: 1, LastAttemptTime: &year}
+	if name, task, _ := next(t, r, noon, resticexport.History{Host: "h"}); task == nil || name != taskRetain {
+		t.Errorf("%s", name)
+	}
+}
+
 func TestDamageIsNotPruned(t *testing.T) {
 	r := aMaintained()
 	late := noon.Add(7 * 24 * time.Hour)

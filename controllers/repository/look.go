@@ -27,7 +27,7 @@ const (
 
 // look opens the repository when it is time to.
 func (w *run) look(ctx context.Context) reconcile.Outcome {
-	if next := resticexport.NextLook(w.Object); next.After(w.Now()) {
+	if next := resticexport.NextLook(w.Object, w.Now()); next.After(w.Now()) {
 		return reconcile.SkipFor(next.Sub(w.Now()))
 	}
 	if forgets, err := w.isForgetting(ctx); err != nil {

@@ -49,7 +49,7 @@ func (w *run) maintain(ctx context.Context) reconcile.Outcome {
 		return reconcile.Wait(podDelay)
 	case !ran.Ended:
 		w.Working(v1alpha1.ReasonMaintaining, "%s is under way", name)
-		return reconcile.Wait(max(podDelay, resticexport.NextLook(w.Object).Sub(w.Now())))
+		return reconcile.Wait(w.untilLook())
 	}
 	if told := recordTask(w.Object, name, task, ran.Result, w.Now()); told != "" {
 		w.RecordOnceSaved(eventMaintenanceFailed(told))
@@ -85,8 +85,11 @@ func (w *run) tellChecked(result resticexport.Result) {
 
 // histories are what retention has to look at, after each look at the repository.
 func (w *run) histories(ctx context.Context) ([]resticexport.History, error) {
-	s := &w.Object.Status
-	if s.LastRetentionTime != nil && !s.LastLookTime.After(s.LastRetentionTime.Time) {
+	s, since := &w.Object.Status, w.Object.Status.LastRetentionTime
+	if since != nil && since.After(w.Now()) {
+		since = nil // by a clock that was wrong
+	}
+	if since != nil && !s.LastLookTime.After(since.Time) {
 		return nil, nil
 	}
 	policies, err := w.exportPolicies(ctx)
@@ -97,7 +100,7 @@ func (w *run) histories(ctx context.Context) ([]resticexport.History, error) {
 	if err := w.Live.List(ctx, &backups, client.InNamespace(w.Object.Namespace)); err != nil {
 		return nil, err
 	}
-	return historiesOf(w.Object.Name, policies, backups.Items, s.LastRetentionTime), nil
+	return historiesOf(w.Object.Name, policies, backups.Items, since), nil
 }
 
 // exportPolicies are the policies that say which of their exports into the

@@ -3,6 +3,7 @@ package repository
 import (
 	"cmp"
 	"context"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -38,7 +39,13 @@ func (w *run) tell(found resticexport.Found, result resticexport.Result) {
 // rest waits for the next look.
 func (w *run) rest(context.Context) reconcile.Outcome {
 	w.AtRest(v1alpha1.ReasonOpened)
-	return reconcile.Wait(resticexport.NextLook(w.Object).Sub(w.Now()))
+	return reconcile.Wait(w.untilLook())
+}
+
+// untilLook is how long it is until the next look, which something may be in the way
+// of.
+func (w *run) untilLook() time.Duration {
+	return max(podDelay, resticexport.NextLook(w.Object, w.Now()).Sub(w.Now()))
 }
 
 func stalled(s *reconcile.Scope[*v1alpha1.ResticRepository], p *v1alpha1.Problem) reconcile.Outcome {

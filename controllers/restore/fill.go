@@ -22,12 +22,9 @@ import (
 // repository.
 func (w *run) fill(ctx context.Context, state *restore.State) error {
 	repository, waits, err := w.repository(ctx)
-	if client.IgnoreNotFound(err) != nil {
-		return err
-	}
-	if waits != "" {
+	if err != nil {
 		state.Filling = []string{waits}
-		return nil
+		return client.IgnoreNotFound(err)
 	}
 	as, err := w.fillAs(ctx, repository)
 	if err != nil {
@@ -35,7 +32,7 @@ func (w *run) fill(ctx context.Context, state *restore.State) error {
 	}
 	for i := range w.Object.Status.Claims {
 		c := &w.Object.Status.Claims[i]
-		waits, err := w.fillClaim(ctx, c, repository, as)
+		waits, err := w.fillClaim(ctx, c, repository, waits, as)
 		if err != nil {
 			return err
 		}
@@ -53,8 +50,8 @@ func (w *run) fill(ctx context.Context, state *restore.State) error {
 	return err
 }
 
-// repository is the one that the claims are filled from, or what is waited for
-// until it can be used. It is nil where paths of a snapshot are copied.
+// repository is the one that the claims are filled from, and what is waited for
+// until work may begin in it. It is nil where paths of a snapshot are copied.
 func (w *run) repository(ctx context.Context) (_ *v1alpha1.ResticRepository, waits string, err error) {
 	if !restore.IsFromRepository(w.Object) {
 		return nil, "", nil
@@ -69,24 +66,25 @@ func (w *run) fillAs(ctx context.Context, repository *v1alpha1.ResticRepository)
 	return w.Movers.As(ctx, w.Object.Namespace, application, repository == nil || repository.Spec.Mover.Privileged)
 }
 
-// fillClaim brings the filling of one claim on, and says what it waits for. What
-// another try can't mend is a Problem.
-func (w *run) fillClaim(ctx context.Context, c *v1alpha1.RestoredClaim, repository *v1alpha1.ResticRepository, as resticexport.Reading) (waits string, err error) {
+// fillClaim brings the filling of one claim on, and says what it waits for. blocked
+// is why nothing may begin in the repository yet. What another try can't mend is a
+// Problem.
+func (w *run) fillClaim(ctx context.Context, c *v1alpha1.RestoredClaim, repository *v1alpha1.ResticRepository, blocked string, as resticexport.Reading) (waits string, err error) {
 	if c.Fill.FilledAt != nil {
 		return "", nil
 	}
-	if next := resticexport.NextFillAt(c.Fill); next.After(w.Now()) {
+	if next := resticexport.NextFillAt(c.Fill, w.Now()); next.After(w.Now()) {
 		return fmt.Sprintf("tries again at %s after %s", next.UTC().Format(time.TimeOnly+" MST"), c.Fill.Message), nil
 	}
 	in, place := resticexport.JobInput{}, mover.Place{Kind: mover.Apart}
 	if repository != nil {
 		in = resticexport.FillJob(w.Object, c, restore.NewClaimName(c), repository, as)
 		in.Cache = mover.CacheOfFill(repository, &in, w.Object, c.ClaimName)
-		place = mover.Place{Kind: mover.Shared, Most: repository.Spec.Concurrency}
+		place = mover.Place{Kind: mover.Shared, Most: repository.Spec.Concurrency, Waits: blocked}
 	} else {
 		in = resticexport.CopyJob(w.Object, c, restore.NewClaimName(c), as)
-		if waits, err := w.Movers.MakeClone(ctx, resticexport.FillClone(w.Object, c), c.Fill.Clone.Labels, c.Fill.Clone.Annotations); err != nil || waits != "" {
-			return waits, err
+		place.First = func(ctx context.Context) (string, error) {
+			return w.Movers.MakeClone(ctx, resticexport.FillClone(w.Object, c), c.Fill.Clone.Labels, c.Fill.Clone.Annotations)
 		}
 	}
 	moved, err := w.Movers.Run(ctx, in, resticexport.OwnerOfFill(w.Object), place)
@@ -99,6 +97,11 @@ func (w *run) fillClaim(ctx context.Context, c *v1alpha1.RestoredClaim, reposito
 			return "is written", nil
 		}
 		return moved.Waits, nil
+	}
+	if repository != nil {
+		if err := w.Movers.Doubt(ctx, repository, moved.Result, w.Now()); err != nil {
+			return "", err
+		}
 	}
 	return w.filled(ctx, c, moved.Result, in.Name)
 }
@@ -159,8 +162,8 @@ func (w *run) warnOfOwners(ctx context.Context) error {
 	if !restore.IsFilled(w.Object) {
 		return nil
 	}
-	repository, waits, err := w.repository(ctx)
-	if err != nil || waits != "" {
+	repository, _, err := w.repository(ctx)
+	if err != nil {
 		return client.IgnoreNotFound(err)
 	}
 	as, err := w.fillAs(ctx, repository)

@@ -45,6 +45,9 @@ func (w *run) find(ctx context.Context) reconcile.Outcome {
 		}
 		return w.notFoundYet(ctx, looked.Waits)
 	}
+	if err := w.Movers.Doubt(ctx, repository, looked.Result, w.Now()); err != nil {
+		return reconcile.Retry(err)
+	}
 	if looked.Result.Done {
 		if w.Object.Status.Found, err = resticexport.FoundBackup(w.Object, looked.Result.Snapshots); err == nil {
 			w.Object.Status.Source = restore.FoundSource(name, w.Object.Status.Found)

@@ -41,6 +41,10 @@ var unreached = map[string]string{
 	"Delete mover.Movers.Remove<repository.run.done<repository.run.move":     noCopy,
 	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.move": noCopy,
 
+	"sub.Patch mover.Movers.Doubt<backup.run.exportVolume": noOutage,
+	"sub.Patch mover.Movers.Doubt<restore.run.fillClaim":   noOutage,
+	"sub.Patch mover.Movers.Doubt<restore.run.find":        noOutage,
+
 	"Delete mover.Movers.Remove<restore.run.endMoversOf<restore.run.notFoundYet": "no look into a repository lasts so long",
 }
 
@@ -50,4 +54,5 @@ const (
 	noMaintenance    = "no scenario waits for maintenance"
 	noRekey          = "no scenario exchanges a password"
 	noCopy           = "no scenario has a second repository"
+	noOutage         = "no scenario's repository fails while a mover is in it"
 )

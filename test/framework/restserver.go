@@ -116,7 +116,9 @@ func (s *HostRESTServer) WhyEnded() error {
 }
 
 // Remove removes a repository.
-func (s *HostRESTServer) Remove(name string) error { return os.RemoveAll(filepath.Join(s.folder, name)) }
+func (s *HostRESTServer) Remove(name string) error {
+	return os.RemoveAll(filepath.Join(s.folder, name))
+}
 
 // Stop ends it and removes all repositories.
 func (s *HostRESTServer) Stop() error {
