@@ -30,6 +30,8 @@ const (
 	CauseNoSpace Cause = "NoSpace"
 	// CauseDamaged: the repository's content is damaged.
 	CauseDamaged Cause = "Damaged"
+	// CauseVanished: snapshots are gone that were there at the last look.
+	CauseVanished Cause = "SnapshotsVanished"
 	// CauseSourceUnreadable: some of the volume can't be read.
 	CauseSourceUnreadable Cause = "SourceUnreadable"
 	// CauseEmpty: the volume has no file.

@@ -97,7 +97,6 @@ func (t Task) only() (kind, error) {
 
 func (*Open) validate() error   { return nil }
 func (*Init) validate() error   { return nil }
-func (*Prune) validate() error  { return nil }
 func (*Unlock) validate() error { return nil }
 func (*Rekey) validate() error  { return nil }
 
@@ -174,6 +173,13 @@ func (r *History) validate() error {
 func (c *CopySnapshots) validate() error {
 	if c.UploadLimit < 0 {
 		return fmt.Errorf("an upload limit of %d bytes a second can't be", c.UploadLimit)
+	}
+	return nil
+}
+
+func (p *Prune) validate() error {
+	if p.Expected < 0 {
+		return fmt.Errorf("%d snapshots can't be expected", p.Expected)
 	}
 	return nil
 }

@@ -165,8 +165,13 @@ type Check struct {
 	Of   int32 `json:"of,omitempty"`
 }
 
-// Prune removes the data that no snapshot uses any more.
-type Prune struct{}
+// Prune removes the data that no snapshot uses any more. CauseVanished, and nothing
+// is removed, where the repository lists less than half of the Expected snapshots:
+// those that vanished can be recovered until then.
+type Prune struct {
+	// Expected is how many there were at the last look, 0 where nobody knows.
+	Expected int32 `json:"expected,omitempty"`
+}
 
 // Unlock removes the locks that restic calls stale, never others. Result.Locks
 // are those that remain.

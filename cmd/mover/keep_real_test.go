@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -71,6 +72,35 @@ func TestTheMoverForgetsWhatTheRulesDoNotKeep(t *testing.T) {
 	}
 	task.Histories[1].Rules = v1alpha1.RetentionRules{KeepWithin: "0h"}
 	b.fails(resticexport.Task{Retain: task}, resticexport.CauseInvalid, "keep nothing")
+}
+
+// What somebody forgets in the hour before it is pruned isn't known yet.
+func TestTheMoverPrunesNothingThatHasVanished(t *testing.T) {
+	t.Parallel()
+	b := aRepository(t)
+	random := make([]byte, 1<<20)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(random)
+	b.write("a", string(random))
+	b.exportedAt(noon, "", "data", "1")
+	b.write("a", "a")
+	b.exportedAt(noon.Add(time.Hour), "", "data", "2")
+	packs := func() int {
+		all, err := filepath.Glob(filepath.Join(b.repository, "data", "*", "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	b.restic("forget", "--keep-last=1", "--host="+host, "--group-by=host")
+	was := packs()
+	b.fails(resticexport.Task{Prune: &resticexport.Prune{Expected: 3}}, resticexport.CauseVanished, "3 snapshots were there at the last look, and 1 are now")
+	if packs() != was {
+		t.Errorf("of %d packs %d are left", was, packs())
+	}
+	b.done(resticexport.Task{Prune: &resticexport.Prune{Expected: 2}})
+	if packs() >= was {
+		t.Errorf("%d packs are left", packs())
+	}
 }
 
 // A claim that can't be exported any more doesn't cost the last backup that is whole.

@@ -115,6 +115,22 @@ func rulesOf(task *resticexport.History) (retention.Rules, *time.Location, error
 	return rules, zone, nil
 }
 
+// prune prunes, unless snapshots have vanished since the last look: what only they
+// used would be gone for good.
+func (m *mover) prune(ctx context.Context, task *resticexport.Prune) error {
+	if task.Expected > 0 {
+		listed, err := m.listed(ctx)
+		if err != nil {
+			return err
+		}
+		if 2*len(listed) < int(task.Expected) {
+			return failed(resticexport.CauseVanished, "%d snapshots were there at the last look, and %d are now: nothing is pruned", task.Expected, len(listed))
+		}
+	}
+	_, err := m.restic.talk(ctx, run{args: task.Command()})
+	return err
+}
+
 // check checks. A repository that has errors is damaged, whatever restic's code.
 func (m *mover) check(ctx context.Context, task *resticexport.Check, result *resticexport.Result) error {
 	summary, err := m.restic.talk(ctx, run{args: task.Command()})

@@ -56,8 +56,7 @@ func (m *mover) act(ctx context.Context, task resticexport.Task, result *restice
 	case task.Check != nil:
 		return m.check(ctx, task.Check, result)
 	case task.Prune != nil:
-		_, err := m.restic.talk(ctx, run{args: task.Prune.Command()})
-		return err
+		return m.prune(ctx, task.Prune)
 	case task.Unlock != nil:
 		return m.unlock(ctx, task.Unlock, result)
 	case task.Rekey != nil:

@@ -41,12 +41,9 @@ func forgot(s *v1alpha1.ResticRepositoryStatus, result resticexport.Result) {
 		s.ExpectedSnapshots = nil
 		return
 	}
-	n := int32(result.Forget.Forgotten)
-	s.Snapshots = max(0, s.Snapshots-n)
-	if s.ExpectedSnapshots != nil {
-		left := max(0, *s.ExpectedSnapshots-n)
-		s.ExpectedSnapshots = &left
-	}
+	s.Snapshots = max(0, s.Snapshots-int32(result.Forget.Forgotten))
+	left := s.Snapshots
+	s.ExpectedSnapshots = &left
 }
 
 // accept takes a person's word that the snapshots that are there are all that there

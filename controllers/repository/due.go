@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	resticexport "github.com/lull-dev/lull/restic-export"
@@ -83,7 +84,8 @@ func duesOf(r *v1alpha1.ResticRepository, histories []resticexport.History, now 
 		if err != nil {
 			return nil, fmt.Errorf("spec.maintenance.prune.schedule: %w", err)
 		}
-		all = append(all, due{taskPrune, &resticexport.Task{Prune: &resticexport.Prune{}}, at})
+		expected := ptr.Deref(r.Status.ExpectedSnapshots, 0)
+		all = append(all, due{taskPrune, &resticexport.Task{Prune: &resticexport.Prune{Expected: expected}}, at})
 	}
 	return all, nil
 }
@@ -127,6 +129,9 @@ func recordTask(r *v1alpha1.ResticRepository, name string, task *resticexport.Ta
 	}
 	if task.Retain != nil {
 		forgot(s, result)
+	}
+	if result.Cause == resticexport.CauseVanished {
+		s.LastFailureTime = &at // a look tells of it
 	}
 	isDamaged := task.Check != nil && result.Cause == resticexport.CauseDamaged
 	switch {

@@ -44,6 +44,12 @@ func (w *run) maintain(ctx context.Context) reconcile.Outcome {
 	switch {
 	case err != nil:
 		return reconcile.Failed(err)
+	case !ran.Ended && task.Retain != nil:
+		if err := w.expectNothing(ctx); err != nil {
+			return reconcile.Retry(err)
+		}
+	}
+	switch {
 	case !ran.Ended && ran.Waits != "":
 		w.Working(v1alpha1.ReasonMaintaining, "%s: %s", name, ran.Waits)
 		return reconcile.Wait(podDelay)
@@ -58,6 +64,19 @@ func (w *run) maintain(ctx context.Context) reconcile.Outcome {
 		w.tellChecked(ran.Result)
 	}
 	return w.done(ctx, in.Name)
+}
+
+// expectNothing has the next look expect no number of snapshots once a mover forgets
+// some: how many isn't known where nobody sees its end.
+func (w *run) expectNothing(ctx context.Context) error {
+	if w.Object.Status.ExpectedSnapshots == nil {
+		return nil
+	}
+	forgets, err := w.isForgetting(ctx)
+	if forgets {
+		w.Object.Status.ExpectedSnapshots = nil
+	}
+	return err
 }
 
 // attempt tells the Job of one attempt from that of the next.

@@ -1,11 +1,15 @@
 package repository
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	resticexport "github.com/lull-dev/lull/restic-export"
 )
 
 // After a mass deletion the backups are gone that said what stays.
@@ -27,7 +31,31 @@ func TestNothingIsForgottenAfterAMassDeletion(t *testing.T) {
 	}
 	policy.Status.MassDeletion = nil
 	p.must(p.Update(t.Context(), policy))
-	if p.reconcile("second"); len(p.jobs("retain")) != 1 {
+	p.change("second", func(r *v1alpha1.ResticRepository) { r.Status.ExpectedSnapshots = ptr.To[int32](10) })
+	r := p.reconcile("second")
+	if len(p.jobs("retain")) != 1 {
 		t.Error("nothing is forgotten once a person has said so")
+	}
+	if r.Status.ExpectedSnapshots != nil {
+		t.Errorf("%d are expected, where a manager that dies won't see how many were forgotten", *r.Status.ExpectedSnapshots)
+	}
+}
+
+func TestAPruneThatMissesSnapshotsHasThemLookedFor(t *testing.T) {
+	p := aPlace(t)
+	p.change("second", func(r *v1alpha1.ResticRepository) {
+		r.Status.Snapshots, r.Status.ExpectedSnapshots = 10, ptr.To[int32](10)
+		r.Spec.Maintenance.Prune = &v1alpha1.PruneMaintenance{Schedule: "30 12 * * *"}
+	})
+	p.clock.Step(31 * time.Minute)
+	p.reconcile("second")
+	if args := p.theJob("prune").Spec.Template.Spec.Containers[0].Args; !strings.Contains(args[len(args)-1], `{"expected":10}`) {
+		t.Errorf("%q", args)
+	}
+	p.ends("prune", resticexport.Result{Cause: resticexport.CauseVanished, Message: "10 snapshots were there"})
+	p.reconcile("second")
+	p.ends("open", resticexport.Result{Done: true, Repository: &resticexport.OpenedRepository{ID: "restic's second", Snapshots: 4}})
+	if r := p.reconcile("second"); r.Status.Vanished == nil || r.Status.Vanished.Before != 10 || len(p.jobs("prune")) != 0 {
+		t.Errorf("%+v, %d prune it", r.Status.Vanished, len(p.jobs("prune")))
 	}
 }
