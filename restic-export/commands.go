@@ -92,6 +92,12 @@ func (r *Restore) ListCommand() []string {
 	return append([]string{"ls", "--json", "--", r.source()}, r.Paths...)
 }
 
+// ListPathCommand lists the node at a path of a snapshot, and what is in it where it
+// is a folder.
+func ListPathCommand(id, path string) []string {
+	return []string{"ls", "--json", "--no-lock", "--", id, path}
+}
+
 // DumpCommand writes the content of a device to standard output.
 func (r *Restore) DumpCommand() []string {
 	return []string{"dump", "--json", "--", r.SnapshotID, DeviceFile}

@@ -66,6 +66,9 @@ func hostOf(r *v1alpha1.VolumeRestore) string {
 // restored as asked.
 func FoundBackup(r *v1alpha1.VolumeRestore, found []FoundSnapshot) (*v1alpha1.FoundBackup, error) {
 	source := r.Spec.Source.Repository
+	if len(found) == 0 {
+		return nil, v1alpha1.Problemf(v1alpha1.ReasonNotFoundThere, "the look into repository %s told of no snapshot: name one by spec.source.repository.snapshotID", source.Ref.Name)
+	}
 	b := v1alpha1.FoundBackup{Repository: source.Ref.Name, Application: hostOf(r)}
 	for _, s := range found {
 		snapshot := v1alpha1.RepositorySnapshot{
@@ -87,7 +90,7 @@ func FoundBackup(r *v1alpha1.VolumeRestore, found []FoundSnapshot) (*v1alpha1.Fo
 			snapshot.ClaimName = asked
 		}
 		// What another tool wrote holds the path that it was made of.
-		if s.BackupUID == "" && len(s.Paths) == 1 && s.Paths[0] != "/" {
+		if s.BackupUID == "" && len(s.Paths) == 1 && s.Paths[0] != "/" && !s.IsFile {
 			snapshot.Folder = s.Paths[0]
 		}
 		b.Snapshots = append(b.Snapshots, snapshot)

@@ -77,10 +77,15 @@ func TestWhatIsFound(t *testing.T) {
 	}
 	several := foreign
 	several.Paths = []string{"/srv", "/etc"}
-	if found, err := FoundBackup(aRestore(claim("db")), []FoundSnapshot{several}); err != nil || found.Snapshots[0].Folder != "" {
-		t.Errorf("of several paths none becomes the root: %+v, %v", found, err)
+	dump := foreign
+	dump.Paths, dump.IsFile = []string{"/shop-db.sql"}, true
+	for _, s := range []FoundSnapshot{several, dump} {
+		if found, err := FoundBackup(aRestore(claim("db")), []FoundSnapshot{s}); err != nil || found.Snapshots[0].Folder != "" {
+			t.Errorf("of several paths none becomes the root, and neither does a file: %+v, %v", found, err)
+		}
 	}
 	for says, c := range map[string]func() (*v1alpha1.FoundBackup, error){
+		"told of no snapshot": func() (*v1alpha1.FoundBackup, error) { return FoundBackup(aRestore(claim("db")), nil) },
 		"wasn't made by Lull": func() (*v1alpha1.FoundBackup, error) {
 			return FoundBackup(aRestore(claim("")), []FoundSnapshot{foreign})
 		},

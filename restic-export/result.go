@@ -86,6 +86,9 @@ type FoundSnapshot struct {
 	// Host and Paths are told where one snapshot was asked for by its ID.
 	Host  string   `json:"host,omitempty"`
 	Paths []string `json:"paths,omitempty"`
+	// IsFile: the one path that it is of is no folder, as where a dump was written into
+	// restic's standard input.
+	IsFile bool `json:"isFile,omitempty"`
 	// Bytes is what its files take when they are restored, 0 where restic didn't
 	// note it.
 	Bytes int64 `json:"bytes,omitempty"`

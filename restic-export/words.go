@@ -85,6 +85,7 @@ type Message struct {
 
 	// node, of ls.
 	Path string `json:"path"`
+	Type string `json:"type"`
 }
 
 // ReadMessage reads a line. It is false for a kind that isn't read, for a line

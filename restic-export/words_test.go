@@ -32,7 +32,7 @@ func TestEveryKindOfMessageIsRead(t *testing.T) {
 		`{"message_type":"error","message":"pack ab: not found"}`:                                                             {Kind: KindError, Text: "pack ab: not found"},
 		`{"message_type":"exit_error","code":10,"message":"Fatal: repository does not exist"}`:                                {Kind: KindExitError, Code: 10, Text: "Fatal: repository does not exist"},
 		`{"message_type":"initialized","id":"1f42","repository":"/r"}`:                                                        {Kind: KindInitialized, ID: "1f42"},
-		`{"name":"a","type":"file","path":"/a","uid":0,"size":3,"mode":420,"message_type":"node","struct_type":"node"}`:       {Kind: KindNode, Path: "/a"},
+		`{"name":"a","type":"file","path":"/a","uid":0,"size":3,"mode":420,"message_type":"node","struct_type":"node"}`:       {Kind: KindNode, Path: "/a", Type: "file"},
 	} {
 		if got, isKnown := ReadMessage([]byte(line)); !isKnown || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s\nis %+v\nnot %+v", line, got, want)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -54,6 +55,9 @@ func (m *mover) find(ctx context.Context, task *resticexport.Find, result *resti
 		}
 		found := foundOf(s)
 		found.Host, found.Paths = s.Hostname, s.Paths
+		if found.IsFile, err = m.isOfFile(ctx, &s); err != nil {
+			return err
+		}
 		result.Snapshots = []resticexport.FoundSnapshot{found}
 		return nil
 	}
@@ -66,12 +70,27 @@ func (m *mover) find(ctx context.Context, task *resticexport.Find, result *resti
 		return failed(resticexport.CauseNotFound, "the repository has no backup of %s with all of %s%s", task.Host, claimsOf(task), asOf(task))
 	}
 	if len(found) > resticexport.MaxClaims {
-		return failed(resticexport.CauseInvalid, "the backup of %s has %d claims, and %d can be found at once", task.Host, len(found), resticexport.MaxClaims)
+		return failed(resticexport.CauseInvalid, "the backup of %s has %d claims, and %d can be found at once: restore them one by one, each by its name in spec.source.repository.claim and all of one asOf", task.Host, len(found), resticexport.MaxClaims)
 	}
 	for _, s := range found {
 		result.Snapshots = append(result.Snapshots, foundOf(s))
 	}
 	return nil
+}
+
+// isOfFile is true for a snapshot that another tool has made of one path, which isn't
+// a folder.
+func (m *mover) isOfFile(ctx context.Context, s *resticexport.ResticSnapshot) (isFile bool, err error) {
+	if _, isOurs := s.Tagged(); isOurs || len(s.Paths) != 1 || !path.IsAbs(s.Paths[0]) {
+		return false, nil
+	}
+	listing := &lines{each: func(line []byte) {
+		node, is := resticexport.ReadMessage(line)
+		isFile = isFile || is && node.Kind == resticexport.KindNode && node.Path == s.Paths[0] && node.Type != "dir"
+	}}
+	err = m.restic.run(ctx, run{args: resticexport.ListPathCommand(s.ID, s.Paths[0]), stdout: listing, isLook: true})
+	listing.flush()
+	return isFile, err
 }
 
 func claimsOf(task *resticexport.Find) string {
@@ -101,8 +120,7 @@ func newestOfOne(all []resticexport.ResticSnapshot, task *resticexport.Find) []r
 	}
 	for _, s := range slices.Backward(all) {
 		tags, _ := s.Tagged()
-		isYounger := task.AsOf != nil && s.Time.After(*task.AsOf)
-		if isYounger || task.BackupUID != "" && tags.BackupUID != task.BackupUID {
+		if task.BackupUID != "" && tags.BackupUID != task.BackupUID {
 			continue
 		}
 		byClaim := byBackup[string(tags.BackupUID)]
@@ -110,11 +128,17 @@ func newestOfOne(all []resticexport.ResticSnapshot, task *resticexport.Find) []r
 		if len(wanted) == 0 && len(byClaim) == tags.Of {
 			wanted = slices.Sorted(maps.Keys(byClaim))
 		}
-		if found := ofClaims(byClaim, wanted); len(found) > 0 {
+		if found := ofClaims(byClaim, wanted); len(found) > 0 && !isYounger(found, task.AsOf) {
 			return found
 		}
 	}
 	return nil
+}
+
+// isYounger is true where any of them is: claims of one backup may be cut a moment
+// after each other.
+func isYounger(found []resticexport.ResticSnapshot, than *time.Time) bool {
+	return than != nil && slices.ContainsFunc(found, func(s resticexport.ResticSnapshot) bool { return s.Time.After(*than) })
 }
 
 func ofClaims(byClaim map[string]resticexport.ResticSnapshot, claims []string) []resticexport.ResticSnapshot {

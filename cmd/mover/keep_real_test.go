@@ -183,12 +183,14 @@ func TestTheMoverFindsTheClaimsOfOneBackup(t *testing.T) {
 		}
 	}
 	b.exported(&resticexport.Backup{Host: host, Claim: "data", BackupUID: "whole", Of: 2, Time: noon.Add(3 * time.Hour)})
-	b.exported(&resticexport.Backup{Host: host, Claim: "logs", BackupUID: "whole", Of: 2, Time: noon.Add(3 * time.Hour)})
+	b.exported(&resticexport.Backup{Host: host, Claim: "logs", BackupUID: "whole", Of: 2, Time: noon.Add(3*time.Hour + 2*time.Second)})
 	b.exported(&resticexport.Backup{Host: host, Claim: "data", BackupUID: "begun", Of: 2, Time: noon.Add(4 * time.Hour)})
 	whole := b.done(resticexport.Task{Find: &resticexport.Find{Host: host}}).Snapshots
 	if len(whole) != 2 || whole[0].Claim != "data" || whole[1].Claim != "logs" || whole[0].BackupUID != "whole" || whole[1].BackupUID != "whole" {
 		t.Errorf("the newest backup that is there as a whole: %+v", whole)
 	}
+	between := noon.Add(3*time.Hour + time.Second)
+	b.fails(resticexport.Task{Find: &resticexport.Find{Host: host, AsOf: &between}}, resticexport.CauseNotFound)
 	before := noon.Add(-time.Second)
 	for _, task := range []resticexport.Find{
 		{Host: host, Claims: both, AsOf: &before},

@@ -151,6 +151,9 @@ func TestTheMoverRestoresWhatWasMadeElsewhere(t *testing.T) {
 		t.Fatalf("%+v", found)
 	}
 	target := b.onto()
+	if found[0].IsFile {
+		t.Error("a folder is taken for a file")
+	}
 	b.done(resticexport.Task{Restore: &resticexport.Restore{SnapshotID: id, Folder: found[0].Paths[0]}})
 	compare(t, want, tree(t, target))
 }
@@ -177,5 +180,30 @@ func TestTheMoverMovesADevice(t *testing.T) {
 	b.fails(resticexport.Task{Restore: &resticexport.Restore{SnapshotID: snapshot.SnapshotID}}, resticexport.CauseInvalid, "raw blocks")
 	if found := b.done(resticexport.Task{Find: &resticexport.Find{SnapshotID: snapshot.SnapshotID}}).Snapshots; !found[0].Device {
 		t.Errorf("%+v", found)
+	}
+}
+
+// K8up has an application's dump written into restic's standard input.
+func TestTheMoverRestoresADumpOfAnotherTool(t *testing.T) {
+	t.Parallel()
+	b := aRepository(t)
+	dump := b.mover.restic.command(t.Context(), 0, []string{"backup", "--host=shop", "--stdin", "--stdin-filename=/shop-db.sql"})
+	dump.Stdin = strings.NewReader("CREATE TABLE t;\n")
+	if output, err := dump.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	all, err := filepath.Glob(filepath.Join(b.repository, "snapshots", "*"))
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	id := filepath.Base(all[0])
+	found := b.done(resticexport.Task{Find: &resticexport.Find{SnapshotID: id[:8]}}).Snapshots
+	if len(found) != 1 || !found[0].IsFile || found[0].Paths[0] != "/shop-db.sql" {
+		t.Fatalf("%+v", found)
+	}
+	target := b.onto()
+	b.done(resticexport.Task{Restore: &resticexport.Restore{SnapshotID: id, Delete: true}})
+	if text, err := os.ReadFile(filepath.Join(target, "shop-db.sql")); err != nil || string(text) != "CREATE TABLE t;\n" {
+		t.Errorf("%q, %v", text, err)
 	}
 }
