@@ -93,7 +93,8 @@ func ExportJob(b *v1alpha1.VolumeBackup, v *v1alpha1.VolumeStatus, r *v1alpha1.R
 		Task: Task{Backup: &Backup{
 			Host: Host(b.Namespace, b.Spec.ApplicationRef), Claim: v.ClaimName,
 			BackupUID: b.UID, Of: len(b.Status.Volumes), Policy: b.Labels[v1alpha1.LabelPolicy], Time: cutTime(b, v),
-			Device: isDevice, UploadLimit: limit, ReadConcurrency: r.Spec.Mover.ReadConcurrency,
+			AllowEmpty: b.Spec.Export != nil && b.Spec.Export.AllowEmpty,
+			Device:     isDevice, UploadLimit: limit, ReadConcurrency: r.Spec.Mover.ReadConcurrency,
 		}},
 	}
 }
@@ -129,13 +130,17 @@ func RecordExport(e *v1alpha1.ExportStatus, result Result, now time.Time) {
 	e.Duration = &metav1.Duration{Duration: time.Duration(result.Seconds * float64(time.Second)).Round(time.Millisecond)}
 }
 
-// Unreadable is what to do where a mover may not read all files, else empty.
-func Unreadable(result Result, repository string) string {
-	if result.Cause != CauseSourceUnreadable || !strings.Contains(result.Message, "permission denied") {
-		return ""
+// MendOfExport is what to do about an export that no other try mends, as a sentence
+// after a space, empty where the message says it.
+func MendOfExport(result Result, repository string) string {
+	switch {
+	case result.Cause == CauseSourceUnreadable && strings.Contains(result.Message, "permission denied"):
+		return fmt.Sprintf(" Write the user that the files belong to into spec.mover.securityContext.runAsUser of ResticRepository %s. Where they belong to root or to several, set spec.mover.privileged there, and have an administrator annotate the namespace with %s=true.",
+			repository, v1alpha1.AnnotationPrivilegedMovers)
+	case result.Cause == CauseEmpty:
+		return fmt.Sprintf(" If it is to be exported all the same, write export.allowEmpty: true; to leave it out, name it in the annotation %s of the pod template.", v1alpha1.AnnotationExcludeVolumes)
 	}
-	return fmt.Sprintf(". Write the user that the files belong to into spec.mover.securityContext.runAsUser of ResticRepository %s. Where they belong to root or to several, set spec.mover.privileged there, and have an administrator annotate the namespace with %s=true",
-		repository, v1alpha1.AnnotationPrivilegedMovers)
+	return ""
 }
 
 // NextExportAt is when an export that failed is tried again.

@@ -59,6 +59,9 @@ func TestExportJob(t *testing.T) {
 	if first.Source != CloneName(b, "data") || *first.User != 999 || first.Groups[0] != 7 || first.IsDevice {
 		t.Errorf("it reads %+v", first)
 	}
+	if b.Spec.Export = (&v1alpha1.ExportSpec{AllowEmpty: true}); task.AllowEmpty || !ExportJob(b, v, r, Reading{}).Task.Backup.AllowEmpty {
+		t.Error("whether an empty volume is exported isn't its owner's word")
+	}
 	v.CreationTime = ptr.To(metav1.NewTime(b.Status.Quiesce.CutAt.Add(-time.Second)))
 	v.Export = &v1alpha1.ExportStatus{Attempts: 1}
 	v.Claim.VolumeMode = ptr.To(corev1.PersistentVolumeBlock)
@@ -112,16 +115,19 @@ func TestReadingAs(t *testing.T) {
 	}
 }
 
-func TestWhatMayNotBeReadSaysWhatToWrite(t *testing.T) {
+func TestAnExportThatNoTryMendsSaysWhatToWrite(t *testing.T) {
 	for name, c := range map[string]struct {
 		result Result
 		says   string
 	}{
-		"files of another user": {Result{Cause: CauseSourceUnreadable, Message: "open /data/ibdata1: permission denied"}, "spec.mover.securityContext.runAsUser of ResticRepository offsite"},
-		"a disk that is broken": {Result{Cause: CauseSourceUnreadable, Message: "read /data/ibdata1: input/output error"}, ""},
-		"a server that says no": {Result{Cause: CauseAccessDenied, Message: "permission denied"}, ""},
+		"files of another user":   {Result{Cause: CauseSourceUnreadable, Message: "open /data/ibdata1: permission denied"}, "spec.mover.securityContext.runAsUser of ResticRepository offsite"},
+		"files of root":           {Result{Cause: CauseSourceUnreadable, Message: "open /data/key: permission denied"}, "lull.dev/privileged-movers=true"},
+		"a volume without files":  {Result{Cause: CauseEmpty}, "export.allowEmpty: true"},
+		"a mover that was killed": {Result{Cause: CauseOutOfMemory}, ""},
+		"a disk that is broken":   {Result{Cause: CauseSourceUnreadable, Message: "read /data/ibdata1: input/output error"}, ""},
+		"a server that says no":   {Result{Cause: CauseAccessDenied, Message: "permission denied"}, ""},
 	} {
-		if got := Unreadable(c.result, "offsite"); (got == "") != (c.says == "") || !strings.Contains(got, c.says) {
+		if got := MendOfExport(c.result, "offsite"); (got == "") != (c.says == "") || !strings.Contains(got, c.says) {
 			t.Errorf("%s: %q", name, got)
 		}
 	}

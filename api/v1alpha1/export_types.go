@@ -16,6 +16,11 @@ type ExportSpec struct {
 	// +kubebuilder:default=true
 	// +optional
 	KeepSnapshot *bool `json:"keepSnapshot,omitempty"`
+
+	// AllowEmpty exports volumes without a file too. Default: such a volume is an error,
+	// unless its last export had no file either.
+	// +optional
+	AllowEmpty bool `json:"allowEmpty,omitempty"`
 }
 
 // RepositoryReference names a ResticRepository of the object's own namespace.

@@ -136,7 +136,7 @@ func (w *run) exported(ctx context.Context, v *v1alpha1.VolumeStatus, result res
 	case result.Done:
 		return "", nil
 	case !result.Cause.Again():
-		return "", v1alpha1.Problemf(v1alpha1.ReasonExportFailed, "claim %s could not be exported: %s: %s%s. The snapshots are kept", v.ClaimName, result.Cause, result.Message, resticexport.Unreadable(result, w.Spec.Export.RepositoryRef.Name))
+		return "", v1alpha1.Problemf(v1alpha1.ReasonExportFailed, "claim %s could not be exported: %s: %s.%s The snapshots are kept", v.ClaimName, result.Cause, result.Message, resticexport.MendOfExport(result, w.Spec.Export.RepositoryRef.Name))
 	}
 	return v.Export.Message, nil
 }
