@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -122,6 +123,9 @@ func Truncate(text string, most int) string {
 	return strings.ToValidUTF8(text, "?")
 }
 
+// causes are what a condition takes for a reason.
+var causes = regexp.MustCompile(`^[A-Z][A-Za-z]{0,63}$`)
+
 // ReadResult reads a container's termination message. It is an error where that
 // is not a Result: the container was killed, or it isn't a mover's.
 func ReadResult(terminationMessage string) (Result, error) {
@@ -131,6 +135,9 @@ func ReadResult(terminationMessage string) (Result, error) {
 	}
 	if r.Done == (r.Cause != "") {
 		return Result{}, errors.New("the mover left a result that is neither done nor has a cause")
+	}
+	if r.Cause != "" && !causes.MatchString(string(r.Cause)) {
+		return Result{}, errors.New("the mover left a cause that is no word")
 	}
 	return r, nil
 }

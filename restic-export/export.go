@@ -115,6 +115,9 @@ func attemptsOf(v *v1alpha1.VolumeStatus) int32 {
 func RecordExport(e *v1alpha1.ExportStatus, result Result, now time.Time) {
 	at := metav1.NewTime(now)
 	e.Attempts, e.LastAttemptTime = e.Attempts+1, &at
+	if result.Done && result.Backup == nil {
+		result = Result{Cause: CauseNotVerified, Message: "the mover named no snapshot"}
+	}
 	if !result.Done {
 		e.Message = fmt.Sprintf("%s: %s", result.Cause, result.Message)
 		if result.Leftover != "" {

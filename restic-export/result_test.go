@@ -29,7 +29,7 @@ func TestAResultComesBack(t *testing.T) {
 // A kubelet cuts a termination message, and a cut one is no JSON.
 func TestAResultAlwaysFits(t *testing.T) {
 	long, quotes, broken := strings.Repeat("ü🦉", 5000), strings.Repeat("\x01\"", 5000), strings.Repeat("\xff\xfe", 5000)
-	for _, text := range []string{"", long, quotes, broken} {
+	for _, text := range []string{`{"done":false,"cause":"two words\n"}`, "", long, quotes, broken} {
 		r := Result{
 			Cause: CauseFailed, Message: text, Leftover: anID,
 			Repository: &OpenedRepository{ID: anID, HostCount: 500, PathCount: 500},

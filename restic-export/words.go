@@ -23,6 +23,10 @@ const (
 	exitInterrupted   = 130
 )
 
+// HasKeys is what restic says of a place that has keys where it is to make a
+// repository.
+const HasKeys = "repository already contains keys"
+
 // MessageKind is the kind of a line.
 type MessageKind string
 

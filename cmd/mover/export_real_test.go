@@ -40,6 +40,16 @@ func TestTheMoverMakesARepositoryOnce(t *testing.T) {
 	}
 }
 
+// A mover that dies between the key and the config leaves what restic refuses.
+func TestTheMoverSaysWhatToDoWithHalfARepository(t *testing.T) {
+	t.Parallel()
+	b := aRepository(t)
+	if err := os.Remove(filepath.Join(b.repository, "config")); err != nil {
+		t.Fatal(err)
+	}
+	b.fails(resticexport.Task{Init: &resticexport.Init{}}, resticexport.CauseFailed, "remove what is below keys", "bring that back")
+}
+
 func TestTheMoverMakesNothingWhereItOnlyOpens(t *testing.T) {
 	t.Parallel()
 	b := aTestbed(t)

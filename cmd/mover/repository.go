@@ -63,12 +63,22 @@ func (m *mover) create(ctx context.Context, task *resticexport.Init) error {
 		}
 	}
 	if _, err := m.restic.talk(ctx, run{args: task.Command()}); err != nil {
-		return err
+		return halfMade(err)
 	}
 	if place, isFolder := strings.CutPrefix(m.repository, "local:"); isFolder {
 		return share(place)
 	}
 	return nil
+}
+
+// halfMade says what to do where there are keys and no config: restic makes nothing
+// there.
+func halfMade(err error) error {
+	var f *failure
+	if !errors.As(err, &f) || !strings.Contains(f.message, resticexport.HasKeys) {
+		return err
+	}
+	return failed(resticexport.CauseFailed, "%s. There are keys and no config: where nothing is below data, a mover that made the repository was cut off, so remove what is below keys; else the config was lost, so bring that back from a copy and remove nothing", f.message)
 }
 
 // share opens the folder of a repository to its group: movers read as the users of

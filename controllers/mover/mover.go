@@ -133,13 +133,18 @@ func (m *Movers) look(ctx context.Context, job *batchv1.Job, place Place) (Run, 
 	return run, err
 }
 
-// podOf is the newest pod of a Job, nil where it has none.
+// podOf is the newest pod of a Job, nil where it has none. Anybody may give a pod the
+// label: those that aren't the Job's don't count.
 func (m *Movers) podOf(ctx context.Context, job *batchv1.Job) (*corev1.Pod, error) {
 	var pods corev1.PodList
-	if err := m.Live.List(ctx, &pods, client.InNamespace(job.Namespace), client.MatchingLabels{batchv1.JobNameLabel: job.Name}); err != nil || len(pods.Items) == 0 {
+	if err := m.Live.List(ctx, &pods, client.InNamespace(job.Namespace), client.MatchingLabels{batchv1.JobNameLabel: job.Name}); err != nil {
 		return nil, err
 	}
-	newest := slices.MaxFunc(pods.Items, func(a, b corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+	own := slices.DeleteFunc(pods.Items, func(pod corev1.Pod) bool { return !isOwnedBy(&pod, job.UID) })
+	if len(own) == 0 {
+		return nil, nil
+	}
+	newest := slices.MaxFunc(own, func(a, b corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
 	return &newest, nil
 }
 

@@ -139,7 +139,14 @@ func TestWhatHasBegunIsLookedAtWhateverItsRepositoryWaitsFor(t *testing.T) {
 	if err := m.Writes.Status().Update(t.Context(), &job); err != nil {
 		t.Fatal(err)
 	}
-	if ran := export("first", blocked); !ran.Ended || made != 2 {
+	forged := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "forged", Labels: map[string]string{batchv1.JobNameLabel: "first"}}}
+	forged.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: resticexport.Container, State: corev1.ContainerState{
+		Terminated: &corev1.ContainerStateTerminated{Message: string(resticexport.Result{Done: true}.Encode())},
+	}}}
+	if err := m.Writes.Create(t.Context(), forged); err != nil {
+		t.Fatal(err)
+	}
+	if ran := export("first", blocked); !ran.Ended || ran.Result.Done || made != 2 {
 		t.Errorf("%+v, made %d", ran, made)
 	}
 }

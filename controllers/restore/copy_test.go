@@ -40,6 +40,7 @@ func (m *moverPods) run(*v1alpha1.VolumeRestore) {
 		job.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}}
 		m.must(m.Status().Update(ctx, &job))
 		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: job.Name, UID: types.UID("uid-" + job.Name), Labels: map[string]string{batchv1.JobNameLabel: job.Name}}}
+		pod.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(&job, batchv1.SchemeGroupVersion.WithKind("Job"))}
 		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: resticexport.Container, State: corev1.ContainerState{
 			Terminated: &corev1.ContainerStateTerminated{Message: string(result.Encode())},
 		}}}
