@@ -26,6 +26,7 @@ export KUBECONFIG := $(or $(KUBECONFIG),$(OURS))
 ifeq ($(KUBECONFIG),$(OURS))
 OWN_CLUSTER := cluster-up
 OWN_IMAGE := image
+OWN_TIERS := ,disaster
 KUBECTL = "$$($(CLUSTER) binaries kubectl)/kubectl"
 WITH_KUBECTL = PATH="$$($(CLUSTER) binaries kubectl):$$PATH"
 else
@@ -42,7 +43,7 @@ demo: deploy ## Show the whole story on a real database, in a cluster on this ma
 
 .PHONY: test
 test: ## Run every tier of tests, setting up what they need
-	@go run ./test/tiers unit,real,integration,e2e,faults
+	@go run ./test/tiers unit,real,integration,e2e,faults$(OWN_TIERS)
 
 .PHONY: help
 help: ## List the targets
@@ -112,7 +113,7 @@ test-integration: ## Test the controllers on a real API server, a restore that d
 	@$(TEST)/integration-restore.xml -- -run '^TestManagerMayDieAnywhere$$|^TestNobodyIsEverLeftWorseOff$$|^TestAYear$$' ./controllers/... ./snapshot/policy
 	@cd test/csidriver && $(TEST)/integration-csidriver.xml -- ./...
 
-test-e2e: UP = --images=mariadb,tools,servers
+test-e2e test-disaster: UP = --images=mariadb,tools,servers
 test-faults bench: UP = --images=mariadb,tools
 
 .PHONY: test-e2e
@@ -123,6 +124,13 @@ test-e2e: deploy ## Test what users do, on the cluster (FOCUS='a regular express
 .PHONY: test-faults
 test-faults: deploy ## Kill the manager at every failpoint, and more (ROUNDS=100 random rounds, SEED to repeat them)
 	@go run ./test/faults -rounds=$(or $(ROUNDS),0) -seed=$(or $(SEED),0)
+
+.PHONY: test-disaster
+test-disaster: $(if $(OWN_CLUSTER),deploy) ## Wipe the cluster, with all that is in it, and bring a database back in another from a repository alone
+	@$(if $(OWN_CLUSTER),,echo "it wipes the cluster that it runs on, so it runs on ours alone: unset KUBECONFIG" >&2; exit 1)
+	@mkdir -p $(RESULTS)
+	@export REST_SERVER="$$(go tool -modfile=$(CURDIR)/test/tools/rest-server/go.mod -n rest-server)"; \
+	$(NO_COLOR_IN_A_PIPE); $(WITH_KUBECTL) go tool ginkgo run --timeout=30m --poll-progress-after=180s --output-dir=$(RESULTS) --junit-report=disaster.xml ./test/disaster
 
 # The part on policies has an API server of its own, and needs no cluster.
 .PHONY: bench

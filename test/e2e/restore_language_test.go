@@ -41,13 +41,7 @@ func aRestore(ctx context.Context, b *v1alpha1.VolumeBackup, strategy v1alpha1.R
 
 // releaseKept gives the volumes that a restore keeps their reclaim policy back.
 func releaseKept(ctx SpecContext, r *v1alpha1.VolumeRestore) {
-	var kept corev1.PersistentVolumeList
-	Expect(cluster.List(ctx, &kept, client.MatchingLabels{v1alpha1.LabelRestoreUID: string(r.UID)})).To(Succeed())
-	for i := range kept.Items {
-		base := kept.Items[i].DeepCopy()
-		kept.Items[i].Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimDelete
-		Expect(client.IgnoreNotFound(cluster.Patch(ctx, &kept.Items[i], client.MergeFrom(base)))).To(Succeed())
-	}
+	Expect(cluster.ReleaseKept(ctx, r)).To(Succeed())
 }
 
 func called(name string) func(*v1alpha1.VolumeRestore) {

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -89,6 +90,20 @@ func (c *Cluster) SnapshotContents(ctx context.Context, namespace string) ([]sna
 	return slices.DeleteFunc(all.Items, func(s snapshotv1.VolumeSnapshotContent) bool {
 		return s.Spec.VolumeSnapshotRef.Namespace != namespace
 	}), err
+}
+
+// ReleaseKept gives the volumes that a restore keeps their reclaim policy back.
+func (c *Cluster) ReleaseKept(ctx context.Context, r *v1alpha1.VolumeRestore) error {
+	var kept corev1.PersistentVolumeList
+	if err := c.List(ctx, &kept, client.MatchingLabels{v1alpha1.LabelRestoreUID: string(r.UID)}); err != nil {
+		return err
+	}
+	for i := range kept.Items {
+		if err := client.IgnoreNotFound(c.Merge(ctx, &kept.Items[i], `{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}`)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // copies is where the driver of this project's cluster keeps what it has cut.
