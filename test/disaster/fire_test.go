@@ -31,7 +31,7 @@ const (
 
 var _ = Describe("a database whose cluster is lost", Ordered, func() {
 	var (
-		server        *framework.RESTServer
+		server        *framework.HostRESTServer
 		writer        *framework.Writer
 		repositoryID  string
 		first, second exported
@@ -41,7 +41,7 @@ var _ = Describe("a database whose cluster is lost", Ordered, func() {
 		connect(ctx)
 		address, err := cluster.OwnAddress(ctx)
 		Expect(err).NotTo(HaveOccurred())
-		server, err = framework.StartRESTServer(os.Getenv("REST_SERVER"), address, url.UserPassword("shop", login), func() {})
+		server, err = framework.StartHostRESTServer(os.Getenv("REST_SERVER"), address, url.UserPassword("shop", login), func() {})
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(server.Stop)
 		DeferCleanup(removeNamespaces)
@@ -154,7 +154,7 @@ func aMariaDB(namespace string) framework.Application {
 }
 
 // aRepositoryAsThePageSays is that of the page's rest-server.
-func aRepositoryAsThePageSays(ctx context.Context, server *framework.RESTServer) *v1alpha1.ResticRepository {
+func aRepositoryAsThePageSays(ctx context.Context, server *framework.HostRESTServer) *v1alpha1.ResticRepository {
 	GinkgoHelper()
 	secret := &corev1.Secret{ObjectMeta: in(shop, "offsite-password"), StringData: map[string]string{"password": password}}
 	Expect(cluster.Create(ctx, secret)).To(Succeed())
