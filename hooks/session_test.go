@@ -211,7 +211,7 @@ func TestAHoldThatNeverHolds(t *testing.T) {
 		"fails at once":            {`echo "Access denied" >&2; exit 1`, 10 * time.Second, "Access denied"},
 		"ends without HELD":        {`echo held`, 10 * time.Second, "without HELD"},
 		"waits for its lock":       {`cat >/dev/null`, 200 * time.Millisecond, "deadline exceeded"},
-		"says HELD and no newline": {`printf HELD; cat >/dev/null; printf STILL_HELD`, 200 * time.Millisecond, "HELD came without a newline"},
+		"says HELD and no newline": {`printf HELD; cat >/dev/null; printf STILL_HELD`, 3 * time.Second, "HELD came without a newline"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q, err := begin(t, &hookstest.Executor{}, c.within, holding("a", c.script))
@@ -247,7 +247,7 @@ func TestWhatWasQuietBeforeAnotherFailedCounts(t *testing.T) {
 		"a pre-hook":     {targets: []hooks.Target{hooked(`exit 1`, `true`)}, some: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			q, err := begin(t, &hookstest.Executor{}, 500*time.Millisecond, c.targets...)
+			q, err := begin(t, &hookstest.Executor{}, 3*time.Second, c.targets...)
 			if err == nil {
 				t.Fatal("no error")
 			}

@@ -36,7 +36,7 @@ func TestTheMoverRestoresWhatItExported(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	isOf(t, data, 0o2751, 4000000000, 998)
+	giveRoot(t, data, 0o2751, 4000000000, 998)
 	want := tree(t, data)
 	if err := os.Mkdir(filepath.Join(data, "lost+found"), 0o700); err != nil {
 		t.Fatal(err)
@@ -56,8 +56,8 @@ func TestTheMoverRestoresWhatItExported(t *testing.T) {
 	}
 }
 
-// isOf gives a folder a mode and, where the test may, an owner.
-func isOf(t *testing.T, folder string, mode uint32, user, group int) {
+// giveRoot gives a folder a mode and, where the test may, an owner.
+func giveRoot(t *testing.T, folder string, mode uint32, user, group int) {
 	t.Helper()
 	if os.Getuid() == 0 {
 		if err := os.Chown(folder, user, group); err != nil {
