@@ -21,10 +21,11 @@ import (
 
 // OnlyOutcome is the transform of a cache that keeps of a backup that has ended
 // how, what it is of, when it was due or cut, and what is its own. Of one that
-// goes on it keeps all.
+// goes on it keeps all. What it made itself it leaves as it is: it is asked twice,
+// for what is there at the start and once it goes into the cache.
 func OnlyOutcome(obj any) (any, error) {
 	b, ok := obj.(*v1alpha1.VolumeBackup)
-	if !ok {
+	if !ok || isOnlyOutcome(b) {
 		return obj, nil
 	}
 	b.ManagedFields = nil
@@ -113,6 +114,11 @@ func onlyEnd(conditions []metav1.Condition) []metav1.Condition {
 		}
 	}
 	return nil
+}
+
+func isOnlyOutcome(b *v1alpha1.VolumeBackup) bool {
+	c := b.Status.Conditions
+	return len(c) == 1 && len(ends[c[0].Type]) == 1 && &c[0] == &ends[c[0].Type][0]
 }
 
 var ends = map[string][]metav1.Condition{

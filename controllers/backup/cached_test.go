@@ -50,6 +50,9 @@ func TestWhatIsKeptOfAnEndedBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := kept.(*v1alpha1.VolumeBackup)
+	if again, err := OnlyOutcome(b); err != nil || again != any(b) {
+		t.Errorf("it is made anew: %+v, %v", again, err)
+	}
 	switch {
 	case !cut.Ended(b), cut.Open(b.Status.Quiesce), !cut.Names(b, "snap-1"), cut.KeptGroup(b) != "g":
 		t.Errorf("it isn't known how it ended: %+v", b.Status)
