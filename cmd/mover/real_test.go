@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -263,9 +264,10 @@ func (b *testbed) hold() (end func()) {
 	}
 }
 
+// locks is how many there are, without one that restic is about to write.
 func (b *testbed) locks() int {
 	files, _ := filepath.Glob(filepath.Join(b.repository, "locks", "*"))
-	return len(files)
+	return len(slices.DeleteFunc(files, func(file string) bool { return strings.Contains(file, "-tmp-") }))
 }
 
 func (b *testbed) until(what string, is func() bool) {
