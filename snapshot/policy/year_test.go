@@ -150,7 +150,11 @@ func (y *year) live() {
 			}
 			y.now = y.now.Add(time.Duration(y.IntN(5000)) * time.Minute)
 		case what < 55: // the clock is put back a little
-			y.now = y.now.Add(-time.Duration(y.IntN(50)) * time.Second)
+			if by := time.Duration(y.IntN(50)) * time.Second; y.seen.Sub(y.now.Add(-by)) > clockSlack {
+				y.putBack(by) // several of them add up to what is noticed
+			} else {
+				y.now = y.now.Add(-by)
+			}
 		case what < 57: // suspended, or let go on, or edited, and seen at once
 			y.edit()
 		case what < 58 && len(y.joined) < 4:
