@@ -3,10 +3,14 @@ package controllers
 import (
 	"cmp"
 	"context"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -20,6 +24,7 @@ import (
 	"github.com/lull-dev/lull/controllers/policy"
 	"github.com/lull-dev/lull/controllers/repository"
 	"github.com/lull-dev/lull/controllers/restore"
+	"github.com/lull-dev/lull/controllers/watchlist"
 	"github.com/lull-dev/lull/hooks"
 	decisions "github.com/lull-dev/lull/snapshot/restore"
 )
@@ -82,7 +87,7 @@ func SetUp(ctx context.Context, mgr ctrl.Manager, o Options) (drain func(context
 	}
 	backups := &backup.Reconciler{
 		Client: mgr.GetClient(), Live: live, Cache: mgr.GetCache(), Executor: o.Executor, Nodes: nodes, Movers: movers,
-		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}, Options: o.Backup, IsRush: policies.IsMaking,
+		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}, Options: o.Backup, IsRush: policies.IsRush,
 	}
 	if err := backups.SetupWithManager(ctx, mgr); err != nil {
 		return nil, err
@@ -99,10 +104,16 @@ func SetUp(ctx context.Context, mgr ctrl.Manager, o Options) (drain func(context
 
 // CacheOptions are what the controllers need of a manager's cache: of what only
 // tells that there is something to read no more than that is kept, and of no object
-// who wrote which field. Snapshots aren't in it.
-func CacheOptions() cache.Options {
+// who wrote which field. Snapshots aren't in it. With a namespace it is the only one
+// in it.
+func CacheOptions(config *rest.Config, namespace string) (cache.Options, error) {
+	backups, err := watchlist.NewResource(config, v1alpha1.GroupVersion.WithResource("volumebackups"), &v1alpha1.VolumeBackup{}, watchlist.Which{Namespace: namespace})
+	if err != nil {
+		return cache.Options{}, err
+	}
 	options := cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
+		NewInformer:      newInformer(backups),
 		ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.VolumeBackup{}: {Transform: backup.OnlyOutcome},
 			&batchv1.Job{}:           {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})},
@@ -112,7 +123,21 @@ func CacheOptions() cache.Options {
 		options.ByObject[kind] = cache.ByObject{Transform: policy.OnlySelection}
 	}
 	options.ByObject[&corev1.Pod{}] = cache.ByObject{Transform: onlyWhatPodsTell}
-	return options
+	if namespace != "" {
+		options.DefaultNamespaces = map[string]cache.Config{namespace: {}}
+	}
+	return options, nil
+}
+
+// newInformer makes informers as a cache does. What is there at the start of that of
+// backups, of which there are very many, is read while it comes.
+func newInformer(backups watchlist.Resource) func(toolscache.ListerWatcher, runtime.Object, time.Duration, toolscache.Indexers) toolscache.SharedIndexInformer {
+	return func(lw toolscache.ListerWatcher, kind runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
+		if _, is := kind.(*v1alpha1.VolumeBackup); is {
+			lw = backups.Before(lw, nil)
+		}
+		return toolscache.NewSharedIndexInformer(lw, kind, resync, indexers)
+	}
 }
 
 // onlyWhatPodsTell is for the two watches of pods, of their metadata and of

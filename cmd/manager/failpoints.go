@@ -34,7 +34,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -192,11 +191,10 @@ func nameOf(function string) string {
 	return name
 }
 
+func onlyNamespace() string { return os.Getenv(envNamespace) }
+
 // failClient puts failpoints around the writes of the manager's client.
 func failClient(options *ctrl.Options) {
-	if namespace := os.Getenv(envNamespace); namespace != "" {
-		options.Cache.DefaultNamespaces = map[string]cache.Config{namespace: {}}
-	}
 	options.NewClient = func(config *rest.Config, o client.Options) (client.Client, error) {
 		c, err := client.NewWithWatch(config, o)
 		if err != nil {

@@ -9,6 +9,8 @@ import (
 )
 
 // Failpoints are for the build of the fault suite alone, see failpoints.go.
+func onlyNamespace() string { return "" }
+
 func failClient(*ctrl.Options) {}
 
 func failExecutor(e hooks.Executor) hooks.Executor { return e }

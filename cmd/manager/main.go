@@ -142,6 +142,10 @@ func managerOptions(config *rest.Config, f flags) (ctrl.Options, error) {
 			return ctrl.Options{}, err
 		}
 	}
+	cached, err := controllers.CacheOptions(config, onlyNamespace())
+	if err != nil {
+		return ctrl.Options{}, err
+	}
 	timeout := shutdownTimeout
 	options := ctrl.Options{
 		Scheme: scheme,
@@ -150,7 +154,7 @@ func managerOptions(config *rest.Config, f flags) (ctrl.Options, error) {
 		},
 		HealthProbeBindAddress:        f.probeAddress,
 		GracefulShutdownTimeout:       &timeout,
-		Cache:                         controllers.CacheOptions(),
+		Cache:                         cached,
 		LeaderElection:                f.leaderElect,
 		LeaderElectionID:              leaseName,
 		LeaderElectionReleaseOnCancel: true,

@@ -104,7 +104,7 @@ type Reconciler struct {
 	Events  events.EventRecorder
 	Clock   clock.PassiveClock
 	Options Options
-	// IsRush is true while policies make what is due. Default: never.
+	// IsRush is true while policies make what is due or are late. Default: never.
 	IsRush func() bool
 
 	limiter   *limiter
@@ -126,7 +126,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 	r.limiter = newLimiter(int64(r.Options.MaxSnapshotsInFlight))
 	// Those that may be under way, or wait for a driver, hold a worker each, and
 	// must not hold all: what is frozen needs one to be thawed.
-	r.turns = &turns{free: max(1, r.Options.Workers*3/4), isRush: r.IsRush}
+	r.turns = &turns{free: max(1, r.Options.Workers*3/4), isRush: r.IsRush, now: r.Clock.Now}
 	r.waiters = newWaiters()
 	successes.askOf(r.Cache)
 	var err error

@@ -7,11 +7,13 @@ import (
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/watchlist"
 	"github.com/lull-dev/lull/snapshot/cut"
 )
 
@@ -154,18 +156,29 @@ func (r *Reconciler) watchSnapshots(mgr ctrl.Manager) (ofSnapshots, ofContents *
 	if err != nil {
 		return nil, nil, err
 	}
+	only := client.MatchingLabels{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
+	inSnapshots, err := watchlist.NewResource(mgr.GetConfig(), snapshotv1.SchemeGroupVersion.WithResource("volumesnapshots"),
+		&snapshotv1.VolumeSnapshot{}, watchlist.Which{LabelSelector: labels.SelectorFromSet(labels.Set(only)).String()})
+	if err != nil {
+		return nil, nil, err
+	}
+	inContents, err := watchlist.NewResource(mgr.GetConfig(), snapshotv1.SchemeGroupVersion.WithResource("volumesnapshotcontents"),
+		&snapshotv1.VolumeSnapshotContent{}, watchlist.Which{})
+	if err != nil {
+		return nil, nil, err
+	}
 	r.snapshots = &snapshots{backups: r.Client, waiters: r.waiters, by: map[types.NamespacedName][]*snapshotv1.VolumeSnapshot{}}
 	return &storeless{
-			keeper: r.snapshots, from: from,
+			keeper: r.snapshots, from: from, resource: inSnapshots,
 			empty: &snapshotv1.VolumeSnapshot{}, list: func() client.ObjectList { return &snapshotv1.VolumeSnapshotList{} },
-			only: client.MatchingLabels{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
+			only: only,
 			// Which of them are kept is decided by the backups.
 			first: func(ctx context.Context) error {
 				_, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.VolumeBackup{})
 				return err
 			},
 		}, &storeless{
-			keeper: contents{r.waiters}, from: from,
+			keeper: contents{r.waiters}, from: from, resource: inContents, onlyChanges: true, // nobody waits yet
 			empty: &snapshotv1.VolumeSnapshotContent{}, list: func() client.ObjectList { return &snapshotv1.VolumeSnapshotContentList{} },
 		}, nil
 }

@@ -18,9 +18,10 @@ import (
 type turns struct {
 	// wake brings a backup here again.
 	wake func(types.NamespacedName)
-	// isRush is true while policies make what is due. Their backups begin after
-	// that: who is due comes before who is there already.
+	// isRush is true while policies make what is due or are late. Their backups
+	// begin after that: who is due comes before who is there already.
 	isRush func() bool
+	now    func() time.Time
 
 	mu   sync.Mutex
 	free int
@@ -30,8 +31,13 @@ type turns struct {
 	isLooking bool
 }
 
-// rushDelay is how often it is looked whether a rush is over.
-const rushDelay = 100 * time.Millisecond
+const (
+	// rushDelay is how often it is looked whether a rush is over.
+	rushDelay = 100 * time.Millisecond
+	// longestYield is how old a backup is that doesn't wait for the end of a rush
+	// any more: policies may never be in time.
+	longestYield = 2 * time.Minute
+)
 
 // turn is that of a backup that waits for it.
 type turn struct {
@@ -64,7 +70,7 @@ func (w turn) compare(other turn) int {
 // what is due. It waits for its turn then.
 func (t *turns) yields(b *v1alpha1.VolumeBackup) bool {
 	w := turnOf(b)
-	if !w.isPolicy || b.Status.StartTime != nil || !t.isRush() {
+	if b.Status.StartTime != nil || !t.isRush() || !t.mayYield(w) {
 		return false
 	}
 	t.mu.Lock()
@@ -79,16 +85,19 @@ func (t *turns) yields(b *v1alpha1.VolumeBackup) bool {
 	return true
 }
 
-// lookForEnd has as many begin as may, once the rush is over.
+func (t *turns) mayYield(w turn) bool { return w.isPolicy && t.now().Sub(w.since) < longestYield }
+
+// lookForEnd has as many begin as may: all once the rush is over, and before that
+// who has waited for too long.
 func (t *turns) lookForEnd() {
-	if t.isRush() {
-		time.AfterFunc(rushDelay, t.lookForEnd)
-		return
-	}
+	isRush := t.isRush()
 	t.mu.Lock()
-	t.isLooking = false
+	t.isLooking = isRush
 	free := t.free
 	t.mu.Unlock()
+	if isRush {
+		time.AfterFunc(rushDelay, t.lookForEnd)
+	}
 	for range free {
 		t.next()
 	}
@@ -127,7 +136,7 @@ func (t *turns) next() {
 	isRush := t.isRush()
 	t.mu.Lock()
 	var first *turn
-	if t.free > 0 && len(t.waiting) > 0 && (!isRush || !t.waiting[0].isPolicy) {
+	if t.free > 0 && len(t.waiting) > 0 && (!isRush || !t.mayYield(t.waiting[0])) {
 		first = new(t.waiting[0])
 		t.waiting = slices.Delete(t.waiting, 0, 1)
 	}

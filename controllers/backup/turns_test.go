@@ -24,7 +24,7 @@ func aTurn(name string, second int, isPolicy bool) *v1alpha1.VolumeBackup {
 // have to look.
 func TestTurnsComeInOrder(t *testing.T) {
 	var woken []string
-	turns := &turns{free: 1, isRush: noRush, wake: func(b types.NamespacedName) { woken = append(woken, b.Name) }}
+	turns := &turns{free: 1, isRush: noRush, now: tenSeconds, wake: func(b types.NamespacedName) { woken = append(woken, b.Name) }}
 	release, ok := turns.take(aTurn("first", 1, true))
 	if !ok {
 		t.Fatal("there is one left")
@@ -60,7 +60,7 @@ func TestTurnsComeInOrder(t *testing.T) {
 // One that is woken and doesn't come costs nobody his turn.
 func TestATurnThatIsNotTakenIsTheNextOnes(t *testing.T) {
 	var woken []string
-	turns := &turns{free: 1, isRush: noRush, wake: func(b types.NamespacedName) { woken = append(woken, b.Name) }}
+	turns := &turns{free: 1, isRush: noRush, now: tenSeconds, wake: func(b types.NamespacedName) { woken = append(woken, b.Name) }}
 	release, _ := turns.take(aTurn("first", 1, true))
 	turns.take(aTurn("deleted", 2, true))
 	turns.take(aTurn("next", 3, true))
@@ -77,13 +77,15 @@ func TestATurnThatIsNotTakenIsTheNextOnes(t *testing.T) {
 
 func noRush() bool { return false }
 
+func tenSeconds() time.Time { return time.Unix(10, 0) }
+
 // While policies make what is due their backups wait, and no other's; after that
 // as many begin as may.
 func TestBackupsOfPoliciesYieldToWhatIsDue(t *testing.T) {
 	var isRush atomic.Bool
 	isRush.Store(true)
 	woken := make(chan string, 10)
-	turns := &turns{free: 2, isRush: isRush.Load, wake: func(b types.NamespacedName) { woken <- b.Name }}
+	turns := &turns{free: 2, isRush: isRush.Load, now: tenSeconds, wake: func(b types.NamespacedName) { woken <- b.Name }}
 	begun := aTurn("begun", 1, true)
 	begun.Status.StartTime = &metav1.Time{}
 	for _, b := range []*v1alpha1.VolumeBackup{begun, aTurn("by-hand", 1, false)} {
@@ -105,5 +107,24 @@ func TestBackupsOfPoliciesYieldToWhatIsDue(t *testing.T) {
 	}
 	if turns.yields(aTurn("d", 4, true)) || len(woken) > 0 {
 		t.Error("after the rush nobody yields, and no more are woken than may begin")
+	}
+}
+
+// Where policies are late for good, their backups begin after a while all the same.
+func TestABackupOfAPolicyYieldsForAWhile(t *testing.T) {
+	var passed atomic.Int64
+	now := func() time.Time { return time.Unix(1, 0).Add(time.Duration(passed.Load())) }
+	woken := make(chan string, 10)
+	turns := &turns{free: 2, isRush: func() bool { return true }, now: now, wake: func(b types.NamespacedName) { woken <- b.Name }}
+	old, young := aTurn("old", 1, true), aTurn("young", 100, true)
+	if !turns.yields(old) || !turns.yields(young) {
+		t.Fatal("they don't yield")
+	}
+	passed.Store(int64(longestYield))
+	if first := <-woken; first != "old" {
+		t.Errorf("%s is woken", first)
+	}
+	if turns.yields(old) || !turns.yields(young) {
+		t.Error("the old one yields, or the young one doesn't")
 	}
 }

@@ -126,7 +126,9 @@ func sourceFor(t *testing.T, k keeper) *storeless {
 	q := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[ctrl.Request]())
 	t.Cleanup(q.ShutDown)
 	k.wakes(q)
-	return &storeless{keeper: k, synced: make(chan struct{})}
+	firstDone := make(chan struct{})
+	close(firstDone)
+	return &storeless{keeper: k, firstDone: firstDone, synced: make(chan struct{})}
 }
 
 func TestADeletionWakesItsBackupAlone(t *testing.T) {

@@ -13,6 +13,8 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/controllers/watchlist"
 )
 
 // A cluster has many more snapshots than ones that anybody still asks for. The
@@ -33,19 +35,25 @@ type keeper interface {
 // storeless is a source of a controller, whose workers start once it is synced:
 // it watches objects of a kind for a keeper.
 type storeless struct {
-	keeper keeper
-	from   client.WithWatch
+	keeper   keeper
+	from     client.WithWatch
+	resource watchlist.Resource
 	// only bounds which objects are watched.
 	only client.MatchingLabels
 	// empty and list are an object and a list of the kind.
 	empty client.Object
 	list  func() client.ObjectList
-	// first is what has to be done before they are listed. It may be nil.
+	// first is what has to be done before any of them is kept, beside their list. It
+	// may be nil.
 	first func(context.Context) error
+	// onlyChanges is set where nobody asks for what is there at the start.
+	onlyChanges bool
 
-	syncing sync.Once
-	synced  chan struct{}
-	failure error
+	done      <-chan struct{} // when nothing is watched any more
+	firstDone chan struct{}
+	syncing   sync.Once
+	synced    chan struct{}
+	failure   error
 }
 
 // newClient is one that watches, and has no cache.
@@ -56,7 +64,7 @@ func newClient(mgr ctrl.Manager) (client.WithWatch, error) {
 // Start implements source.Source.
 func (s *storeless) Start(ctx context.Context, q queue) error {
 	s.keeper.wakes(q)
-	s.synced = make(chan struct{})
+	s.done, s.firstDone, s.synced = ctx.Done(), make(chan struct{}), make(chan struct{})
 	options := func(raw metav1.ListOptions) *client.ListOptions {
 		o := &client.ListOptions{Raw: &raw}
 		s.only.ApplyToList(o)
@@ -71,7 +79,7 @@ func (s *storeless) Start(ctx context.Context, q queue) error {
 			return s.from.Watch(ctx, s.list(), options(o))
 		},
 	}
-	reflector := toolscache.NewReflectorWithOptions(lw, s.empty, s, toolscache.ReflectorOptions{Name: s.String()})
+	reflector := toolscache.NewReflectorWithOptions(s.resource.Before(lw, s.wanted), s.empty, s, toolscache.ReflectorOptions{Name: s.String()})
 	go func() {
 		if s.first != nil {
 			if s.failure = s.first(ctx); s.failure != nil {
@@ -79,9 +87,21 @@ func (s *storeless) Start(ctx context.Context, q queue) error {
 				return
 			}
 		}
-		reflector.RunWithContext(ctx)
+		close(s.firstDone)
 	}()
+	go reflector.RunWithContext(ctx)
 	return nil
+}
+
+// wanted is true where what is there is to be listed: nothing that is kept may have
+// changed unnoticed after a watch was lost.
+func (s *storeless) wanted() bool {
+	select {
+	case <-s.synced:
+		return true
+	default:
+		return !s.onlyChanges
+	}
 }
 
 func (s *storeless) sync() { s.syncing.Do(func() { close(s.synced) }) }
@@ -124,6 +144,11 @@ func (s *storeless) Delete(obj any) error {
 // Replace implements toolscache.ReflectorStore. It has what is there at the start,
 // and after a watch was lost: what is kept and isn't among it has gone since.
 func (s *storeless) Replace(objs []any, _ string) error {
+	select {
+	case <-s.firstDone:
+	case <-s.done:
+		return nil
+	}
 	there := map[types.UID]bool{}
 	for _, obj := range objs {
 		o, err := meta.Accessor(obj)

@@ -19,7 +19,7 @@ import (
 func (w *run[T]) makeDue(ctx context.Context) reconcile.Outcome {
 	w.due = w.state.Due()
 	if len(w.due.Runs) > 0 {
-		defer w.rush.begin(w.Now())()
+		defer w.rush.begin(w.Now(), lateBy(w.state, w.due.Runs))()
 	}
 	made := map[policy.Application]string{}
 	for _, run := range w.due.Runs {

@@ -3,26 +3,54 @@ package policy
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/lull-dev/lull/snapshot/policy"
 )
 
-// rush is what policies make at this moment of what is due.
+// rush is what policies make at this moment of what is due, and whether they are
+// behind with it.
 type rush struct {
 	making atomic.Int64
-	// began is when the newest of them began, in nanoseconds since 1970.
-	began atomic.Int64
+	// began is when the newest of them began, and behind when something was last
+	// made late, in nanoseconds since 1970.
+	began, behind atomic.Int64
 }
 
-// longestRush is how long one policy can have others wait: its backup may hang in
-// the API server's admission.
-const longestRush = 2 * time.Second
+const (
+	// longestRush is how long one policy can have others wait: its backup may hang
+	// in the API server's admission.
+	longestRush = 2 * time.Second
+	// lateness is of how much a run may be late by itself: a timer and a queue take
+	// as long.
+	lateness = 250 * time.Millisecond
+	// catchingUp is how long after a late run others are taken to be late, too.
+	catchingUp = time.Second
+)
 
-func (r *rush) begin(now time.Time) (end func()) {
+// begin notes that a policy makes its runs, and how late the last of them is.
+func (r *rush) begin(now time.Time, lateBy time.Duration) (end func()) {
 	r.began.Store(now.UnixNano())
+	if lateBy > lateness {
+		r.behind.Store(now.UnixNano())
+	}
 	r.making.Add(1)
 	return func() { r.making.Add(-1) }
 }
 
-// IsMaking is true while policies make what is due.
-func (r *Reconciler) IsMaking() bool {
-	return r.rush.making.Load() > 0 && r.Clock.Now().Sub(time.Unix(0, r.rush.began.Load())) < longestRush
+// is is true while runs are made, or are late.
+func (r *rush) is(now time.Time) bool {
+	return r.making.Load() > 0 && now.Sub(time.Unix(0, r.began.Load())) < longestRush ||
+		now.Sub(time.Unix(0, r.behind.Load())) < catchingUp
+}
+
+// IsRush is true while policies make what is due, or are behind with it, as where
+// a jitter spreads more runs than the API server takes beside their backups.
+func (r *Reconciler) IsRush() bool { return r.rush.is(r.Clock.Now()) }
+
+// lateBy is how late the last of all runs is.
+func lateBy(state *policy.State, runs []policy.Run) (latest time.Duration) {
+	for _, run := range runs {
+		latest = max(latest, state.LateBy(run))
+	}
+	return latest
 }

@@ -102,6 +102,15 @@ func (d *Due) miss(run Run, count int, why string) {
 	d.Missed = append(d.Missed, Missed{Run: run, Why: why})
 }
 
+// LateBy is how late a run is. One that had to wait for the last backup isn't late.
+func (s *State) LateBy(run Run) time.Duration {
+	moment := run.Due.Add(s.Offset(run.Application))
+	if r := s.results[run.Application]; r.Ended != nil && !timeOf(r.Ended.Status.CompletionTime).Before(moment.Truncate(time.Second)) {
+		return 0
+	}
+	return s.Now.Sub(moment)
+}
+
 func (d *Due) lookAgain(at time.Time) {
 	if d.Next.IsZero() || at.Before(d.Next) {
 		d.Next = at

@@ -317,3 +317,29 @@ func TestWhatIsLeftOut(t *testing.T) {
 		}
 	}
 }
+
+// What had to wait for the last backup isn't late: nothing can be done about it.
+func TestLateBy(t *testing.T) {
+	p := nightly(t, nil)
+	shop := app(v1alpha1.KindDeployment, "shop")
+	due := time.Date(2025, 11, 26, 2, 0, 0, 0, time.UTC)
+	ended := func(at time.Time) *v1alpha1.VolumeBackup {
+		completion := metav1.NewTime(at)
+		return &v1alpha1.VolumeBackup{Status: v1alpha1.VolumeBackupStatus{CompletionTime: &completion}}
+	}
+	for what, c := range map[string]struct {
+		last *v1alpha1.VolumeBackup
+		want time.Duration
+	}{
+		"the first":                      {nil, 5 * time.Second},
+		"the last ended before":          {ended(due.Add(-time.Second)), 5 * time.Second},
+		"the last ended in between":      {ended(due.Add(3 * time.Second)), 0},
+		"the last ended in that second":  {ended(due), 0},
+		"the last failed without an end": {&v1alpha1.VolumeBackup{}, 5 * time.Second},
+	} {
+		s := &State{Policy: p, Now: due.Add(5 * time.Second), results: map[Application]Results{shop: {Ended: c.last}}}
+		if late := s.LateBy(Run{Application: shop, Due: due}); late != c.want {
+			t.Errorf("%s: %s, want %s", what, late, c.want)
+		}
+	}
+}

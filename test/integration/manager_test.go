@@ -15,7 +15,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
@@ -105,7 +104,7 @@ func (m *manager) start(setUp func(context.Context, ctrl.Manager) (drain func(co
 	m.life, m.end = context.WithCancel(fc.ctx)
 	config := rest.CopyConfig(asManager)
 	config.Wrap(m.notesLists)
-	mgr, err := ctrl.NewManager(config, m.managerOptions())
+	mgr, err := ctrl.NewManager(config, m.managerOptions(config))
 	fc.must(err)
 	drain, err := setUp(ctx, mgr)
 	fc.must(err)
@@ -139,9 +138,10 @@ type roundTripper func(*http.Request) (*http.Response, error)
 func (r roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return r(req) }
 
 // managerOptions are those of cmd/manager, for one namespace.
-func (m *manager) managerOptions() ctrl.Options {
-	inNamespace := cacheOptions()
-	inNamespace.DefaultNamespaces = map[string]cache.Config{m.fc.namespace: {}}
+func (m *manager) managerOptions(config *rest.Config) ctrl.Options {
+	m.fc.Helper()
+	inNamespace, err := cacheOptions(config, m.fc.namespace)
+	m.fc.must(err)
 	return ctrl.Options{
 		Scheme:                  scheme,
 		Metrics:                 server.Options{BindAddress: "0"},

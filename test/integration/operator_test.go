@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -22,7 +23,10 @@ type options = backup.Options
 
 func defaultOptions() options { return backup.DefaultOptions() }
 
-func cacheOptions() cache.Options { return controllers.CacheOptions() }
+// cacheOptions are the operator's, for one namespace.
+func cacheOptions(config *rest.Config, namespace string) (cache.Options, error) {
+	return controllers.CacheOptions(config, namespace)
+}
 
 // attemptDelay is how long the operator waits after the attempt of that number.
 func attemptDelay(attempt int32) time.Duration { return cut.AttemptDelay(attempt) }
