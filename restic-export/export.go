@@ -99,6 +99,20 @@ func ExportJob(b *v1alpha1.VolumeBackup, v *v1alpha1.VolumeStatus, r *v1alpha1.R
 	}
 }
 
+// ParentIn is the ID of what another backup has exported of a claim into the
+// repository that a backup goes to, empty where there is none.
+func ParentIn(other, b *v1alpha1.VolumeBackup, claim string) string {
+	if other.Spec.Export == nil || b.Spec.Export == nil || other.Spec.Export.RepositoryRef != b.Spec.Export.RepositoryRef {
+		return ""
+	}
+	for _, v := range other.Status.Volumes {
+		if v.ClaimName == claim && v.Export != nil && ids.MatchString(v.Export.SnapshotID) {
+			return v.Export.SnapshotID
+		}
+	}
+	return ""
+}
+
 // cutTime is when a volume was cut: asOf speaks of the data, not of the upload.
 func cutTime(b *v1alpha1.VolumeBackup, v *v1alpha1.VolumeStatus) time.Time {
 	if v.CreationTime != nil {

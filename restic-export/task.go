@@ -61,8 +61,8 @@ type Backup struct {
 	// Time is when the volume was cut. restic keeps whole seconds of it.
 	Time time.Time `json:"time"`
 	// Parent is the ID of the claim's last snapshot in the repository, whose files
-	// are not read again where they look unchanged. Where it is empty or gone, the
-	// newest that the repository lists of the claim is taken.
+	// are not read again where they look unchanged. Where it is empty, gone, or isn't
+	// of this host and claim, all snapshots are gone through for the claim's newest.
 	Parent string `json:"parent,omitempty"`
 	// Device: it is a device of raw blocks, at DevicePath.
 	Device bool `json:"device,omitempty"`

@@ -24,7 +24,7 @@ func (m *mover) backup(ctx context.Context, task *resticexport.Backup, result *r
 	if err := mayBeTaken(task, from, before); err != nil {
 		return err
 	}
-	summary, err := m.take(ctx, task, parentOf(before, task.Parent), from)
+	summary, err := m.take(ctx, task, parentOf(before), from)
 	if err != nil {
 		result.Leftover = m.clear(ctx, summary.SnapshotID)
 		return err
@@ -48,11 +48,7 @@ func (m *mover) backup(ctx context.Context, task *resticexport.Backup, result *r
 func (m *mover) lookBefore(ctx context.Context, task *resticexport.Backup) (before []resticexport.ResticSnapshot, from resticexport.BackupSource, err error) {
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() (err error) {
-		before, err = m.ours(ctx, task.Host)
-		before = slices.DeleteFunc(before, func(s resticexport.ResticSnapshot) bool {
-			tags, _ := s.Tagged()
-			return tags.Claim != task.Claim
-		})
+		before, err = m.before(ctx, task)
 		return err
 	})
 	both.Go(func() (err error) {
@@ -62,22 +58,42 @@ func (m *mover) lookBefore(ctx context.Context, task *resticexport.Backup) (befo
 	return before, from, both.Wait()
 }
 
-func notVerified(err error, id string) error {
+// before are the claim's snapshots, oldest first, or the one alone that the task names
+// as its parent: without a cache restic loads each that it lists, one by one. A name is
+// only believed of a snapshot of this claim: restic doesn't read a file again that
+// looks unchanged, and in another volume one of the same looks has other content.
+func (m *mover) before(ctx context.Context, task *resticexport.Backup) ([]resticexport.ResticSnapshot, error) {
+	isOther := func(s resticexport.ResticSnapshot) bool {
+		tags, _ := s.Tagged()
+		return s.Hostname != task.Host || tags.Claim != task.Claim
+	}
+	if task.Parent != "" {
+		named, err := m.snapshot(ctx, task.Parent)
+		switch {
+		case err == nil && !isOther(named):
+			return []resticexport.ResticSnapshot{named}, nil
+		case err != nil && !isNotFound(err):
+			return nil, err
+		}
+	}
+	all, err := m.ours(ctx, task.Host)
+	return slices.DeleteFunc(all, isOther), err
+}
+
+func isNotFound(err error) bool {
 	var f *failure
-	if errors.As(err, &f) && f.cause == resticexport.CauseNotFound {
+	return errors.As(err, &f) && f.cause == resticexport.CauseNotFound
+}
+
+func notVerified(err error, id string) error {
+	if isNotFound(err) {
 		return failed(resticexport.CauseNotVerified, "restic made snapshot %s, but the repository doesn't list it", id)
 	}
 	return err
 }
 
-// parentOf is the snapshot to compare with: the one that is named, else the
-// claim's newest.
-func parentOf(before []resticexport.ResticSnapshot, named string) string {
-	for _, s := range before {
-		if s.ID == named {
-			return named
-		}
-	}
+// parentOf is the snapshot to compare with: the newest.
+func parentOf(before []resticexport.ResticSnapshot) string {
 	if len(before) == 0 {
 		return ""
 	}

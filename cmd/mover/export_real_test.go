@@ -99,6 +99,32 @@ func TestTheMoverReadsOnlyWhatChanged(t *testing.T) {
 	}
 }
 
+// To list thousands of snapshots takes long, and the parent is named of an export
+// whose claim was exported before.
+func TestTheMoverLooksForAParentOnlyWhereNoneIsNamed(t *testing.T) {
+	t.Parallel()
+	b := aRepository(t)
+	b.write("a", "a")
+	first := b.backup(aBackup("data", noon))
+	elsewhere := b.backup(&resticexport.Backup{Host: "shop/db", Claim: "data", BackupUID: "2", Time: noon})
+	other := b.backup(&resticexport.Backup{Host: host, Claim: "other", BackupUID: "1", Time: noon})
+	commands := noted(b)
+	for name, c := range map[string]struct {
+		parent string
+		looks  bool
+	}{
+		"the last export": {first.SnapshotID, false}, "none": {"", true}, "one that is gone": {strings.Repeat("0", 64), true},
+		"that of another claim": {other.SnapshotID, true}, "that of another application": {elsewhere.SnapshotID, true},
+	} {
+		task := aBackup("data", noon.Add(time.Hour))
+		task.Parent = c.parent
+		made := b.backup(task)
+		if looks := strings.Contains(commands(), "snapshots\n--json\n--no-lock\n--host="); looks != c.looks || made.FilesUnmodified != 1 {
+			t.Errorf("%s: it looks for another: %t, %+v", name, looks, made)
+		}
+	}
+}
+
 func TestTheMoverTakesAnEmptyVolumeForAnErrorOnce(t *testing.T) {
 	t.Parallel()
 	b := aRepository(t)

@@ -244,6 +244,26 @@ func asNobody(b *testbed) {
 	b.mover.restic.path = script
 }
 
+// noted has each command of restic be noted, a word a line. Those since the last time
+// are what it answers.
+func noted(b *testbed) (commands func() string) {
+	b.t.Helper()
+	notes, script := filepath.Join(b.t.TempDir(), "notes"), filepath.Join(b.t.TempDir(), "restic")
+	b.write(script, "#!/bin/sh\nprintf '%s\\n' \"$@\" >>"+notes+"\nexec "+b.mover.restic.path+" \"$@\"\n")
+	if err := os.Chmod(script, 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	b.mover.restic.path = script
+	return func() string {
+		text, err := os.ReadFile(notes)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		_ = os.Remove(notes)
+		return string(text)
+	}
+}
+
 // hold has a backup at work in the repository, until it is ended.
 func (b *testbed) hold() (end func()) {
 	b.t.Helper()

@@ -102,6 +102,7 @@ func (w *run) exportVolume(ctx context.Context, v *v1alpha1.VolumeStatus, reposi
 		was := ptr.Deref(v.Claim, v1alpha1.BackedUpClaim{})
 		return w.Movers.MakeClone(ctx, resticexport.Clone(w.VolumeBackup, v), was.Labels, was.Annotations)
 	}
+	place.Complete = func(ctx context.Context, task *resticexport.Task) error { return w.nameParent(ctx, v, task.Backup) }
 	in := resticexport.ExportJob(w.VolumeBackup, v, repository, as)
 	in.Cache = mover.CacheOfExport(repository, &in, v.ClaimName)
 	moved, err := w.Movers.Run(ctx, in, resticexport.OwnerOfExport(w.VolumeBackup), place)

@@ -78,6 +78,9 @@ func (m *Movers) begin(ctx context.Context, in resticexport.JobInput, owner meta
 	if err != nil || waits != "" {
 		return Run{Waits: waits}, err
 	}
+	if err := place.complete(ctx, &in.Task); err != nil {
+		return Run{}, err
+	}
 	in.Image = m.Image
 	job, err := m.fitted(ctx, in)
 	if err != nil {

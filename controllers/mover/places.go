@@ -21,9 +21,19 @@ type Place struct {
 	// Waits says why nothing may begin there yet, empty where it may. What has begun is
 	// looked at all the same.
 	Waits string
+	// Complete completes the task once it has its place, so that what that takes isn't
+	// read again and again for everybody who waits. nil where the task is complete.
+	Complete func(context.Context, *resticexport.Task) error
 	// First makes what the mover needs, once it has its place, and again while its pod
 	// doesn't start. waits says what is waited for. nil where it needs nothing.
 	First func(context.Context) (waits string, err error)
+}
+
+func (p *Place) complete(ctx context.Context, task *resticexport.Task) error {
+	if p.Complete == nil {
+		return nil
+	}
+	return p.Complete(ctx, task)
 }
 
 func (p *Place) first(ctx context.Context) (waits string, err error) {

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	resticexport "github.com/lull-dev/lull/restic-export"
@@ -96,5 +97,34 @@ func TestWhatATaskReadsIsMadeOnceThereIsAPlace(t *testing.T) {
 	}
 	if made, ran := run("first", "waits until it is gone"); !made || ran.Waits != "waits until it is gone" {
 		t.Errorf("what somebody has deleted is made again: made %t, %+v", made, ran)
+	}
+}
+
+// What a task lacks is read for one that begins, and for nobody who waits.
+func TestATaskIsCompletedOnceThereIsAPlace(t *testing.T) {
+	m, owner, completed := moversWith(t), metav1.OwnerReference{UID: ours, Controller: ptr.To(true)}, 0
+	run := func(name string) Run {
+		in := resticexport.JobInput{Namespace: "shop", Name: name, Repository: "r", Spec: &v1alpha1.ResticRepositorySpec{}, Task: resticexport.Task{Backup: &resticexport.Backup{}}}
+		ran, err := m.Run(context.Background(), in, owner, Place{Kind: Shared, Most: 1, Complete: func(_ context.Context, task *resticexport.Task) error {
+			completed, task.Backup.Parent = completed+1, "the last"
+			return nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ran
+	}
+	for range 2 {
+		run("first")
+	}
+	if ran := run("second"); completed != 1 || !strings.Contains(ran.Waits, "for its turn") {
+		t.Errorf("%d were completed, %+v", completed, ran)
+	}
+	var job batchv1.Job
+	if err := m.Live.Get(t.Context(), client.ObjectKey{Namespace: "shop", Name: "first"}, &job); err != nil {
+		t.Fatal(err)
+	}
+	if args := job.Spec.Template.Spec.Containers[0].Args; !strings.Contains(args[len(args)-1], `"parent":"the last"`) {
+		t.Errorf("%q", args)
 	}
 }
