@@ -109,6 +109,10 @@ type RestoredFiles struct {
 type ForgottenSnapshots struct {
 	Forgotten int `json:"forgotten"`
 	Kept      int `json:"kept"`
+	// Histories is how many Retain was to deal with, and Through the key of the last of
+	// them.
+	Histories int    `json:"histories,omitempty"`
+	Through   string `json:"through,omitempty"`
 }
 
 // CopiedSnapshots is what there is of copies once all exports have one.

@@ -126,9 +126,10 @@ type Forget struct {
 	IDs []string `json:"ids"`
 }
 
-// Retain forgets what the rules don't keep.
+// Retain forgets what the rules don't keep. Result.Forget says through which history
+// it was asked to.
 type Retain struct {
-	// Histories are 1 to 500.
+	// Histories are 1 to 500, in the order of their keys.
 	Histories []History `json:"histories"`
 }
 

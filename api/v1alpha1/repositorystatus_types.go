@@ -50,6 +50,10 @@ type ResticRepositoryStatus struct {
 	// retention says.
 	// +optional
 	LastRetentionTime *metav1.Time `json:"lastRetentionTime,omitempty"`
+	// Retention is how far that is which is under way, in several tasks where one has
+	// no room for all.
+	// +optional
+	Retention *RetentionProgress `json:"retention,omitempty"`
 	// LastCheckTime is when it was last checked, and CheckedPart which part of the
 	// data was read then, counted from 1.
 	// +optional
@@ -143,6 +147,19 @@ type VanishedSnapshots struct {
 	// Since is when that was seen. The annotation lull.dev/accept-snapshots with this
 	// value says that it is as it should be.
 	Since metav1.Time `json:"since"`
+}
+
+// RetentionProgress is how far retention has come. It goes through histories: each is
+// what one policy has exported of one application.
+type RetentionProgress struct {
+	// Since is when the first of its tasks ended. What is exported later is dealt with
+	// the next time.
+	Since metav1.Time `json:"since"`
+	// Histories is how many are dealt with.
+	Histories int32 `json:"histories"`
+	// Through is the last of them: policy, namespace and application, with slashes
+	// between. They are dealt with in their order.
+	Through string `json:"through"`
 }
 
 // MaintenanceStatus is a task of maintenance that didn't come to its end.

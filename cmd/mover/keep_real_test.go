@@ -60,7 +60,7 @@ func TestTheMoverForgetsWhatTheRulesDoNotKeep(t *testing.T) {
 		{Host: "shop/other", Policy: "weekly", Rules: v1alpha1.RetentionRules{KeepLast: 1}},
 	}}
 	forgotten := b.done(resticexport.Task{Retain: task}).Forget
-	if forgotten.Forgotten != 1 || forgotten.Kept != 3 {
+	if forgotten.Forgotten != 1 || forgotten.Kept != 3 || forgotten.Histories != 2 || forgotten.Through != "weekly/shop/other" {
 		t.Errorf("%+v", forgotten)
 	}
 	want := []string{"1 data", "3 data", "held data", "of another policy data", "of no policy data"}

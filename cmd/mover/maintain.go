@@ -66,11 +66,12 @@ func (m *mover) listed(ctx context.Context) (map[string]bool, error) {
 // retain forgets what the rules don't keep, by the rules of snapshots in the
 // cluster.
 func (m *mover) retain(ctx context.Context, task *resticexport.Retain, result *resticexport.Result) error {
+	n := len(task.Histories)
+	result.Forget = &resticexport.ForgottenSnapshots{Histories: n, Through: task.Histories[n-1].Key()}
 	all, err := m.ours(ctx, "")
 	if err != nil {
 		return err
 	}
-	result.Forget = &resticexport.ForgottenSnapshots{}
 	var surplus []string
 	for i := range task.Histories {
 		history := &task.Histories[i]

@@ -35,9 +35,13 @@ func recordContents(s *v1alpha1.ResticRepositoryStatus, seen *resticexport.Opene
 	return false
 }
 
-// forgot has the next look expect the snapshots that a task has left.
+// forgot has the next look expect the snapshots that a task has left: all, where it was
+// refused.
 func forgot(s *v1alpha1.ResticRepositoryStatus, result resticexport.Result) {
-	if !result.Done || result.Forget == nil {
+	switch {
+	case result.Cause == resticexport.CauseInvalid:
+		return
+	case !result.Done || result.Forget == nil:
 		s.ExpectedSnapshots = nil
 		return
 	}

@@ -3,7 +3,6 @@ package repository
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,7 +68,7 @@ type due struct {
 
 func duesOf(r *v1alpha1.ResticRepository, histories []resticexport.History, now time.Time) (all []due, err error) {
 	if len(histories) > 0 {
-		all = append(all, due{taskRetain, &resticexport.Task{Retain: &resticexport.Retain{Histories: histories}}, now})
+		all = append(all, due{taskRetain, &resticexport.Task{Retain: resticexport.RetainFirst(histories)}, now})
 	}
 	if check := r.Spec.Maintenance.Check; check != nil {
 		at, err := nextBy(r, check.Schedule, r.Status.LastCheckTime, now)
@@ -136,8 +135,10 @@ func recordTask(r *v1alpha1.ResticRepository, name string, task *resticexport.Ta
 	isDamaged := task.Check != nil && result.Cause == resticexport.CauseDamaged
 	switch {
 	case result.Done || isDamaged:
-		s.Maintenance = nil
-		recordDone(s, task, at)
+		if !hasPassedOver(s, &failed) {
+			s.Maintenance = nil
+		}
+		recordDone(s, task, result, at)
 		if isDamaged {
 			return "the repository is damaged: " + result.Message
 		}
@@ -147,17 +148,17 @@ func recordTask(r *v1alpha1.ResticRepository, name string, task *resticexport.Ta
 		failed.LastAttemptTime, failed.IsLocked = &at, result.Cause == resticexport.CauseLocked
 	default:
 		failed.Attempts, failed.LastAttemptTime = 0, nil
-		recordDone(s, task, at)
+		recordDone(s, task, result, at)
 	}
 	failed.Message = fmt.Sprintf("%s: %s", result.Cause, result.Message)
 	s.Maintenance = &failed
 	return fmt.Sprintf("%s could not be done: %s", name, failed.Message)
 }
 
-func recordDone(s *v1alpha1.ResticRepositoryStatus, task *resticexport.Task, at metav1.Time) {
+func recordDone(s *v1alpha1.ResticRepositoryStatus, task *resticexport.Task, result resticexport.Result, at metav1.Time) {
 	switch {
 	case task.Retain != nil:
-		s.LastRetentionTime = &at
+		retained(s, result, at)
 	case task.Check != nil:
 		s.LastCheckTime, s.CheckedPart = &at, task.Check.Part
 	case task.Prune != nil:
@@ -172,7 +173,7 @@ type exportPolicy struct {
 }
 
 // historiesOf are those of the policies that have exported something since, by the
-// backups of a namespace. What people keep, the newest proven of each application,
+// backups of a namespace, in the order of their keys. What people keep, the newest proven of each application,
 // backups that aren't done yet, and those that are there and have nothing but their
 // exports, stay whatever the rules say.
 func historiesOf(repository string, policies []exportPolicy, backups []v1alpha1.VolumeBackup, since *metav1.Time) (all []resticexport.History) {
@@ -189,12 +190,13 @@ func historiesOf(repository string, policies []exportPolicy, backups []v1alpha1.
 			}
 			of[host].add(b, since)
 		}
-		for _, host := range slices.Sorted(maps.Keys(of)) {
-			if of[host].isNews {
-				all = append(all, of[host].history())
+		for _, n := range of {
+			if n.isNews {
+				all = append(all, n.history())
 			}
 		}
 	}
+	slices.SortFunc(all, func(a, b resticexport.History) int { return cmp.Compare(a.Key(), b.Key()) })
 	return all
 }
 

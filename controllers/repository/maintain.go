@@ -37,6 +37,10 @@ func (w *run) maintain(ctx context.Context) reconcile.Outcome {
 		w.Remove(v1alpha1.ConditionStalled)
 		return reconcile.SkipFor(at.Sub(w.Now()))
 	}
+	title := titleOf(&w.Object.Status, name, task, len(histories))
+	if out := w.passOver(name, task); !out.Skipped() {
+		return out
+	}
 	in := w.job(task.Kind(), w.attempt(), *task)
 	in.Deadline = 0 // of a large repository it takes hours
 	in.Cache = mover.CacheOfMaintenance(w.Object, &in)
@@ -51,10 +55,10 @@ func (w *run) maintain(ctx context.Context) reconcile.Outcome {
 	}
 	switch {
 	case !ran.Ended && ran.Waits != "":
-		w.Working(v1alpha1.ReasonMaintaining, "%s: %s", name, ran.Waits)
+		w.Working(v1alpha1.ReasonMaintaining, "%s: %s", title, ran.Waits)
 		return reconcile.Wait(podDelay)
 	case !ran.Ended:
-		w.Working(v1alpha1.ReasonMaintaining, "%s is under way", name)
+		w.Working(v1alpha1.ReasonMaintaining, "%s is under way", title)
 		return reconcile.Wait(w.untilLook())
 	}
 	if told := recordTask(w.Object, name, task, ran.Result, w.Now()); told != "" {
@@ -64,6 +68,20 @@ func (w *run) maintain(ctx context.Context) reconcile.Outcome {
 		w.tellChecked(ran.Result)
 	}
 	return w.done(ctx, in.Name)
+}
+
+// passOver passes over a history that no mover can be told of, and says so.
+func (w *run) passOver(name string, task *resticexport.Task) reconcile.Outcome {
+	if task.Retain == nil {
+		return reconcile.Skip()
+	}
+	why := task.Retain.WhyTooLong()
+	if why == "" {
+		return reconcile.Skip()
+	}
+	result := resticexport.Result{Cause: resticexport.CauseInvalid, Message: why, Forget: &resticexport.ForgottenSnapshots{Histories: 1, Through: task.Retain.Histories[0].Key()}}
+	w.RecordOnceSaved(eventMaintenanceFailed(recordTask(w.Object, name, task, result, w.Now())))
+	return reconcile.Continue()
 }
 
 // expectNothing has the next look expect no number of snapshots once a mover forgets
@@ -86,7 +104,11 @@ func (w *run) attempt() string {
 	if s.Maintenance != nil {
 		failed = *s.Maintenance
 	}
-	return fmt.Sprint(stamp(s.LastRetentionTime), stamp(s.LastCheckTime), stamp(s.LastPruneTime), failed.Attempts, failed.IsLocked)
+	through := ""
+	if s.Retention != nil {
+		through = s.Retention.Through
+	}
+	return fmt.Sprint(stamp(s.LastRetentionTime), stamp(s.LastCheckTime), stamp(s.LastPruneTime), failed.Attempts, failed.IsLocked, through)
 }
 
 func (w *run) tellChecked(result resticexport.Result) {
@@ -113,13 +135,13 @@ func (w *run) histories(ctx context.Context) ([]resticexport.History, error) {
 	}
 	policies, err := w.exportPolicies(ctx)
 	if err != nil || len(policies) == 0 {
-		return nil, err
+		return remaining(s, nil), err
 	}
 	var backups v1alpha1.VolumeBackupList // of what has ended the cache doesn't know where it was exported to
 	if err := w.Live.List(ctx, &backups, client.InNamespace(w.Object.Namespace)); err != nil {
 		return nil, err
 	}
-	return historiesOf(w.Object.Name, policies, backups.Items, since), nil
+	return remaining(s, historiesOf(w.Object.Name, policies, backups.Items, since)), nil
 }
 
 // exportPolicies are the policies that say which of their exports into the
