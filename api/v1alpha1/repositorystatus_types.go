@@ -63,9 +63,12 @@ type ResticRepositoryStatus struct {
 	// LastPruneTime is when it was last pruned.
 	// +optional
 	LastPruneTime *metav1.Time `json:"lastPruneTime,omitempty"`
-	// Maintenance is the task that didn't come to its end, none where all did.
+	// FailedTasks are the tasks of maintenance that didn't come to their end when they
+	// were last done, each with its own next try.
+	// +listType=map
+	// +listMapKey=task
 	// +optional
-	Maintenance *MaintenanceStatus `json:"maintenance,omitempty"`
+	FailedTasks []FailedTask `json:"failedTasks,omitempty"`
 	// Copies are the repositories of spec.copyTo, and what is known of the copies
 	// there.
 	// +listType=map
@@ -162,8 +165,8 @@ type RetentionProgress struct {
 	Through string `json:"through"`
 }
 
-// MaintenanceStatus is a task of maintenance that didn't come to its end.
-type MaintenanceStatus struct {
+// FailedTask is a task of maintenance that didn't come to its end.
+type FailedTask struct {
 	// Task is retain, check or prune.
 	Task string `json:"task"`
 	// Attempts is how often it was tried without success, and is tried again. 0:

@@ -6,6 +6,7 @@
 //	look.go         opening it, and making it once
 //	maintain.go     retention, checks and pruning, one after another
 //	due.go          which of them is due, and what it came to
+//	failures.go     those that failed, each with its next try
 //	retain.go       retention in several tasks, and how far it is
 //	copy.go         copying what was exported into other repositories
 //	status.go       what is told

@@ -37,7 +37,7 @@ func nextTask(r *v1alpha1.ResticRepository, histories []resticexport.History, no
 	}
 	for _, d := range dues {
 		due := d.at
-		if failed := r.Status.Maintenance; failed != nil && failed.Task == d.name {
+		if failed := failureOf(&r.Status, d.name); failed != nil {
 			due = latest(due, resticexport.NextAttempt(failed.LastAttemptTime, failed.Attempts, now))
 			if failed.IsLocked {
 				d.task = &resticexport.Task{Unlock: &resticexport.Unlock{}}
@@ -117,13 +117,10 @@ func nextPart(readData string, last int32) (part, of int32) {
 // where all is well.
 func recordTask(r *v1alpha1.ResticRepository, name string, task *resticexport.Task, result resticexport.Result, now time.Time) (told string) {
 	s, at := &r.Status, metav1.NewTime(now)
-	failed := v1alpha1.MaintenanceStatus{Task: name}
-	if s.Maintenance != nil && s.Maintenance.Task == name {
-		failed = *s.Maintenance
-	}
+	failed := ptr.Deref(failureOf(s, name), v1alpha1.FailedTask{Task: name})
 	if task.Unlock != nil && result.Done {
-		failed.IsLocked, s.Maintenance = false, &failed
-		failed.LastAttemptTime = nil // what was locked is tried at once
+		failed.IsLocked, failed.LastAttemptTime = false, nil // what was locked is tried at once
+		setFailure(s, failed)
 		return ""
 	}
 	if task.Retain != nil {
@@ -136,7 +133,7 @@ func recordTask(r *v1alpha1.ResticRepository, name string, task *resticexport.Ta
 	switch {
 	case result.Done || isDamaged:
 		if !hasPassedOver(s, &failed) {
-			s.Maintenance = nil
+			dropFailure(s, name)
 		}
 		recordDone(s, task, result, at)
 		if isDamaged {
@@ -151,7 +148,7 @@ func recordTask(r *v1alpha1.ResticRepository, name string, task *resticexport.Ta
 		recordDone(s, task, result, at)
 	}
 	failed.Message = fmt.Sprintf("%s: %s", result.Cause, result.Message)
-	s.Maintenance = &failed
+	setFailure(s, failed)
 	return fmt.Sprintf("%s could not be done: %s", name, failed.Message)
 }
 

@@ -84,7 +84,7 @@ func TestAClockThatWasAheadHoldsNothingUp(t *testing.T) {
 	if _, task, at := next(t, r, noon); task != nil || !at.Equal(time.Date(2026, 5, 3, 4, 0, 0, 0, time.UTC)) {
 		t.Errorf("%v at %s", task, at)
 	}
-	r.Status.Maintenance = &v1alpha1.MaintenanceStatus{Task: taskRetain, Attempts: 1, LastAttemptTime: &year}
+	r.Status.FailedTasks = []v1alpha1.FailedTask{{Task: taskRetain, Attempts: 1, LastAttemptTime: &year}}
 	if name, task, _ := next(t, r, noon, resticexport.History{Host: "h"}); task == nil || name != taskRetain {
 		t.Errorf("%s", name)
 	}
@@ -130,8 +130,42 @@ func TestMaintenanceThatFails(t *testing.T) {
 	late = late.Add(time.Minute)
 	name, task, _ = next(t, r, late)
 	recordTask(r, name, task, resticexport.Result{Cause: resticexport.CauseAccessDenied, Message: "append-only"}, late)
-	if _, task, at := next(t, r, late); task != nil || at.Before(late.Add(time.Hour)) || !strings.Contains(r.Status.Maintenance.Message, "append-only") {
-		t.Errorf("what no try mends is left until it is due again: %v at %s, %+v", task, at, r.Status.Maintenance)
+	if _, task, at := next(t, r, late); task != nil || at.Before(late.Add(time.Hour)) || !strings.Contains(failureOf(&r.Status, taskPrune).Message, "append-only") {
+		t.Errorf("what no try mends is left until it is due again: %v at %s, %+v", task, at, r.Status.FailedTasks)
+	}
+}
+
+// Of two that fail, each is tried ever later, whatever the other comes to.
+func TestEachTaskHasItsOwnNextTry(t *testing.T) {
+	r := aMaintained()
+	r.Spec.Maintenance.Prune = nil
+	now, h := noon.Add(7*24*time.Hour), resticexport.History{Host: "h"}
+	down := resticexport.Result{Cause: resticexport.CauseUnreachable, Message: "connection refused"}
+	var tried []string
+	for end := now.Add(20 * time.Minute); now.Before(end); now = now.Add(time.Second) {
+		name, task, _ := next(t, r, now, h)
+		if task == nil {
+			continue
+		}
+		tried = append(tried, name)
+		recordTask(r, name, task, down, now)
+	}
+	counts := map[string]int{}
+	for _, name := range tried {
+		counts[name]++
+	}
+	if counts[taskRetain] != 7 || counts[taskCheck] != 7 { // after 10, 20, 40 s and so on, 10 minutes at most
+		t.Errorf("in 20 minutes they are tried %v times", counts)
+	}
+	now = now.Add(10 * time.Minute)
+	recordTask(r, taskCheck, &resticexport.Task{Check: &resticexport.Check{}}, resticexport.Result{Done: true}, now)
+	if f := r.Status.FailedTasks; len(f) != 1 || f[0].Task != taskRetain || f[0].Attempts != 7 {
+		t.Errorf("once the check is done: %+v", f)
+	}
+	r.Spec.Maintenance.Check = nil
+	setFailure(&r.Status, v1alpha1.FailedTask{Task: taskCheck, Message: "of long ago"})
+	if dropUnscheduled(r); len(r.Status.FailedTasks) != 1 {
+		t.Errorf("once nobody asks for checks: %+v", r.Status.FailedTasks)
 	}
 }
 

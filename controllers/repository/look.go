@@ -60,7 +60,7 @@ func (w *run) look(ctx context.Context) reconcile.Outcome {
 // left has to be known before they are counted.
 func (w *run) isForgetting(ctx context.Context) (bool, error) {
 	job := &batchv1.Job{}
-	in := w.job(taskRetain, w.attempt(), resticexport.Task{})
+	in := w.job(taskRetain, attemptOf(&w.Object.Status, taskRetain), resticexport.Task{})
 	err := w.Live.Get(ctx, client.ObjectKey{Namespace: in.Namespace, Name: in.Name}, job)
 	return err == nil, client.IgnoreNotFound(err)
 }

@@ -21,6 +21,7 @@ func (w *run) maintain(ctx context.Context) reconcile.Outcome {
 	if !w.Is(v1alpha1.ConditionReady) {
 		return reconcile.Skip()
 	}
+	dropUnscheduled(w.Object)
 	histories, err := w.histories(ctx)
 	if err != nil {
 		return reconcile.Retry(err)
@@ -41,7 +42,7 @@ func (w *run) maintain(ctx context.Context) reconcile.Outcome {
 	if out := w.passOver(name, task); !out.Skipped() {
 		return out
 	}
-	in := w.job(task.Kind(), w.attempt(), *task)
+	in := w.job(task.Kind(), attemptOf(&w.Object.Status, name), *task)
 	in.Deadline = 0 // of a large repository it takes hours
 	in.Cache = mover.CacheOfMaintenance(w.Object, &in)
 	ran, err := w.Movers.Run(ctx, in, w.owner(), mover.Place{Kind: mover.Alone})
@@ -95,20 +96,6 @@ func (w *run) expectNothing(ctx context.Context) error {
 		w.Object.Status.ExpectedSnapshots = nil
 	}
 	return err
-}
-
-// attempt tells the Job of one attempt from that of the next.
-func (w *run) attempt() string {
-	s := &w.Object.Status
-	failed := v1alpha1.MaintenanceStatus{}
-	if s.Maintenance != nil {
-		failed = *s.Maintenance
-	}
-	through := ""
-	if s.Retention != nil {
-		through = s.Retention.Through
-	}
-	return fmt.Sprint(stamp(s.LastRetentionTime), stamp(s.LastCheckTime), stamp(s.LastPruneTime), failed.Attempts, failed.IsLocked, through)
 }
 
 func (w *run) tellChecked(result resticexport.Result) {

@@ -59,3 +59,31 @@ func TestAPruneThatMissesSnapshotsHasThemLookedFor(t *testing.T) {
 		t.Errorf("%+v, %d prune it", r.Status.Vanished, len(p.jobs("prune")))
 	}
 }
+
+// A check takes hours, and retention is due under way.
+func TestWhatATaskCameToIsReadAfterAnother(t *testing.T) {
+	p := aPlace(t)
+	p.change("second", func(r *v1alpha1.ResticRepository) {
+		r.Spec.Maintenance.Check = &v1alpha1.CheckMaintenance{Schedule: "30 12 * * *"}
+	})
+	p.clock.Step(31 * time.Minute)
+	p.reconcile("second")
+	check := p.theJob("check").Name
+	p.exported(p.exports("nightly"), "a", "a")
+	p.change("second", func(r *v1alpha1.ResticRepository) { p.opened(r, "h2") })
+	if p.reconcile("second"); len(p.jobs("retain")) != 0 {
+		t.Fatal("it forgets while it is checked")
+	}
+	p.ends("check", resticexport.Result{Cause: resticexport.CauseUnreachable, Message: "connection refused"})
+	p.reconcile("second")
+	p.clock.Step(time.Minute)
+	p.ends("retain", retainedAll(p.retains()))
+	r := p.reconcile("second")
+	if !strings.Contains(r.Status.Message, "check: Unreachable: connection refused") || r.Status.LastRetentionTime == nil {
+		t.Errorf("%q, %+v", r.Status.Message, r.Status)
+	}
+	p.clock.Step(time.Minute)
+	if p.reconcile("second"); p.theJob("check").Name == check {
+		t.Error("the next try has the Job of this one")
+	}
+}

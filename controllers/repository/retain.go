@@ -32,7 +32,7 @@ func retained(s *v1alpha1.ResticRepositoryStatus, result resticexport.Result, at
 
 // hasPassedOver is true of what is told of retention under way which has passed over a
 // history. It stays told where the next task is done.
-func hasPassedOver(s *v1alpha1.ResticRepositoryStatus, failed *v1alpha1.MaintenanceStatus) bool {
+func hasPassedOver(s *v1alpha1.ResticRepositoryStatus, failed *v1alpha1.FailedTask) bool {
 	return failed.Task == taskRetain && s.Retention != nil && failed.Attempts == 0
 }
 

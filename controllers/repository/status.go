@@ -3,6 +3,7 @@ package repository
 import (
 	"cmp"
 	"context"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -74,7 +75,11 @@ func summarize(s *reconcile.Scope[*v1alpha1.ResticRepository]) {
 		status.Message = reconcile.Shorten(wrong.Reason + ": " + wrong.Message)
 	case s.Find(v1alpha1.ConditionReady) != nil && s.Find(v1alpha1.ConditionReady).Reason == v1alpha1.ReasonRekeyFailed:
 		status.Message = reconcile.Shorten(v1alpha1.ReasonRekeyFailed + ": " + s.Find(v1alpha1.ConditionReady).Message)
-	case status.Maintenance != nil && status.Maintenance.Message != "":
-		status.Message = reconcile.Shorten(status.Maintenance.Task + ": " + status.Maintenance.Message)
+	default:
+		var failed []string
+		for _, f := range status.FailedTasks {
+			failed = append(failed, f.Task+": "+f.Message)
+		}
+		status.Message = reconcile.Shorten(strings.Join(failed, "; "))
 	}
 }

@@ -34,8 +34,8 @@ var _ = Describe("a repository on a server", func() {
 			theBackup(ctx, named(asksForOne(ctx, policy, n)))
 		}
 		change(ctx, repositoryNow(ctx, "offsite-rest"), `{"spec":{"concurrency":3}}`)
-		Eventually(ctx, func() *v1alpha1.MaintenanceStatus { return repositoryNow(ctx, "offsite-rest").Status.Maintenance }).
-			Should(HaveValue(And(HaveField("Task", "retain"), HaveField("Message", And(HavePrefix("AccessDenied"), ContainSubstring("unable to remove"))))))
+		Eventually(ctx, func() []v1alpha1.FailedTask { return repositoryNow(ctx, "offsite-rest").Status.FailedTasks }).
+			Should(ConsistOf(And(HaveField("Task", "retain"), HaveField("Message", And(HavePrefix("AccessDenied"), ContainSubstring("unable to remove"))))))
 		Eventually(ctx, toldOf(ctx, repositoryNow(ctx, "offsite-rest"))).Should(ContainElement(ContainSubstring("retain could not be done: AccessDenied")))
 		isReady(ctx, "offsite-rest")
 		Expect(strings.Fields(restic(ctx, server, "list snapshots"))).To(HaveLen(3))
