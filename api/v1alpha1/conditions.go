@@ -60,6 +60,10 @@ const (
 	ReasonAllReady      = "AllReady"
 	ReasonNotReady      = "NotReady"
 	ReasonSnapshotLost  = "SnapshotLost"
+	// ReasonSnapshotReplaced: a VolumeSnapshot of the name that is on record is there,
+	// and isn't the one that was cut. Restores end by it too.
+	ReasonSnapshotReplaced = "SnapshotReplaced"
+
 	ReasonReadyTimeout  = "ReadyTimeout"
 	ReasonExporting     = "Exporting"
 	ReasonExported      = "Exported"

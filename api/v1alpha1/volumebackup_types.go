@@ -277,6 +277,10 @@ type QuiesceStatus struct {
 	// same name with another UID isn't it.
 	// +optional
 	GroupSnapshotUID types.UID `json:"groupSnapshotUID,omitempty"`
+	// GroupSnapshotHandle is what the driver calls the group. A snapshot is of the
+	// group where its content says so by this handle.
+	// +optional
+	GroupSnapshotHandle string `json:"groupSnapshotHandle,omitempty"`
 	// Failure is why this attempt was given up.
 	// +optional
 	Failure string `json:"failure,omitempty"`
@@ -323,11 +327,18 @@ type VolumeStatus struct {
 	// the cut.
 	// +optional
 	SnapshotName string `json:"snapshotName,omitempty"`
+	// SnapshotUID is the UID of the VolumeSnapshot that was cut. One of the same name
+	// with another UID isn't it: nothing is restored from that, nor is it deleted.
+	// The same goes for all that follows up to SnapshotHandle.
+	// +optional
+	SnapshotUID types.UID `json:"snapshotUID,omitempty"`
 	// ContentName is the VolumeSnapshotContent.
 	// +optional
 	ContentName string `json:"contentName,omitempty"`
-	// SnapshotHandle is what the driver calls the copy, where it is to outlive its
-	// namespace.
+	// ContentUID is the UID of the VolumeSnapshotContent.
+	// +optional
+	ContentUID types.UID `json:"contentUID,omitempty"`
+	// SnapshotHandle is what the driver calls the copy.
 	// +optional
 	SnapshotHandle string `json:"snapshotHandle,omitempty"`
 	// CreationTime is the driver's own word of when it cut. Its clock isn't

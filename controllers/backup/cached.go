@@ -163,15 +163,12 @@ func onlyOwned(o *snapshotv1.VolumeSnapshot) *snapshotv1.VolumeSnapshot {
 		return o
 	}
 	uid, name := ownerOf(o)
-	group := groupOf(o)
 	o.Labels, o.Annotations, o.OwnerReferences = nil, nil, nil
 	only := &snapshotv1.VolumeSnapshot{ObjectMeta: identityOf(o), Status: o.Status}
 	if uid != "" {
 		only.OwnerReferences = []metav1.OwnerReference{{UID: uid, Name: name}}
 	}
-	if group != nil {
-		only.OwnerReferences = append(only.OwnerReferences, *group)
-	}
+	only.Spec.Source.PersistentVolumeClaimName = o.Spec.Source.PersistentVolumeClaimName // its name follows from it
 	switch {
 	case o.Status == nil || !ptr.Deref(o.Status.ReadyToUse, false):
 		only.Spec = o.Spec
@@ -183,16 +180,12 @@ func onlyOwned(o *snapshotv1.VolumeSnapshot) *snapshotv1.VolumeSnapshot {
 
 var statusReady = &snapshotv1.VolumeSnapshotStatus{ReadyToUse: ptr.To(true)}
 
-// onlyHandle tells of the storage's handle no more than that there is one.
+// onlyHandle has whose a content is, and what it tells of the cut.
 func onlyHandle(o *snapshotv1.VolumeSnapshotContent) *snapshotv1.VolumeSnapshotContent {
 	only := &snapshotv1.VolumeSnapshotContent{Status: o.Status}
 	only.UID, only.Name, only.ResourceVersion, only.DeletionTimestamp = o.UID, o.Name, o.ResourceVersion, o.DeletionTimestamp
 	ref := o.Spec.VolumeSnapshotRef
 	only.Spec.VolumeSnapshotRef.Namespace, only.Spec.VolumeSnapshotRef.Name, only.Spec.VolumeSnapshotRef.UID = ref.Namespace, ref.Name, ref.UID
-	if o.Status != nil && ptr.Deref(o.Status.SnapshotHandle, "") != "" {
-		only.Status.SnapshotHandle = someHandle
-	}
+	only.Spec.Driver = one(o.Spec.Driver)
 	return only
 }
-
-var someHandle = ptr.To("some")

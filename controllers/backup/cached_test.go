@@ -8,6 +8,7 @@ import (
 	"time"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -79,10 +80,10 @@ func TestWhatIsKeptOfASnapshot(t *testing.T) {
 		t.Errorf("they tell %+v, and tell by themselves %+v", got, want)
 	}
 	uid, backup := ownerOf(keptSnap)
-	if uid != "1" || backup != "b" || backupOf(t.Context(), keptSnap)[0].Name != "b" || keyOf(keptContent) != keyOf(snap) || groupOf(keptSnap) == nil {
+	if uid != "1" || backup != "b" || backupOf(t.Context(), keptSnap)[0].Name != "b" || keyOf(keptContent) != keyOf(snap) || *keptSnap.Spec.Source.PersistentVolumeClaimName != "data" {
 		t.Errorf("whose they are isn't known: %+v, %+v", keptSnap, keptContent)
 	}
-	if keptSnap.Labels != nil || keptSnap.Spec.VolumeSnapshotClassName != nil || *keptContent.Status.SnapshotHandle == "h" {
+	if keptSnap.Labels != nil || keptSnap.Spec.VolumeSnapshotClassName != nil || keptContent.Spec.SourceVolumeMode != nil {
 		t.Errorf("too much is kept: %+v, %+v", keptSnap, keptContent)
 	}
 	snap.Status.ReadyToUse = nil
@@ -101,15 +102,18 @@ func cutAndReady() (*snapshotv1.VolumeSnapshot, *snapshotv1.VolumeSnapshotConten
 			Labels:          map[string]string{v1alpha1.LabelBackupUID: "1", v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
 			OwnerReferences: []metav1.OwnerReference{{APIVersion: cut.GroupAPI + "/v1", Kind: kindGroup, Name: "g", UID: "3"}},
 		},
-		Spec: snapshotv1.VolumeSnapshotSpec{VolumeSnapshotClassName: ptr.To("fast")},
+		Spec: snapshotv1.VolumeSnapshotSpec{
+			VolumeSnapshotClassName: ptr.To("fast"),
+			Source:                  snapshotv1.VolumeSnapshotSource{PersistentVolumeClaimName: ptr.To("data")},
+		},
 		Status: &snapshotv1.VolumeSnapshotStatus{
 			BoundVolumeSnapshotContentName: ptr.To(contentName), ReadyToUse: ptr.To(true),
 			CreationTime: ptr.To(metav1.NewTime(at)), RestoreSize: resource.NewQuantity(1<<20, resource.BinarySI),
 		},
 	}
 	content := &snapshotv1.VolumeSnapshotContent{
-		ObjectMeta: metav1.ObjectMeta{Name: contentName},
-		Spec:       snapshotv1.VolumeSnapshotContentSpec{Driver: "a.driver"},
+		ObjectMeta: metav1.ObjectMeta{Name: contentName, UID: "4"},
+		Spec:       snapshotv1.VolumeSnapshotContentSpec{Driver: "a.driver", SourceVolumeMode: ptr.To(corev1.PersistentVolumeFilesystem)},
 		Status: &snapshotv1.VolumeSnapshotContentStatus{
 			SnapshotHandle: ptr.To("h"), CreationTime: ptr.To(at.UnixNano()), RestoreSize: ptr.To[int64](1 << 20),
 		},

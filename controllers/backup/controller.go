@@ -176,6 +176,7 @@ func (r *Reconciler) steps(on *reconcile.Scope[*v1alpha1.VolumeBackup]) []reconc
 		{Name: "DiscardOrphans", Take: w.discardOrphans},
 		{Name: "Attempt", Take: w.attempt},
 		{Name: "AwaitReady", Take: w.awaitReady},
+		{Name: "Verify", Take: w.verify},
 		{Name: "Export", Take: w.export},
 		{Name: "GiveUp", Take: w.giveUp},
 	}

@@ -67,10 +67,10 @@ func (w *run) isSettledWithout(ctx context.Context, snap *snapshotv1.VolumeSnaps
 }
 
 // freeGroup does so for a group and its members.
-func (w *run) freeGroup(ctx context.Context, group *cut.Group, content *cut.GroupContent, members []snapshotv1.VolumeSnapshot) (settled bool, err error) {
+func (w *run) freeGroup(ctx context.Context, group *cut.Group, content *cut.GroupContent, members []member) (settled bool, err error) {
 	settled = true
 	for i := range members {
-		isSettled, err := w.freeCopy(ctx, &members[i])
+		isSettled, err := w.freeCopy(ctx, members[i].VolumeSnapshot)
 		if err != nil {
 			return false, err
 		}

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -47,14 +48,14 @@ type settled struct {
 func (w *run) newCutter(p *plan) cutter {
 	q := w.Status.Quiesce
 	if p.groupClass != "" {
-		q.GroupSnapshotName = cut.Name(w.Name, w.UID, "group", q.Attempt)
-		return &groupCutter{run: w, class: p.groupClass, handles: p.handles}
+		q.GroupSnapshotName = cut.GroupName(w.Name, w.UID, q.Attempt)
+		return &groupCutter{run: w, class: p.groupClass, handles: p.handles, nonce: rand.Text()}
 	}
 	for i := range w.Status.Volumes {
 		v := &w.Status.Volumes[i]
 		v.SnapshotName = cut.Name(w.Name, w.UID, v.ClaimName, q.Attempt)
 	}
-	return &singleCutter{run: w}
+	return &singleCutter{run: w, nonce: rand.Text()}
 }
 
 // cutter is that of the newest attempt, which has cut.
@@ -94,11 +95,9 @@ func (w *run) cut(ctx context.Context, c cutter, changed, lost <-chan struct{}, 
 			return err
 		}
 		if err == nil {
-			if gone := cut.Gone(e.observed, observed); len(gone) > 0 {
-				e.observed = observed
-				return fmt.Errorf("the snapshots of %s were deleted while they were cut", strings.Join(gone, ", "))
+			if err := e.note(observed); err != nil {
+				return err
 			}
-			e.observed = observed
 		}
 		progress := cut.Compare(cut.ClaimNames(w.Status.Volumes), e.observed)
 		if progress.AllCut() {
@@ -120,8 +119,14 @@ func (w *run) cut(ctx context.Context, c cutter, changed, lost <-chan struct{}, 
 	}
 }
 
-// annotationBackup names a snapshot's backup in full: a label may be too short.
-const annotationBackup = "lull.dev/backup-name"
+const (
+	// annotationBackup names a snapshot's backup in full: a label may be too short.
+	annotationBackup = "lull.dev/backup-name"
+	// annotationNonce is a random word of the attempt that made an object. It is in
+	// the memory of its manager alone until the object is there: whoever can read a
+	// backup knows the names of its snapshots, and could make them beforehand.
+	annotationNonce = "lull.dev/nonce"
+)
 
 // labelsOf are on all that is made for a backup.
 func labelsOf(b *v1alpha1.VolumeBackup) map[string]string {
@@ -153,18 +158,22 @@ func ownerOf(made client.Object) (uid types.UID, name string) {
 	return types.UID(made.GetLabels()[v1alpha1.LabelBackupUID]), made.GetAnnotations()[annotationBackup]
 }
 
-// make creates an object of the backup, or finds it made: its name is of this
-// attempt of this object alone. What is there is read into there.
-func (w *run) make(ctx context.Context, obj, there client.Object) error {
-	err := w.Create(ctx, obj)
-	if !apierrors.IsAlreadyExists(err) {
-		return err
+// make creates an object of the backup, or finds it made by this very attempt: the
+// answer to a creation may be lost. It has the UID of the object. What is there is
+// read into there.
+func (w *run) make(ctx context.Context, nonce string, obj, there client.Object) (types.UID, error) {
+	notes := obj.GetAnnotations()
+	notes[annotationNonce] = nonce
+	obj.SetAnnotations(notes)
+	exists := w.Create(ctx, obj)
+	if !apierrors.IsAlreadyExists(exists) {
+		return obj.GetUID(), exists
 	}
 	if err := w.Live.Get(ctx, client.ObjectKeyFromObject(obj), there); err != nil {
-		return err
+		return "", err
 	}
-	if there.GetLabels()[v1alpha1.LabelBackupUID] == string(w.UID) {
-		return nil
+	if there.GetAnnotations()[annotationNonce] != nonce {
+		return "", fmt.Errorf("somebody else has made one of that name, which can't count as a cut of this attempt: %w", exists)
 	}
-	return err
+	return there.GetUID(), nil
 }

@@ -98,8 +98,9 @@ func (w *run) thawGivenUp(ctx context.Context) {
 
 // letSnapshotsGo deletes the backup's snapshots, or unbinds them where they are
 // to be retained, and has those that it has to wait for. It reads past the
-// cache: what isn't deleted now is deleted by nobody. It is settled where none
-// has to be left to the snapshot controller for a moment.
+// cache: what isn't deleted now is deleted by nobody. What carries the backup's
+// marks and isn't its own is left alone. It is settled where none has to be left to
+// the snapshot controller for a moment.
 func (w *run) letSnapshotsGo(ctx context.Context) (waiting []string, settled bool, err error) {
 	var made snapshotv1.VolumeSnapshotList
 	if err := w.Live.List(ctx, &made, client.InNamespace(w.Namespace), client.MatchingLabels{v1alpha1.LabelBackupUID: string(w.UID)}); err != nil {
@@ -108,15 +109,22 @@ func (w *run) letSnapshotsGo(ctx context.Context) (waiting []string, settled boo
 	settled = true
 	for i := range made.Items {
 		snap := &made.Items[i]
-		if w.retains(snap) {
+		standing, err := w.standingOf(ctx, snap)
+		if err != nil {
+			return nil, false, err
+		}
+		if standing == cut.StandingOther {
+			continue
+		}
+		if standing == cut.StandingKept && staysWith(w.VolumeBackup) {
 			if err := w.retain(ctx, snap); err != nil {
 				return nil, false, err
 			}
 			continue
 		}
 		waiting = append(waiting, snap.Name)
-		if groupOf(snap) != nil {
-			continue
+		if !cut.IsMade(w.VolumeBackup, snap) {
+			continue // one of a group goes with it
 		}
 		_, isSettled, err := w.discard(ctx, snap)
 		if err != nil {
@@ -149,12 +157,15 @@ func (w *run) letGroupsGo(ctx context.Context) (waiting []string, settled bool, 
 	return waiting, settled, err
 }
 
-// retains is true for a snapshot that stays. Only what the status names is worth
-// it: the rest was never proven. Of a group it may not name the snapshots yet.
-func (w *run) retains(snap *snapshotv1.VolumeSnapshot) bool {
-	group := groupOf(snap)
-	return staysWith(w.VolumeBackup) &&
-		(cut.Names(w.VolumeBackup, snap.Name) || group != nil && group.Name == cut.KeptGroup(w.VolumeBackup))
+// standingOf is what a snapshot is to the backup. The status may not name those of
+// its group yet.
+func (w *run) standingOf(ctx context.Context, snap *snapshotv1.VolumeSnapshot) (cut.Standing, error) {
+	standing := cut.StandingOf(w.VolumeBackup, snap, "")
+	if standing != cut.StandingOther || cut.Names(w.VolumeBackup, snap.Name) || cut.KeptGroup(w.VolumeBackup) == "" {
+		return standing, nil
+	}
+	_, group, err := w.contentInGroup(ctx, snap)
+	return cut.StandingOf(w.VolumeBackup, snap, group), err
 }
 
 // retain takes from an object all that makes it the backup's, and leaves on it
@@ -172,7 +183,7 @@ func (w *run) retain(ctx context.Context, obj client.Object) error {
 	notes[v1alpha1.AnnotationConsistency] = string(w.Status.Consistency)
 	obj.SetLabels(marks)
 	obj.SetAnnotations(notes)
-	return client.IgnoreNotFound(w.Patch(ctx, obj, client.MergeFrom(base)))
+	return client.IgnoreNotFound(w.Patch(ctx, obj, ofSameUID(base)))
 }
 
 // awaitGone says what the deletion waits for. The end of a snapshot brings the

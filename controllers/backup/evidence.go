@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -53,6 +54,20 @@ func (e *evidence) thaw(releases map[types.UID]hooks.Release) {
 			e.thawedAt = release.At
 		}
 	}
+}
+
+// note takes what is seen of the snapshots. It is an error where one that was seen
+// is gone, or has another one in its place.
+func (e *evidence) note(observed map[string]cut.Observed) error {
+	before := e.observed
+	e.observed = observed
+	if replaced := cut.Replaced(observed); replaced != "" {
+		return errors.New(replaced)
+	}
+	if gone := cut.Gone(before, observed); len(gone) > 0 {
+		return fmt.Errorf("the snapshots of %s were deleted while they were cut", strings.Join(gone, ", "))
+	}
+	return nil
 }
 
 func (e *evidence) allThawed() bool {
@@ -114,6 +129,7 @@ func conclude(b *v1alpha1.VolumeBackup, p *plan, e *evidence, now time.Time) {
 		o := e.observed[v.ClaimName]
 		cut.Record(v, o)
 		b.Status.Quiesce.GroupSnapshotUID = cmp.Or(b.Status.Quiesce.GroupSnapshotUID, o.Group)
+		b.Status.Quiesce.GroupSnapshotHandle = cmp.Or(b.Status.Quiesce.GroupSnapshotHandle, o.GroupHandle)
 	}
 	consistency, good := v1alpha1.Consistency(""), false
 	doubt := cmp.Or(cut.Torn(p.quiesce.Writing, e.observed, p.cutBy), p.doubt, e.doubt)

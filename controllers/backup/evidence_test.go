@@ -32,7 +32,7 @@ func good() *evidence {
 	return &evidence{
 		firstHeldAt: noon.Add(time.Second), heldAt: noon.Add(2 * time.Second), cutAt: noon.Add(3 * time.Second), thawedAt: noon.Add(4 * time.Second),
 		releases:  map[types.UID]hooks.Release{"p": {Thawed: true, Testified: true}},
-		observed:  map[string]cut.Observed{"data": {Exists: true, Cut: true, ContentName: "c"}},
+		observed:  map[string]cut.Observed{"data": {Exists: true, Cut: true, Identity: cut.Identity{ContentName: "c"}}},
 		unchanged: true,
 	}
 }

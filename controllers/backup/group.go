@@ -10,6 +10,7 @@ import (
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -29,6 +30,8 @@ type groupCutter struct {
 	// claims, are there until the cut.
 	class   string
 	handles map[string]string
+	// nonce marks the group. It is there until the cut.
+	nonce string
 	// uid of the group that was seen: one of the same name made anew isn't it.
 	uid types.UID
 }
@@ -65,7 +68,8 @@ func (c *groupCutter) create(ctx context.Context) error {
 		"volumeGroupSnapshotClassName": c.class,
 		"source":                       map[string]any{"selector": map[string]any{"matchLabels": map[string]any{v1alpha1.LabelGroup: c.name()}}},
 	}
-	if err := c.make(ctx, u, c.groups.object(kindGroup)); err != nil {
+	var err error
+	if c.uid, err = c.make(ctx, c.nonce, u, c.groups.object(kindGroup)); err != nil {
 		return fmt.Errorf("%s %s could not be created: %w", kindGroup, c.name(), err)
 	}
 	return nil
@@ -133,7 +137,8 @@ func (c *groupCutter) waits(group *cut.Group, found map[string]string) string {
 }
 
 // adopt marks the snapshots of the group that the status doesn't name yet, and
-// has their names by their claims.
+// has their names by their claims. One whose copy isn't the one that was seen cut
+// isn't adopted.
 func (c *groupCutter) adopt(ctx context.Context, group *cut.Group) (map[string]string, error) {
 	found := map[string]string{}
 	if !slices.ContainsFunc(c.Status.Volumes, func(v v1alpha1.VolumeStatus) bool { return v.SnapshotName == "" }) {
@@ -143,20 +148,39 @@ func (c *groupCutter) adopt(ctx context.Context, group *cut.Group) (map[string]s
 	if err := c.Live.List(ctx, &there, client.InNamespace(c.Namespace)); err != nil {
 		return nil, err
 	}
-	members := membersOf(there.Items, group.UID)
-	for _, v := range c.Status.Volumes {
-		i := slices.IndexFunc(members, func(m snapshotv1.VolumeSnapshot) bool {
-			return ptr.Deref(m.Spec.Source.PersistentVolumeClaimName, "") == v.ClaimName
-		})
-		if i < 0 {
+	content, err := c.groups.content(ctx, c.Live, group)
+	if err != nil {
+		return nil, err
+	}
+	members, err := c.membersAmong(ctx, claimantsOf(there.Items, group.UID), content)
+	if err != nil {
+		return nil, err
+	}
+	for i := range c.Status.Volumes {
+		v := &c.Status.Volumes[i]
+		m := memberOf(members, v)
+		if m == nil {
 			continue
 		}
-		if err := c.adoptMember(ctx, &members[i], v.ClaimName); err != nil {
+		if err := c.adoptMember(ctx, m, v.ClaimName); err != nil {
 			return nil, err
 		}
-		found[v.ClaimName] = members[i].Name
+		found[v.ClaimName] = m.Name
 	}
 	return found, nil
+}
+
+// memberOf is the member of a group that is of a volume, nil where it isn't made, or
+// its content doesn't say yet what copy it is.
+func memberOf(members []member, v *v1alpha1.VolumeStatus) *snapshotv1.VolumeSnapshot {
+	for _, m := range members {
+		is := cut.IdentityOf(m.VolumeSnapshot, m.content)
+		isOfClaim := ptr.Deref(m.Spec.Source.PersistentVolumeClaimName, "") == v.ClaimName
+		if isOfClaim && is.Handle != "" && cut.Recorded(v).Differs(is) == "" {
+			return m.VolumeSnapshot
+		}
+	}
+	return nil
 }
 
 func (c *groupCutter) adoptMember(ctx context.Context, snap *snapshotv1.VolumeSnapshot, claim string) error {
@@ -169,23 +193,62 @@ func (c *groupCutter) adoptMember(ctx context.Context, snap *snapshotv1.VolumeSn
 	}
 	metav1.SetMetaDataLabel(&snap.ObjectMeta, v1alpha1.LabelClaim, names.LabelValue(claim))
 	metav1.SetMetaDataAnnotation(&snap.ObjectMeta, annotationBackup, c.Name)
-	return c.Patch(ctx, snap, client.MergeFrom(base))
+	return c.Patch(ctx, snap, ofSameUID(base))
 }
 
-func membersOf(there []snapshotv1.VolumeSnapshot, group types.UID) []snapshotv1.VolumeSnapshot {
+// claimantsOf are the snapshots that name a group as their owner. The snapshot
+// controller writes that on each that it makes of the group, before anything else,
+// and anybody can write it on any other.
+func claimantsOf(there []snapshotv1.VolumeSnapshot, group types.UID) []snapshotv1.VolumeSnapshot {
 	return slices.DeleteFunc(there, func(snap snapshotv1.VolumeSnapshot) bool {
-		owner := groupOf(&snap)
-		return owner == nil || owner.UID != group
+		return !slices.ContainsFunc(snap.OwnerReferences, func(o metav1.OwnerReference) bool {
+			return o.UID == group && o.Kind == kindGroup && strings.HasPrefix(o.APIVersion, cut.GroupAPI+"/")
+		})
 	})
 }
 
-// groupOf is the group that a snapshot belongs to, nil where it was made alone.
-// The snapshot controller keeps its members until the group itself goes.
-func groupOf(snap *snapshotv1.VolumeSnapshot) *metav1.OwnerReference {
-	for i, o := range snap.OwnerReferences {
-		if o.Kind == kindGroup && strings.HasPrefix(o.APIVersion, cut.GroupAPI+"/") {
-			return &snap.OwnerReferences[i]
+// member is a snapshot of a group, with its content.
+type member struct {
+	*snapshotv1.VolumeSnapshot
+	content *snapshotv1.VolumeSnapshotContent
+}
+
+// membersAmong are those of the snapshots that are of a group by their contents'
+// word. group is the group's content, nil where there is none.
+func (w *run) membersAmong(ctx context.Context, claimants []snapshotv1.VolumeSnapshot, group *cut.GroupContent) ([]member, error) {
+	if group == nil || group.Status.VolumeGroupSnapshotHandle == "" {
+		return nil, nil
+	}
+	var members []member
+	for i := range claimants {
+		snap := &claimants[i]
+		content, handle, err := w.contentInGroup(ctx, snap)
+		if err != nil {
+			return nil, err
+		}
+		if handle == group.Status.VolumeGroupSnapshotHandle {
+			members = append(members, member{VolumeSnapshot: snap, content: content})
 		}
 	}
-	return nil
+	return members, nil
+}
+
+// contentInGroup is the content of a snapshot, nil where it has none of its own, and
+// the handle of the group that it is of, empty where it is of none. No type of ours
+// has that handle.
+func (w *run) contentInGroup(ctx context.Context, snap *snapshotv1.VolumeSnapshot) (_ *snapshotv1.VolumeSnapshotContent, handle string, err error) {
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(snapshotv1.SchemeGroupVersion.WithKind("VolumeSnapshotContent"))
+	if err := w.Live.Get(ctx, client.ObjectKey{Name: cut.ContentName(snap)}, u); err != nil {
+		return nil, "", client.IgnoreNotFound(err)
+	}
+	content := &snapshotv1.VolumeSnapshotContent{}
+	if err := into(u, content); err != nil {
+		return nil, "", err
+	}
+	if !isOf(content, snap) {
+		return nil, "", nil
+	}
+	handle, _, err = unstructured.NestedString(u.Object, "status", "volumeGroupSnapshotHandle")
+	return content, handle, err
 }

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -90,12 +91,13 @@ func (g *groupAPI) list(ctx context.Context, from client.Reader, kind string, op
 	return listed.Items, err
 }
 
-// ofBackup are the groups that were made for a backup.
+// ofBackup are the groups that attempts of a backup made.
 func (g *groupAPI) ofBackup(ctx context.Context, from client.Reader, b *v1alpha1.VolumeBackup) ([]unstructured.Unstructured, error) {
 	if !g.served() {
 		return nil, nil
 	}
-	return g.list(ctx, from, kindGroup, client.InNamespace(b.Namespace), client.MatchingLabels{v1alpha1.LabelBackupUID: string(b.UID)})
+	marked, err := g.list(ctx, from, kindGroup, client.InNamespace(b.Namespace), client.MatchingLabels{v1alpha1.LabelBackupUID: string(b.UID)})
+	return slices.DeleteFunc(marked, func(u unstructured.Unstructured) bool { return !cut.IsGroup(b, u.GetName(), u.GetUID()) }), err
 }
 
 // classes are those of groups.

@@ -1,12 +1,18 @@
 package backup
 
 import (
+	"slices"
 	"testing"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/snapshot/cut"
@@ -38,30 +44,113 @@ func TestTheVersionOfGroups(t *testing.T) {
 	}
 }
 
+// aGroup of the claims data and log, cut for a backup whose snapshots it doesn't name
+// yet.
+func aGroup(policy v1alpha1.DeletionPolicy) (*v1alpha1.VolumeBackup, *cut.Group) {
+	b := &v1alpha1.VolumeBackup{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "b", UID: "1"}}
+	b.Spec.DeletionPolicy = policy
+	group := &cut.Group{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: cut.GroupName("b", "1", 1), UID: "g"}}
+	b.Status.Quiesce = &v1alpha1.QuiesceStatus{GroupSnapshotName: group.Name, GroupSnapshotUID: group.UID, GroupSnapshotHandle: "group-1"}
+	b.Status.Volumes = []v1alpha1.VolumeStatus{{ClaimName: "data", Driver: "d", SnapshotHandle: "copy-of-data"}, {ClaimName: "log", Driver: "d", SnapshotHandle: "copy-of-log"}}
+	return b, group
+}
+
+// claimant is a snapshot that names the group as its owner, with its content: of a
+// copy, and of a group or none by what the content says.
+func claimant(name, claim, copy, group string) []client.Object {
+	snap := &snapshotv1.VolumeSnapshot{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID("uid-" + name), OwnerReferences: []metav1.OwnerReference{
+			{APIVersion: cut.GroupAPI + "/v1beta2", Kind: kindGroup, Name: cut.GroupName("b", "1", 1), UID: "g"},
+		}},
+		Spec: snapshotv1.VolumeSnapshotSpec{Source: snapshotv1.VolumeSnapshotSource{PersistentVolumeClaimName: &claim}},
+	}
+	content := &unstructured.Unstructured{Object: map[string]any{
+		"metadata": map[string]any{"name": cut.ContentName(snap), "uid": "uid-of-content-of-" + name},
+		"spec": map[string]any{
+			"driver": "d", "deletionPolicy": "Delete", "source": map[string]any{},
+			"volumeSnapshotRef": map[string]any{"namespace": "shop", "name": name, "uid": string(snap.UID)},
+		},
+		"status": map[string]any{"snapshotHandle": copy},
+	}}
+	content.SetGroupVersionKind(snapshotv1.SchemeGroupVersion.WithKind("VolumeSnapshotContent"))
+	if group != "" {
+		_ = unstructured.SetNestedField(content.Object, group, "status", "volumeGroupSnapshotHandle")
+	}
+	return []client.Object{snap, content}
+}
+
+// inCluster is a run for a backup in a cluster of those objects, which serves groups.
+func inCluster(t *testing.T, b *v1alpha1.VolumeBackup, objects ...client.Object) *run {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	scheme.AddKnownTypes(snapshotv1.SchemeGroupVersion, &snapshotv1.VolumeSnapshot{}, &snapshotv1.VolumeSnapshotList{})
+	// The type of a content lacks the group's handle, which would be lost.
+	for _, kind := range []schema.GroupVersionKind{
+		snapshotv1.SchemeGroupVersion.WithKind("VolumeSnapshotContent"),
+		{Group: cut.GroupAPI, Version: "v1beta2", Kind: kindGroupContent},
+	} {
+		scheme.AddKnownTypeWithName(kind, &unstructured.Unstructured{})
+		scheme.AddKnownTypeWithName(kind.GroupVersion().WithKind(kind.Kind+"List"), &unstructured.UnstructuredList{})
+	}
+	group := &unstructured.Unstructured{Object: map[string]any{
+		"metadata": map[string]any{"name": cut.GroupContentName("g")},
+		"status":   map[string]any{"volumeGroupSnapshotHandle": "group-1"},
+	}}
+	group.SetGroupVersionKind(schema.GroupVersionKind{Group: cut.GroupAPI, Version: "v1beta2", Kind: kindGroupContent})
+	cluster := fake.NewClientBuilder().WithScheme(scheme).WithObjects(group).WithObjects(objects...).Build()
+	r := &Reconciler{Client: cluster, Live: cluster, groups: groupAPI{live: cluster, cache: cluster, version: "v1beta2"}}
+	return &run{VolumeBackup: b, Reconciler: r}
+}
+
+// Whoever may write snapshots can write any owner reference on them.
+func TestAForgedOwnerReferenceMakesNoMemberOfAGroup(t *testing.T) {
+	b, group := aGroup(v1alpha1.DeletionDelete)
+	w := inCluster(t, b, slices.Concat(
+		claimant("a-forged", "data", "an-old-copy", ""),
+		claimant("b-of-another-group", "data", "copy-of-data", "group-2"),
+		claimant("c-of-another-copy", "data", "an-old-copy", "group-1"),
+		claimant("d-true", "data", "copy-of-data", "group-1"),
+		claimant("e-not-yet", "log", "", "group-1"),
+	)...)
+	found, err := (&groupCutter{run: w}).adopt(t.Context(), group)
+	if err != nil || len(found) != 1 || found["data"] != "d-true" {
+		t.Errorf("found are %v, %v", found, err)
+	}
+	var all snapshotv1.VolumeSnapshotList
+	check(t, w.Live.List(t.Context(), &all))
+	for _, snap := range all.Items {
+		if isMarked := snap.Labels[v1alpha1.LabelBackupUID] != ""; isMarked != (snap.Name == "d-true") {
+			t.Errorf("%s is marked as the backup's: %t", snap.Name, isMarked)
+		}
+	}
+}
+
 // A group that stays keeps its snapshots: who waited for them to go would wait
 // for ever.
 func TestTheSnapshotsOfAGroupStayWithIt(t *testing.T) {
-	member := &snapshotv1.VolumeSnapshot{ObjectMeta: metav1.ObjectMeta{Name: "member", OwnerReferences: []metav1.OwnerReference{
-		{APIVersion: cut.GroupAPI + "/v1beta2", Kind: kindGroup, Name: "group"},
-	}}}
 	for name, c := range map[string]struct {
-		policy  v1alpha1.DeletionPolicy
-		quiesce v1alpha1.QuiesceStatus
-		named   string
-		want    bool
+		change func(*v1alpha1.VolumeBackup)
+		group  string // by the content's word
+		want   cut.Standing
 	}{
-		"named":                      {v1alpha1.DeletionRetain, v1alpha1.QuiesceStatus{GroupSnapshotName: "group"}, "member", true},
-		"not named yet":              {v1alpha1.DeletionRetain, v1alpha1.QuiesceStatus{GroupSnapshotName: "group"}, "", true},
-		"of an attempt that failed":  {v1alpha1.DeletionRetain, v1alpha1.QuiesceStatus{GroupSnapshotName: "group", Failure: "late"}, "", false},
-		"of an earlier attempt":      {v1alpha1.DeletionRetain, v1alpha1.QuiesceStatus{GroupSnapshotName: "another"}, "", false},
-		"of no group":                {v1alpha1.DeletionRetain, v1alpha1.QuiesceStatus{}, "", false},
-		"of a backup that takes all": {v1alpha1.DeletionDelete, v1alpha1.QuiesceStatus{GroupSnapshotName: "group"}, "member", false},
+		"named": {func(b *v1alpha1.VolumeBackup) {
+			b.Status.Volumes[0].SnapshotName, b.Status.Volumes[0].SnapshotUID = "member", "uid-member"
+		}, "", cut.StandingKept},
+		"named, and replaced": {func(b *v1alpha1.VolumeBackup) {
+			b.Status.Volumes[0].SnapshotName, b.Status.Volumes[0].SnapshotUID = "member", "before"
+		}, "group-1", cut.StandingOther},
+		"not named yet":             {func(*v1alpha1.VolumeBackup) {}, "group-1", cut.StandingKept},
+		"not named, and forged":     {func(*v1alpha1.VolumeBackup) {}, "", cut.StandingOther},
+		"of an attempt that failed": {func(b *v1alpha1.VolumeBackup) { b.Status.Quiesce.Failure = "late" }, "group-1", cut.StandingOther},
+		"of an earlier attempt":     {func(*v1alpha1.VolumeBackup) {}, "group-0", cut.StandingOther},
+		"of no group":               {func(b *v1alpha1.VolumeBackup) { b.Status.Quiesce = nil }, "group-1", cut.StandingOther},
 	} {
-		b := &v1alpha1.VolumeBackup{}
-		b.Spec.DeletionPolicy, b.Status.Quiesce = c.policy, &c.quiesce
-		b.Status.Volumes = []v1alpha1.VolumeStatus{{ClaimName: "data", SnapshotName: c.named}}
-		if got := (&run{VolumeBackup: b}).retains(member); got != c.want {
-			t.Errorf("%s: %t", name, got)
+		b, _ := aGroup(v1alpha1.DeletionRetain)
+		c.change(b)
+		objects := claimant("member", "data", "copy-of-data", c.group)
+		got, err := inCluster(t, b, objects...).standingOf(t.Context(), objects[0].(*snapshotv1.VolumeSnapshot))
+		if err != nil || got != c.want {
+			t.Errorf("%s: %s, %v", name, got, err)
 		}
 	}
 }

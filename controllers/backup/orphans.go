@@ -13,9 +13,9 @@ import (
 	"github.com/lull-dev/lull/snapshot/cut"
 )
 
-// discardOrphans deletes what was made for the backup and isn't named by its
-// status: the snapshots and groups of attempts that failed, whenever they come
-// up. A late cut is never adopted.
+// discardOrphans deletes what attempts of the backup made and its status doesn't
+// name: the snapshots and groups of those that failed, whenever they come up. A
+// late cut is never adopted.
 func (w *run) discardOrphans(ctx context.Context) reconcile.Outcome {
 	orphans, err := w.orphansOf(ctx, w.VolumeBackup)
 	if err != nil {
@@ -38,16 +38,16 @@ func (w *run) discardOrphans(ctx context.Context) reconcile.Outcome {
 	return reconcile.Skip()
 }
 
-// orphansOf are, by the watches, the backup's snapshots that its status doesn't
-// name and its groups. One that hasn't been seen yet brings the backup here again
-// when it comes. A group's snapshots go with it.
+// orphansOf are, by the watches, the snapshots and groups that attempts of the
+// backup made and its status doesn't name. One that hasn't been seen yet brings the
+// backup here again when it comes. A group's snapshots go with it.
 func (r *Reconciler) orphansOf(ctx context.Context, b *v1alpha1.VolumeBackup) ([]client.Object, error) {
 	if cut.Open(b.Status.Quiesce) && !cut.Ended(b) {
 		return nil, nil // its end isn't written yet: nobody knows what it is worth
 	}
 	var orphans []client.Object
 	for _, snap := range r.snapshots.of(b) {
-		if !cut.Names(b, snap.Name) && snap.DeletionTimestamp.IsZero() && groupOf(snap) == nil {
+		if cut.StandingOf(b, snap, "") == cut.StandingOrphan && snap.DeletionTimestamp.IsZero() {
 			orphans = append(orphans, snap)
 		}
 	}
@@ -115,12 +115,16 @@ func (w *run) groupCanGo(ctx context.Context, u *unstructured.Unstructured, copi
 	if err := w.Live.List(ctx, &there, client.InNamespace(w.Namespace)); err != nil {
 		return false, err
 	}
-	members := membersOf(there.Items, group.UID)
-	if !group.CanGo(content, members, w.Now().Sub(group.CreationTimestamp.Time)) {
+	claimants := claimantsOf(there.Items, group.UID)
+	if !group.CanGo(content, claimants, w.Now().Sub(group.CreationTimestamp.Time)) {
 		return false, nil
 	}
 	if copiesStay {
 		return true, nil
+	}
+	members, err := w.membersAmong(ctx, claimants, content)
+	if err != nil {
+		return false, err
 	}
 	return w.freeGroup(ctx, &group, content, members)
 }

@@ -6,7 +6,6 @@ import (
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -16,7 +15,7 @@ import (
 
 // outlive has the copies of a backup stay in the storage where its namespace is
 // deleted, and with it the snapshots: their contents are set to Retain, and say
-// what they are of. What the driver calls each copy is written into the status.
+// what they are of.
 func (w *run) outlive(ctx context.Context) error {
 	if w.Spec.DeletionPolicy != v1alpha1.DeletionOrphan {
 		return nil
@@ -27,8 +26,8 @@ func (w *run) outlive(ctx context.Context) error {
 		if err := w.Live.Get(ctx, client.ObjectKey{Name: v.ContentName}, content); err != nil {
 			return err
 		}
-		if content.Status != nil {
-			v.SnapshotHandle = ptr.Deref(content.Status.SnapshotHandle, "")
+		if differs := cut.Recorded(v).Differs(cut.IdentityOf(nil, content)); differs != "" {
+			return v1alpha1.Problemf(v1alpha1.ReasonSnapshotReplaced, "VolumeSnapshotContent %s of claim %s was replaced by another: %s. %s", content.Name, v.ClaimName, differs, mendReplaced)
 		}
 		base := content.DeepCopy()
 		content.Spec.DeletionPolicy = snapshotv1.VolumeSnapshotContentRetain
@@ -48,7 +47,7 @@ func (w *run) outliveGroup(ctx context.Context) error {
 		return nil
 	}
 	group, err := w.groups.group(ctx, w.Live, client.ObjectKey{Namespace: w.Namespace, Name: name})
-	if err != nil || group == nil || group.Status.BoundVolumeGroupSnapshotContentName == "" {
+	if err != nil || group == nil || group.Status.BoundVolumeGroupSnapshotContentName == "" || !cut.IsGroup(w.VolumeBackup, group.Name, group.UID) {
 		return err
 	}
 	content := w.groups.object(kindGroupContent)

@@ -43,13 +43,16 @@ func (w *run) awaitReady(ctx context.Context) reconcile.Outcome {
 	if err != nil {
 		return reconcile.Retry(err)
 	}
+	if replaced := cut.Replaced(observed); replaced != "" {
+		return w.snapshotsReplaced(replaced)
+	}
 	for i := range w.Status.Volumes {
 		cut.Record(&w.Status.Volumes[i], observed[w.Status.Volumes[i].ClaimName])
 	}
 	progress := cut.Compare(cut.ClaimNames(w.Status.Volumes), observed)
 	if progress.AllReady() {
 		if err := w.outlive(ctx); err != nil {
-			return reconcile.Retry(err)
+			return reconcile.Failed(err)
 		}
 		w.Set(v1alpha1.ConditionSnapshotsReady, true, v1alpha1.ReasonAllReady, "%s can be restored", progress.ReadyOfAll())
 		if w.Spec.Export != nil {

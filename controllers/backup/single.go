@@ -18,7 +18,11 @@ import (
 )
 
 // singleCutter has each volume cut by a VolumeSnapshot of its own, all at once.
-type singleCutter struct{ *run }
+type singleCutter struct {
+	*run
+	// nonce marks what the attempt makes. It is there until the cut.
+	nonce string
+}
 
 func (c *singleCutter) keys() []waitKey {
 	var keys []waitKey
@@ -32,9 +36,11 @@ func (c *singleCutter) prepare(context.Context) error { return nil }
 
 func (c *singleCutter) create(ctx context.Context) error {
 	all, ctx := errgroup.WithContext(ctx)
-	for _, v := range c.Status.Volumes {
-		all.Go(func() error {
-			if err := c.make(ctx, newSnapshot(c.VolumeBackup, v), &snapshotv1.VolumeSnapshot{}); err != nil {
+	for i := range c.Status.Volumes {
+		v := &c.Status.Volumes[i]
+		all.Go(func() (err error) {
+			v.SnapshotUID, err = c.make(ctx, c.nonce, newSnapshot(c.VolumeBackup, *v), &snapshotv1.VolumeSnapshot{})
+			if err != nil {
 				return fmt.Errorf("VolumeSnapshot %s could not be created: %w", v.SnapshotName, err)
 			}
 			return nil
@@ -52,10 +58,12 @@ func (c *singleCutter) settle(context.Context) (settled, error) { return settled
 // readSnapshot reads a snapshot with its content, each nil where it isn't there.
 type readSnapshot func(ctx context.Context, namespace, name string) (*snapshotv1.VolumeSnapshot, *snapshotv1.VolumeSnapshotContent, error)
 
-// observeSnapshots reads the backup's snapshots, by their claims.
+// observeSnapshots reads the backup's snapshots, by their claims, and compares them
+// with those that are on record.
 func (w *run) observeSnapshots(ctx context.Context, read readSnapshot) (map[string]cut.Observed, error) {
 	observed := make(map[string]cut.Observed, len(w.Status.Volumes))
-	for _, v := range w.Status.Volumes {
+	for i := range w.Status.Volumes {
+		v := &w.Status.Volumes[i]
 		if v.SnapshotName == "" {
 			continue // one of a group that isn't made yet
 		}
@@ -67,7 +75,7 @@ func (w *run) observeSnapshots(ctx context.Context, read readSnapshot) (map[stri
 			continue
 		}
 		if owner, _ := ownerOf(snap); owner == w.UID {
-			observed[v.ClaimName] = cut.Observe(snap, content)
+			observed[v.ClaimName] = cut.ObserveRecorded(v, snap, content)
 		}
 	}
 	return observed, nil

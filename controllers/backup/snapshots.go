@@ -18,8 +18,8 @@ import (
 )
 
 // snapshots are a keeper of the snapshots that backups are still to do something
-// about: all of a backup that goes on, and of one that has ended those that its
-// status doesn't name, and those that are being deleted.
+// about: all of a backup that goes on, and of one that has ended its orphans and
+// those that are being deleted.
 type snapshots struct {
 	// backups reads them by the cache, which has them all.
 	backups client.Reader
@@ -61,7 +61,7 @@ func (s *snapshots) keepFor(ctx context.Context, backup types.NamespacedName, sn
 // isSettled is true for a snapshot that nothing has to be done about any more.
 func isSettled(b *v1alpha1.VolumeBackup, snap *snapshotv1.VolumeSnapshot) bool {
 	owner, _ := ownerOf(snap)
-	return owner == b.UID && cut.Ended(b) && cut.Names(b, snap.Name) && snap.DeletionTimestamp.IsZero()
+	return owner == b.UID && cut.Ended(b) && cut.StandingOf(b, snap, "") != cut.StandingOrphan && snap.DeletionTimestamp.IsZero()
 }
 
 func (s *snapshots) forget(obj client.Object) {

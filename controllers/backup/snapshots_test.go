@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/cut"
 )
 
 // keptSnapshots is a source of snapshots whose backups are read from a fake cluster.
@@ -53,9 +54,13 @@ func (k *keptSnapshots) backup(name string, ended bool, snapshots ...string) *v1
 	return b
 }
 
+// orphanFor is the name of a snapshot that an attempt made of the claim data.
+func orphanFor(b *v1alpha1.VolumeBackup) string { return cut.Name(b.Name, b.UID, "data", 1) }
+
 func snapshotFor(b *v1alpha1.VolumeBackup, name string) *snapshotv1.VolumeSnapshot {
 	return &snapshotv1.VolumeSnapshot{
 		ObjectMeta: metav1.ObjectMeta{Namespace: b.Namespace, Name: name, UID: types.UID("uid-" + name), Labels: labelsOf(b), Annotations: map[string]string{annotationBackup: b.Name}},
+		Spec:       snapshotv1.VolumeSnapshotSpec{Source: snapshotv1.VolumeSnapshotSource{PersistentVolumeClaimName: ptr.To("data")}},
 		Status:     &snapshotv1.VolumeSnapshotStatus{ReadyToUse: ptr.To(true)},
 	}
 }
@@ -93,10 +98,10 @@ func check(t *testing.T, err error) {
 func TestSnapshotsAreKeptWhileTheirBackupNeedsThem(t *testing.T) {
 	k := someSnapshots(t)
 	b, old := k.backup("b", false, "s1", "s2"), k.backup("old", true, "o1")
-	check(t, k.Replace([]any{snapshotFor(b, "s1"), snapshotFor(b, "s2"), snapshotFor(b, "late"), snapshotFor(old, "o1"), snapshotFor(old, "o2")}, "1"))
+	check(t, k.Replace([]any{snapshotFor(b, "s1"), snapshotFor(b, "s2"), snapshotFor(b, orphanFor(b)), snapshotFor(old, "o1"), snapshotFor(old, orphanFor(old)), snapshotFor(old, "forged")}, "1"))
 	check(t, k.WaitForSync(t.Context()))
-	k.has(b, "late", "s1", "s2")
-	k.has(old, "o2")
+	k.has(b, orphanFor(b), "s1", "s2")
+	k.has(old, orphanFor(old))
 	if woken := k.woken(); !slices.Equal(woken, []string{"b", "old"}) {
 		t.Errorf("%v are woken: of those that have ended only who has something to do", woken)
 	}
@@ -106,7 +111,7 @@ func TestSnapshotsAreKeptWhileTheirBackupNeedsThem(t *testing.T) {
 	}
 	ended := k.backup("b", true, "s1", "s2")
 	k.settle(client.ObjectKeyFromObject(ended), ended)
-	k.has(b, "late")
+	k.has(b, orphanFor(b))
 	k.settle(client.ObjectKeyFromObject(old), &v1alpha1.VolumeBackup{})
 	if len(k.by) != 1 {
 		t.Errorf("of a backup that is gone are kept %v", k.by)

@@ -67,7 +67,8 @@ type GroupContent struct {
 
 // GroupMember is the cut of one volume of a group.
 type GroupMember struct {
-	VolumeHandle string `json:"volumeHandle"`
+	VolumeHandle   string `json:"volumeHandle"`
+	SnapshotHandle string `json:"snapshotHandle"`
 	// CreationTime is in nanoseconds since 1970.
 	CreationTime *int64 `json:"creationTime"`
 	// RestoreSize is in bytes.
@@ -169,6 +170,7 @@ func (o *Observed) observeMember(content *GroupContent, handle string, members i
 			continue
 		}
 		o.Cut = true
+		o.GroupHandle, o.Identity.Handle = content.Status.VolumeGroupSnapshotHandle, m.SnapshotHandle
 		if m.CreationTime != nil {
 			t := metav1.Unix(0, *m.CreationTime)
 			o.CreationTime = &t

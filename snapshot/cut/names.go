@@ -14,3 +14,11 @@ import (
 func Name(backup string, uid types.UID, claim string, attempt int32) string {
 	return names.Unique(backup+"-"+claim, string(uid), claim, fmt.Sprint(attempt))
 }
+
+// GroupName is the name of the group in one attempt of a backup. At most 63
+// characters.
+func GroupName(backup string, uid types.UID, attempt int32) string {
+	return Name(backup, uid, groupPart, attempt)
+}
+
+const groupPart = "group"

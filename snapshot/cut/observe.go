@@ -1,6 +1,9 @@
 package cut
 
 import (
+	"cmp"
+	"fmt"
+
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,8 +30,13 @@ type Observed struct {
 	// Group is the UID of the group that it is cut in, empty where it is cut
 	// alone.
 	Group types.UID
+	// GroupHandle is what the driver calls that group.
+	GroupHandle string
+	// Replaced says by what the snapshot isn't the one that is on record, empty
+	// where it is. Of another one nothing else is said.
+	Replaced string
 
-	ContentName  string
+	Identity     Identity
 	CreationTime *metav1.Time
 	RestoreSize  *resource.Quantity
 }
@@ -40,13 +48,12 @@ func Observe(snap *snapshotv1.VolumeSnapshot, content *snapshotv1.VolumeSnapshot
 	if snap == nil || !snap.DeletionTimestamp.IsZero() {
 		return Observed{}
 	}
-	o := Observed{Exists: true}
+	o := Observed{Exists: true, Identity: IdentityOf(snap, content)}
 	status := ptr.Deref(snap.Status, snapshotv1.VolumeSnapshotStatus{})
 	o.Error = message(status.Error)
 	if content == nil || !paired(snap, content) {
 		return o
 	}
-	o.ContentName = content.Name
 	inner := ptr.Deref(content.Status, snapshotv1.VolumeSnapshotContentStatus{})
 	if o.Error == "" {
 		o.Error = message(inner.Error)
@@ -56,6 +63,15 @@ func Observe(snap *snapshotv1.VolumeSnapshot, content *snapshotv1.VolumeSnapshot
 	o.CreationTime = creationTime(status, inner)
 	o.RestoreSize = restoreSize(status, inner)
 	return o
+}
+
+// ObserveRecorded reads a snapshot and its content as those of a volume: they have
+// to be the very ones that are on record, as far as there is one.
+func ObserveRecorded(v *v1alpha1.VolumeStatus, snap *snapshotv1.VolumeSnapshot, content *snapshotv1.VolumeSnapshotContent) Observed {
+	if differs := Recorded(v).Differs(IdentityOf(snap, content)); differs != "" {
+		return Observed{Replaced: fmt.Sprintf("VolumeSnapshot %s of claim %s was replaced by another: %s", v.SnapshotName, v.ClaimName, differs)}
+	}
+	return Observe(snap, content)
 }
 
 // ContentName is the name of the content that belongs to snap: as its status
@@ -94,12 +110,14 @@ func restoreSize(status snapshotv1.VolumeSnapshotStatus, inner snapshotv1.Volume
 	return resource.NewQuantity(*inner.RestoreSize, resource.BinarySI)
 }
 
-// Record writes what was observed into a volume's status.
+// Record writes what was observed into a volume's status. An identity that is on
+// record stays: what is observed was compared with it.
 func Record(v *v1alpha1.VolumeStatus, o Observed) {
 	v.ReadyToUse = o.Ready
-	if o.ContentName != "" {
-		v.ContentName = o.ContentName
-	}
+	v.SnapshotUID = cmp.Or(v.SnapshotUID, o.Identity.UID)
+	v.ContentName = cmp.Or(v.ContentName, o.Identity.ContentName)
+	v.ContentUID = cmp.Or(v.ContentUID, o.Identity.ContentUID)
+	v.SnapshotHandle = cmp.Or(v.SnapshotHandle, o.Identity.Handle)
 	if o.CreationTime != nil {
 		v.CreationTime = o.CreationTime
 	}

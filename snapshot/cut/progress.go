@@ -58,6 +58,18 @@ func Gone(before, now map[string]Observed) []string {
 	return gone
 }
 
+// Replaced says which snapshots aren't the ones that are on record, empty where
+// none is another.
+func Replaced(observed map[string]Observed) string {
+	var replaced []string
+	for _, claim := range slices.Sorted(maps.Keys(observed)) {
+		if r := observed[claim].Replaced; r != "" {
+			replaced = append(replaced, r)
+		}
+	}
+	return strings.Join(replaced, "; ")
+}
+
 // AllCut is true once every expected snapshot is cut. It is false for an
 // empty set: nothing was backed up by it.
 func (p Progress) AllCut() bool { return p.Expected > 0 && len(p.Uncut) == 0 }

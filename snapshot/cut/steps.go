@@ -41,6 +41,10 @@ const (
 // could not be quieted: what can fail then is the driver or the manager.
 const unquietedAttempts = 3
 
+// maxAttempts is how many attempts a backup can make: those of spec.attempts at
+// its highest, and those without quiet.
+const maxAttempts = 10 + unquietedAttempts
+
 // Next is what a backup needs, by its status alone. onFailure is what the
 // owner asked for, in the spec or by annotation.
 func Next(b *v1alpha1.VolumeBackup, onFailure v1alpha1.OnFailure) Step {

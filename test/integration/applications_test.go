@@ -8,6 +8,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/cut"
 )
 
 var (
@@ -53,11 +54,11 @@ func (fc *fakeCluster) aReplicaSet(name string, of corev1.PodTemplateSpec, owner
 	return r
 }
 
-// newSnapshotOf is one that carries the marks of a backup.
-func (fc *fakeCluster) newSnapshotOf(b *v1alpha1.VolumeBackup, claim string) *snapshotv1.VolumeSnapshot {
+// newSnapshotOf is one that an attempt of a backup would make of a claim.
+func (fc *fakeCluster) newSnapshotOf(b *v1alpha1.VolumeBackup, claim string, attempt int32) *snapshotv1.VolumeSnapshot {
 	return &snapshotv1.VolumeSnapshot{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: b.Name + "-late",
+			Name: cut.Name(b.Name, b.UID, claim, attempt),
 			Labels: map[string]string{
 				v1alpha1.LabelBackup: b.Name, v1alpha1.LabelBackupUID: string(b.UID), v1alpha1.LabelClaim: claim, v1alpha1.LabelManagedBy: v1alpha1.ManagedBy,
 			},

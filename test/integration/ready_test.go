@@ -45,7 +45,7 @@ func TestASnapshotThatComesAfterTheFailureIsDiscarded(t *testing.T) {
 	fc.anApplication("data")
 	fc.aManager()
 	b := fc.awaitFailed(fc.aBackup(fc.heldBy(neverHolds), attempts(1)), v1alpha1.ReasonQuiesceFailed)
-	late := fc.newSnapshotOf(b, "data")
+	late := fc.newSnapshotOf(b, "data", 1)
 	fc.create(late)
 	fc.noSnapshotIsLeft()
 }
