@@ -4,6 +4,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // RestoredClaim is one claim of a restore.
@@ -17,6 +18,10 @@ type RestoredClaim struct {
 	// copied from. Empty where it is filled from a repository.
 	// +optional
 	SnapshotName string `json:"snapshotName,omitempty"`
+	// SnapshotUID is the UID of that VolumeSnapshot when the restore was resolved. One
+	// of the same name with another UID isn't it.
+	// +optional
+	SnapshotUID types.UID `json:"snapshotUID,omitempty"`
 	// Fill is how it is filled by a mover, from a repository or with paths of the
 	// snapshot. Nil where it is made from the snapshot.
 	// +optional

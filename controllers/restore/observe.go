@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -38,6 +39,10 @@ func (w *run) observe(ctx context.Context) (*restore.State, error) {
 	if err := all.Wait(); err != nil {
 		return nil, err
 	}
+	// After the claims: what they were bound to was made before.
+	if err := w.addSources(ctx, state); err != nil {
+		return nil, err
+	}
 	sortPods(state, pods)
 	w.rememberStop(state, pods)
 	if err := w.addCurrent(ctx, state); err != nil {
@@ -51,6 +56,19 @@ func (w *run) observe(ctx context.Context) (*restore.State, error) {
 		return state, nil
 	}
 	return state, w.addRules(ctx, state)
+}
+
+// addSources reads the snapshots that claims are made of.
+func (w *run) addSources(ctx context.Context, state *restore.State) (err error) {
+	if !restore.ReadsSnapshots(w.Object) {
+		return nil
+	}
+	var sources []string
+	for _, c := range w.Object.Status.Claims {
+		sources = append(sources, c.SnapshotName)
+	}
+	state.Snapshots, err = live.Named(ctx, w.Live, w.Object.Namespace, sources, func() *snapshotv1.VolumeSnapshot { return &snapshotv1.VolumeSnapshot{} })
+	return err
 }
 
 // addRules reads what the mount check pods have to fit. The application still

@@ -20,6 +20,7 @@ type Check struct {
 // that objects wins. The way back isn't checked: there is nothing better to do.
 //
 //	before each step                   the application is there
+//	                                   the snapshots are those that were resolved
 //	                                   the new claims are there
 //	                                   the template mounts the claims
 //	before the application is stopped  it can be stopped and started
@@ -34,6 +35,7 @@ type Check struct {
 //	                                   the step
 var Checks = []Check{
 	{Name: "the application is there", Objects: checkApplication},
+	{Name: "the snapshots are those that were resolved", Objects: checkSources},
 	{Name: "the new claims are there", Objects: checkNewClaims},
 	{Name: "the template mounts the claims", Objects: checkTemplate},
 	{Name: "the application can be stopped and started", Stops: true, Objects: checkStoppable},

@@ -22,6 +22,7 @@ func IsIntoFolder(r *v1alpha1.VolumeRestore) bool { return r.Spec.Target.TargetP
 func (p *proposal) claimWithFolder(v v1alpha1.VolumeStatus) v1alpha1.RestoredClaim {
 	name := cmp.Or(string(p.Restore.Spec.Target.Claims[v.ClaimName]), v.ClaimName)
 	c := v1alpha1.RestoredClaim{ClaimName: v.ClaimName, SnapshotName: v.SnapshotName, RestoredClaim: name, OriginalClaim: originalOf(name, p.Claims[name])}
+	c.SnapshotUID = p.snapshotUID(v)
 	c.Shape = p.shape(name, v)
 	c.Fill = p.fillOf(v, &c)
 	return c

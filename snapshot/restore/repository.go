@@ -53,7 +53,7 @@ func OnlyExported(b *v1alpha1.VolumeBackup) (*v1alpha1.FoundBackup, *v1alpha1.Vo
 	found := &v1alpha1.FoundBackup{Repository: b.Spec.Export.RepositoryRef.Name, Application: b.Namespace + "/" + b.Spec.ApplicationRef.Name, BackupUID: b.UID}
 	for i := range b.Status.Volumes {
 		v := &b.Status.Volumes[i]
-		v.SnapshotName, v.ContentName = "", ""
+		v.SnapshotName, v.SnapshotUID, v.ContentName, v.ContentUID, v.SnapshotHandle = "", "", "", "", ""
 		if v.Claim == nil || ptr.Deref(v.Claim.VolumeMode, "") != corev1.PersistentVolumeBlock {
 			v.RestoreSize = nil // files need as much as they are
 		}

@@ -95,7 +95,7 @@ func (p *proposal) claim(v v1alpha1.VolumeStatus) v1alpha1.RestoredClaim {
 	if IsIntoFolder(p.Restore) {
 		return p.claimWithFolder(v)
 	}
-	c := v1alpha1.RestoredClaim{ClaimName: v.ClaimName, SnapshotName: v.SnapshotName}
+	c := v1alpha1.RestoredClaim{ClaimName: v.ClaimName, SnapshotName: v.SnapshotName, SnapshotUID: p.snapshotUID(v)}
 	if p.touches() {
 		c.PreviousClaim, _ = p.mountedAs(p.res.Strategy, v.ClaimName)
 	}

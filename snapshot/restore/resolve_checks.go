@@ -132,8 +132,8 @@ func (p *proposal) notHeld(field, claim string) *v1alpha1.Problem {
 		"%s names claim %q, which %s doesn't hold: it holds %s", field, claim, p.source(), names.List(p.held()))
 }
 
-// checkSnapshots sees that each snapshot is there and ready: an empty volume is
-// never a restore.
+// checkSnapshots sees that each snapshot is there, is the one that was cut, and is
+// ready: an empty volume is never a restore, nor is another one.
 func checkSnapshots(p *proposal) *v1alpha1.Problem {
 	if IsFromRepository(p.Restore) {
 		return nil // they were found there
@@ -156,6 +156,11 @@ func (p *proposal) checkSnapshot(v v1alpha1.VolumeStatus) *v1alpha1.Problem {
 	if content == nil {
 		return v1alpha1.Problemf(v1alpha1.ReasonSnapshotNotFound,
 			"VolumeSnapshotContent %q of claim %s is gone, and the snapshot with it: restore from another backup, or leave the claim out by spec.volumes.exclude", cut.ContentName(snap), v.ClaimName)
+	}
+	if differs := cut.Recorded(&v).Differs(cut.IdentityOf(snap, content)); differs != "" {
+		return v1alpha1.Problemf(v1alpha1.ReasonSnapshotReplaced,
+			"VolumeSnapshot %q of claim %s isn't the one that was cut for VolumeBackup %s: %s. Somebody has put it in that one's place: restore from another backup, or leave the claim out by spec.volumes.exclude",
+			v.SnapshotName, v.ClaimName, p.Backup.Name, differs)
 	}
 	if o := cut.Observe(snap, content); !o.Ready {
 		complaint := ""

@@ -156,11 +156,14 @@ func TestResolveRefuses(t *testing.T) {
 		change       func(*Input)
 		reason, says string
 	}{
-		"a backup under way":        {func(in *Input) { in.Backup.Status.Conditions, in.Backup.Status.Phase = nil, "Quiescing" }, v1alpha1.ReasonBackupIncomplete, "kubectl wait"},
-		"a backup that failed":      {func(in *Input) { in.Backup.Status.Phase = v1alpha1.PhaseFailed }, v1alpha1.ReasonBackupIncomplete, "another"},
-		"a backup of nothing":       {func(in *Input) { in.Backup.Status.Volumes = nil }, v1alpha1.ReasonBackupIncomplete, "no volume"},
-		"a snapshot that is gone":   {func(in *Input) { in.Snapshots = nil }, v1alpha1.ReasonSnapshotNotFound, `"s"`},
-		"a content that is gone":    {func(in *Input) { in.Contents = nil }, v1alpha1.ReasonSnapshotNotFound, "snapcontent-u"},
+		"a backup under way":      {func(in *Input) { in.Backup.Status.Conditions, in.Backup.Status.Phase = nil, "Quiescing" }, v1alpha1.ReasonBackupIncomplete, "kubectl wait"},
+		"a backup that failed":    {func(in *Input) { in.Backup.Status.Phase = v1alpha1.PhaseFailed }, v1alpha1.ReasonBackupIncomplete, "another"},
+		"a backup of nothing":     {func(in *Input) { in.Backup.Status.Volumes = nil }, v1alpha1.ReasonBackupIncomplete, "no volume"},
+		"a snapshot that is gone": {func(in *Input) { in.Snapshots = nil }, v1alpha1.ReasonSnapshotNotFound, `"s"`},
+		"a content that is gone":  {func(in *Input) { in.Contents = nil }, v1alpha1.ReasonSnapshotNotFound, "snapcontent-u"},
+		"a snapshot of its name": {func(in *Input) { in.Backup.Status.Volumes[0].SnapshotUID = "before" },
+			v1alpha1.ReasonSnapshotReplaced, `VolumeSnapshot "s" of claim data isn't the one that was cut for VolumeBackup b: the UID should be before and is u.`},
+		"a copy of another volume":  {func(in *Input) { in.Backup.Status.Volumes[0].SnapshotHandle = "x" }, v1alpha1.ReasonSnapshotReplaced, "the snapshotHandle should be x and is h"},
 		"a snapshot not ready":      {func(in *Input) { in.Snapshots["s"].Status.ReadyToUse = nil }, v1alpha1.ReasonSnapshotNotReady, "wait"},
 		"a typing error":            {func(in *Input) { in.Restore.Spec.Volumes.Include = []string{"dota"} }, v1alpha1.ReasonClaimNotFound, "holds data"},
 		"everything excluded":       {func(in *Input) { in.Restore.Spec.Volumes.Exclude = []string{"data"} }, v1alpha1.ReasonNoVolumes, "leave at least one"},

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"time"
 
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -30,6 +31,8 @@ type Observed struct {
 	Claims map[string]*corev1.PersistentVolumeClaim
 	// Volumes that the restore names or its claims are bound to, by name.
 	Volumes map[string]*corev1.PersistentVolume
+	// Snapshots that claims are made of, by name. They are read while that is so.
+	Snapshots map[string]*snapshotv1.VolumeSnapshot
 	// MountChecks are the restore's mount check pods, by name.
 	MountChecks map[string]*corev1.Pod
 	// Rules of the namespace, and Model, the workload whose claims alone are made.
