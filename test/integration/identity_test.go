@@ -96,6 +96,25 @@ func TestASnapshotThatIsReplacedBeforeItIsReadyFailsTheBackup(t *testing.T) {
 	fc.isLeftAlone(another)
 }
 
+// While an export waits, here for its repository, its snapshot is replaced.
+func TestASnapshotThatIsReplacedBeforeItIsExportedFailsTheBackup(t *testing.T) {
+	fc := aFakeCluster(t)
+	fc.anApplication("data")
+	fc.aManager()
+	b := fc.aBackup(fc.held, func(s *v1alpha1.VolumeBackupSpec) {
+		s.Export = &v1alpha1.ExportSpec{RepositoryRef: v1alpha1.RepositoryReference{Name: "offsite"}}
+	})
+	b = fc.await(b, "waiting for the repository", func(b *v1alpha1.VolumeBackup) bool {
+		return strings.Contains(b.Status.Message, "there is no ResticRepository offsite")
+	})
+	another := fc.replaceSnapshot(b, "data")
+	b = fc.await(b, "at its end", ended)
+	failed := condition(b, v1alpha1.ConditionFailed)
+	if want := "the UID should be " + string(b.Status.Volumes[0].SnapshotUID) + " and is " + string(another.UID); failed.Reason != v1alpha1.ReasonExportFailed || !strings.Contains(failed.Message, want) {
+		t.Errorf("should have failed, saying %q:\n%s", want, describe(b))
+	}
+}
+
 // replaceSnapshot makes another snapshot of an attempt's name and marks, and has it
 // cut and ready.
 func (fc *fakeCluster) replaceSnapshot(b *v1alpha1.VolumeBackup, claim string) *snapshotv1.VolumeSnapshot {

@@ -13,6 +13,7 @@ import (
 	"github.com/lull-dev/lull/controllers"
 	"github.com/lull-dev/lull/controllers/backup"
 	"github.com/lull-dev/lull/controllers/live"
+	"github.com/lull-dev/lull/controllers/mover"
 	"github.com/lull-dev/lull/controllers/policy"
 	"github.com/lull-dev/lull/hooks"
 	"github.com/lull-dev/lull/snapshot/cut"
@@ -40,6 +41,7 @@ func setUp(ctx context.Context, mgr ctrl.Manager, reader client.Reader, executor
 		Live:     reader,
 		Cache:    mgr.GetCache(),
 		Executor: executor,
+		Movers:   &mover.Movers{Writes: mgr.GetClient(), Live: reader},
 		Nodes:    nodes,
 		Events:   mgr.GetEventRecorder("lull"),
 		Clock:    clock.RealClock{},
