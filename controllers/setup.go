@@ -134,7 +134,7 @@ func CacheOptions(config *rest.Config, namespace string) (cache.Options, error) 
 func newInformer(backups watchlist.Resource) func(toolscache.ListerWatcher, runtime.Object, time.Duration, toolscache.Indexers) toolscache.SharedIndexInformer {
 	return func(lw toolscache.ListerWatcher, kind runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
 		if _, is := kind.(*v1alpha1.VolumeBackup); is {
-			lw = backups.Before(lw, nil)
+			lw = backups.Before(lw, watchlist.Wanted{})
 		}
 		return toolscache.NewSharedIndexInformer(lw, kind, resync, indexers)
 	}

@@ -45,14 +45,27 @@ func (s *snapshots) keep(ctx context.Context, obj client.Object) {
 	}
 }
 
+func (s *snapshots) wants(ctx context.Context, obj client.Object) bool {
+	snap, ok := obj.(*snapshotv1.VolumeSnapshot)
+	return ok && slices.ContainsFunc(backupOf(ctx, snap), func(backup ctrl.Request) bool {
+		return s.isOf(ctx, backup.NamespacedName, snap)
+	})
+}
+
+// isOf is true for a snapshot that its backup is still to do something about.
+func (s *snapshots) isOf(ctx context.Context, backup types.NamespacedName, snap *snapshotv1.VolumeSnapshot) bool {
+	var b v1alpha1.VolumeBackup
+	err := s.backups.Get(ctx, backup, &b, client.UnsafeDisableDeepCopy)
+	isOthers := client.IgnoreNotFound(err) != nil // that of a namespace that isn't this manager's, among others
+	return !isOthers && (err != nil || !isSettled(&b, snap))
+}
+
 func (s *snapshots) keepFor(ctx context.Context, backup types.NamespacedName, snap *snapshotv1.VolumeSnapshot) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.drop(backup, func(other *snapshotv1.VolumeSnapshot) bool { return other.Name == snap.Name })
-	var b v1alpha1.VolumeBackup
-	err := s.backups.Get(ctx, backup, &b, client.UnsafeDisableDeepCopy)
-	if client.IgnoreNotFound(err) != nil || err == nil && isSettled(&b, snap) {
-		return false // that of a namespace that isn't this manager's, among others
+	if !s.isOf(ctx, backup, snap) {
+		return false
 	}
 	s.by[backup] = append(s.by[backup], snap)
 	return true
@@ -129,6 +142,8 @@ func (s *snapshots) kept() []client.Object {
 type contents struct{ *waiters }
 
 func (c contents) wakes(queue) {}
+
+func (c contents) wants(_ context.Context, obj client.Object) bool { return c.isAwaited(keyOf(obj)) }
 
 func (c contents) keep(_ context.Context, obj client.Object) {
 	if content, ok := obj.(*snapshotv1.VolumeSnapshotContent); ok {

@@ -66,6 +66,12 @@ func (w *waiters) remove(waiter chan struct{}, keys []waitKey) {
 	maps.DeleteFunc(w.contents, func(_ string, c *snapshotv1.VolumeSnapshotContent) bool { return w.by[keyOf(c)] == nil })
 }
 
+func (w *waiters) isAwaited(key waitKey) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.by[key] != nil
+}
+
 // keepContent keeps a content that somebody waits for, and wakes who does.
 func (w *waiters) keepContent(c *snapshotv1.VolumeSnapshotContent) {
 	w.mu.Lock()

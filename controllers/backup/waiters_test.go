@@ -126,9 +126,7 @@ func sourceFor(t *testing.T, k keeper) *storeless {
 	q := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[ctrl.Request]())
 	t.Cleanup(q.ShutDown)
 	k.wakes(q)
-	firstDone := make(chan struct{})
-	close(firstDone)
-	return &storeless{keeper: k, firstDone: firstDone, synced: make(chan struct{})}
+	return &storeless{keeper: k, synced: make(chan struct{})}
 }
 
 func TestADeletionWakesItsBackupAlone(t *testing.T) {

@@ -22,6 +22,8 @@ import (
 
 // keeper is told of the objects of a kind, and keeps what it needs of them.
 type keeper interface {
+	// wants is true for an object that is to be kept.
+	wants(context.Context, client.Object) bool
 	// keep is told of an object that is there, as it is now.
 	keep(context.Context, client.Object)
 	// forget is told of one that is gone.
@@ -43,17 +45,14 @@ type storeless struct {
 	// empty and list are an object and a list of the kind.
 	empty client.Object
 	list  func() client.ObjectList
-	// first is what has to be done before any of them is kept, beside their list. It
-	// may be nil.
+	// first is what has to be done before they are listed. It may be nil.
 	first func(context.Context) error
 	// onlyChanges is set where nobody asks for what is there at the start.
 	onlyChanges bool
 
-	done      <-chan struct{} // when nothing is watched any more
-	firstDone chan struct{}
-	syncing   sync.Once
-	synced    chan struct{}
-	failure   error
+	syncing sync.Once
+	synced  chan struct{}
+	failure error
 }
 
 // newClient is one that watches, and has no cache.
@@ -64,7 +63,7 @@ func newClient(mgr ctrl.Manager) (client.WithWatch, error) {
 // Start implements source.Source.
 func (s *storeless) Start(ctx context.Context, q queue) error {
 	s.keeper.wakes(q)
-	s.done, s.firstDone, s.synced = ctx.Done(), make(chan struct{}), make(chan struct{})
+	s.synced = make(chan struct{})
 	options := func(raw metav1.ListOptions) *client.ListOptions {
 		o := &client.ListOptions{Raw: &raw}
 		s.only.ApplyToList(o)
@@ -79,7 +78,7 @@ func (s *storeless) Start(ctx context.Context, q queue) error {
 			return s.from.Watch(ctx, s.list(), options(o))
 		},
 	}
-	reflector := toolscache.NewReflectorWithOptions(s.resource.Before(lw, s.wanted), s.empty, s, toolscache.ReflectorOptions{Name: s.String()})
+	reflector := toolscache.NewReflectorWithOptions(s.resource.Before(lw, watchlist.Wanted{None: s.wantsNone, Object: s.wants}), s.empty, s, toolscache.ReflectorOptions{Name: s.String()})
 	go func() {
 		if s.first != nil {
 			if s.failure = s.first(ctx); s.failure != nil {
@@ -87,21 +86,25 @@ func (s *storeless) Start(ctx context.Context, q queue) error {
 				return
 			}
 		}
-		close(s.firstDone)
+		reflector.RunWithContext(ctx)
 	}()
-	go reflector.RunWithContext(ctx)
 	return nil
 }
 
-// wanted is true where what is there is to be listed: nothing that is kept may have
-// changed unnoticed after a watch was lost.
-func (s *storeless) wanted() bool {
+// wantsNone is true where nobody asks yet. After a watch was lost what is kept may
+// have changed unnoticed.
+func (s *storeless) wantsNone() bool {
 	select {
 	case <-s.synced:
-		return true
+		return false
 	default:
-		return !s.onlyChanges
+		return s.onlyChanges
 	}
+}
+
+func (s *storeless) wants(ctx context.Context, obj runtime.Object) bool {
+	o, is := obj.(client.Object)
+	return is && s.keeper.wants(ctx, o)
 }
 
 func (s *storeless) sync() { s.syncing.Do(func() { close(s.synced) }) }
@@ -144,11 +147,6 @@ func (s *storeless) Delete(obj any) error {
 // Replace implements toolscache.ReflectorStore. It has what is there at the start,
 // and after a watch was lost: what is kept and isn't among it has gone since.
 func (s *storeless) Replace(objs []any, _ string) error {
-	select {
-	case <-s.firstDone:
-	case <-s.done:
-		return nil
-	}
 	there := map[types.UID]bool{}
 	for _, obj := range objs {
 		o, err := meta.Accessor(obj)

@@ -152,7 +152,7 @@ func told(t *testing.T, w watch.Interface) string {
 func TestAWatchBeginsWithWhatIsThere(t *testing.T) {
 	from := &watched{changes: watch.NewFake()}
 	s := &server{status: http.StatusOK, body: itemsFirst}
-	w := first(t, s.resource(t).Before(from.listerWatcher(), nil))
+	w := first(t, s.resource(t).Before(from.listerWatcher(), Wanted{}))
 	var all []string
 	for range 3 {
 		all = append(all, told(t, w))
@@ -172,7 +172,7 @@ func TestAWatchBeginsWithWhatIsThere(t *testing.T) {
 // What isn't wanted isn't listed, and changes are watched from now on.
 func TestAWatchBeginsWithNothing(t *testing.T) {
 	from, s := &watched{changes: watch.NewFake()}, &server{}
-	w := first(t, s.resource(t).Before(from.listerWatcher(), func() bool { return false }))
+	w := first(t, s.resource(t).Before(from.listerWatcher(), Wanted{None: func() bool { return true }}))
 	if first := told(t, w); first != "BOOKMARK 9true" {
 		t.Errorf("it begins with %s", first)
 	}
@@ -182,6 +182,18 @@ func TestAWatchBeginsWithNothing(t *testing.T) {
 	}
 	if want := []string{"list of 1", `watch from "9"`}; !slices.Equal(from.asked, want) || len(s.asked) > 0 {
 		t.Errorf("asked for %q and %q, want %q", from.asked, s.asked, want)
+	}
+}
+
+func TestAWatchBeginsWithWhatIsWanted(t *testing.T) {
+	from := &watched{changes: watch.NewFake()}
+	s := &server{status: http.StatusOK, body: itemsLast}
+	w := first(t, s.resource(t).Before(from.listerWatcher(), Wanted{
+		None:   func() bool { return false },
+		Object: func(_ context.Context, obj runtime.Object) bool { return obj.(*corev1.ConfigMap).Name == "b" },
+	}))
+	if all := []string{told(t, w), told(t, w)}; !slices.Equal(all, []string{"ADDED b", "BOOKMARK 7true"}) {
+		t.Errorf("it tells %q", all)
 	}
 }
 
@@ -195,7 +207,7 @@ func TestAWatchThatFails(t *testing.T) {
 		"list is refused": {server{status: http.StatusGone, body: `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410}`}, []string{"ERROR 410", "end"}},
 		"no watch":        {server{status: http.StatusOK, body: itemsFirst}, []string{"ADDED a", "ADDED b", "BOOKMARK 7true", "ERROR 500", "end"}},
 	} {
-		w := first(t, c.server.resource(t).Before((&watched{}).listerWatcher(), nil))
+		w := first(t, c.server.resource(t).Before((&watched{}).listerWatcher(), Wanted{}))
 		var all []string
 		for range c.want {
 			all = append(all, told(t, w))
@@ -210,7 +222,7 @@ func TestAWatchThatFails(t *testing.T) {
 func TestAnyOtherWatch(t *testing.T) {
 	from := &watched{changes: watch.NewFake()}
 	s := &server{}
-	w, err := s.resource(t).Before(from.listerWatcher(), nil).Watch(metav1.ListOptions{ResourceVersion: "5"})
+	w, err := s.resource(t).Before(from.listerWatcher(), Wanted{}).Watch(metav1.ListOptions{ResourceVersion: "5"})
 	if w != watch.Interface(from.changes) || err != nil || len(s.asked) > 0 {
 		t.Errorf("%v, %v, asked for %q", w, err, s.asked)
 	}
