@@ -119,7 +119,7 @@ test-faults bench: UP = --images=mariadb,tools
 .PHONY: test-e2e
 test-e2e: deploy ## Test what users do, on the cluster (FOCUS='a regular expression' for some of it)
 	@mkdir -p $(RESULTS)
-	@$(NO_COLOR_IN_A_PIPE); $(WITH_KUBECTL) go tool ginkgo run --procs=$(or $(PROCS),3) --timeout=45m --poll-progress-after=120s --focus="$(FOCUS)" --output-dir=$(RESULTS) --junit-report=e2e.xml ./test/e2e
+	@$(NO_COLOR_IN_A_PIPE); $(WITH_KUBECTL) go tool ginkgo run --procs=$(or $(PROCS),4) --timeout=45m --poll-progress-after=120s --focus="$(FOCUS)" --output-dir=$(RESULTS) --junit-report=e2e.xml ./test/e2e
 
 .PHONY: test-faults
 test-faults: deploy ## Kill the manager at every failpoint, and more (ROUNDS=100 random rounds, SEED to repeat them)
