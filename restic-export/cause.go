@@ -43,6 +43,8 @@ const (
 	CauseNotVerified Cause = "NotVerified"
 	// CauseInterrupted: the pod was ended.
 	CauseInterrupted Cause = "Interrupted"
+	// CauseNotStarted: its pod didn't start, and has given its place to others.
+	CauseNotStarted Cause = "NotStarted"
 	// CauseOutOfMemory: it took more memory than it may.
 	CauseOutOfMemory Cause = "OutOfMemory"
 	// CauseInvalid: the task can't be read, or asks for what can't be.
@@ -54,7 +56,7 @@ const (
 // Again is true for what another try may mend by itself.
 func (c Cause) Again() bool {
 	switch c {
-	case CauseLocked, CauseUnreachable, CauseInterrupted:
+	case CauseLocked, CauseUnreachable, CauseInterrupted, CauseNotStarted:
 		return true
 	}
 	return false

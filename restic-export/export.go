@@ -129,6 +129,9 @@ func attemptsOf(v *v1alpha1.VolumeStatus) int32 {
 func RecordExport(e *v1alpha1.ExportStatus, result Result, now time.Time) {
 	at := metav1.NewTime(now)
 	e.Attempts, e.LastAttemptTime = e.Attempts+1, &at
+	if e.NotStarted++; result.Cause != CauseNotStarted {
+		e.NotStarted = 0
+	}
 	if result.Done && result.Backup == nil {
 		result = Result{Cause: CauseNotVerified, Message: "the mover named no snapshot"}
 	}
@@ -147,6 +150,11 @@ func RecordExport(e *v1alpha1.ExportStatus, result Result, now time.Time) {
 	e.Duration = &metav1.Duration{Duration: time.Duration(result.Seconds * float64(time.Second)).Round(time.Millisecond)}
 }
 
+// NotStarted is what an attempt has come to whose pod doesn't start. waits says why.
+func NotStarted(waits string) Result {
+	return Result{Cause: CauseNotStarted, Message: "its mover has not started, and others have its place now: " + waits}
+}
+
 // MendOfExport is what to do about an export that no other try mends, as a sentence
 // after a space, empty where the message says it.
 func MendOfExport(result Result, repository string) string {
@@ -160,8 +168,12 @@ func MendOfExport(result Result, repository string) string {
 	return ""
 }
 
-// NextExportAt is when an export that failed is tried again.
+// NextExportAt is when an export that failed is tried again. One whose pod didn't start
+// leaves its place to others for as long as it had it, and ever longer.
 func NextExportAt(e *v1alpha1.ExportStatus, now time.Time) time.Time {
+	if e.NotStarted > 0 {
+		return nextAfter(e.LastAttemptTime, e.NotStarted, now, firstTurn, maxTurn)
+	}
 	return NextAttempt(e.LastAttemptTime, e.Attempts, now)
 }
 
@@ -169,17 +181,23 @@ func NextExportAt(e *v1alpha1.ExportStatus, now time.Time) time.Time {
 const (
 	firstDelay = 10 * time.Second
 	maxDelay   = 10 * time.Minute
+	firstTurn  = 10 * time.Minute
+	maxTurn    = time.Hour
 )
 
 // NextAttempt is when a task is tried again of which so many attempts failed. One in
 // the future, by a clock that was wrong, holds nothing up.
 func NextAttempt(last *metav1.Time, attempts int32, now time.Time) time.Time {
+	return nextAfter(last, attempts, now, firstDelay, maxDelay)
+}
+
+func nextAfter(last *metav1.Time, attempts int32, now time.Time, first, most time.Duration) time.Time {
 	if last == nil || last.After(now) {
 		return time.Time{}
 	}
-	delay := firstDelay
-	for ; attempts > 1 && delay < maxDelay; attempts-- {
+	delay := first
+	for ; attempts > 1 && delay < most; attempts-- {
 		delay *= 2
 	}
-	return last.Add(min(delay, maxDelay))
+	return last.Add(min(delay, most))
 }

@@ -88,6 +88,20 @@ func TestRecordExport(t *testing.T) {
 	if next := NextExportAt(e, now); next != now.Add(10*time.Minute) {
 		t.Errorf("after many it is tried again at %s", next)
 	}
+	RecordExport(e, NotStarted("no room"), now)
+	if next := NextExportAt(e, now); next != now.Add(10*time.Minute) || e.NotStarted != 1 || !strings.HasSuffix(e.Message, ": no room") {
+		t.Errorf("one that doesn't start is tried again at %s: %+v", next, e)
+	}
+	for range 5 {
+		RecordExport(e, NotStarted("no room"), now)
+	}
+	if next := NextExportAt(e, now); next != now.Add(time.Hour) {
+		t.Errorf("after many that don't start it is tried again at %s", next)
+	}
+	RecordExport(e, Result{Cause: CauseUnreachable}, now)
+	if e.NotStarted != 0 {
+		t.Errorf("one that started: %+v", e)
+	}
 	RecordExport(e, Result{Done: true, Seconds: 1.5, Backup: &ExportedSnapshot{SnapshotID: "s", FilesNew: 1, FilesChanged: 2, FilesUnmodified: 3, BytesProcessed: 2048, BytesUploaded: 1024}}, now)
 	if e.SnapshotID != "s" || e.Message != "" || e.Files != (v1alpha1.ExportedFiles{New: 1, Changed: 2, Unmodified: 3}) ||
 		e.Processed.String() != "2Ki" || e.Uploaded.String() != "1Ki" || e.Duration.Duration != 1500*time.Millisecond {

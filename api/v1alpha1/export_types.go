@@ -55,6 +55,10 @@ type ExportStatus struct {
 	Attempts int32 `json:"attempts,omitempty"`
 	// +optional
 	LastAttemptTime *metav1.Time `json:"lastAttemptTime,omitempty"`
+	// NotStarted is how many attempts in a row ended since their pod didn't start: each
+	// gave its place in the repository to others, and the next one comes after these.
+	// +optional
+	NotStarted int32 `json:"notStarted,omitempty"`
 	// Message is what it waits for, or what was wrong with the last attempt.
 	// +optional
 	Message string `json:"message,omitempty"`

@@ -109,6 +109,14 @@ func (w *run) exportVolume(ctx context.Context, v *v1alpha1.VolumeStatus, reposi
 	if err != nil {
 		return "", err
 	}
+	if moved.IsStuck(w.Now()) {
+		// Before it is recorded: nobody looks at this Job then, which would keep its
+		// place. The clone stays, since the storage may be at work on it.
+		if _, err := w.Movers.Remove(ctx, w.Namespace, in.Name); err != nil {
+			return "", err
+		}
+		moved.Ended, moved.Result = true, resticexport.NotStarted(moved.Waits)
+	}
 	if !moved.Ended {
 		v.Export.Message = moved.Waits
 		if moved.Waits == "" {

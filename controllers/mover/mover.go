@@ -49,6 +49,16 @@ type Run struct {
 	Since time.Time
 }
 
+// startLimit is how long a mover's pod may take to start: it has its place meanwhile,
+// which others wait for.
+const startLimit = 10 * time.Minute
+
+// IsStuck is true of a mover whose pod doesn't start. Whoever began it removes its Job,
+// so that others have its place, and tries again later.
+func (r *Run) IsStuck(now time.Time) bool {
+	return !r.Ended && r.Waits != "" && !r.Since.IsZero() && now.Sub(r.Since) > startLimit
+}
+
 // Run has a task run once: it makes the Job where there is none, and has it wait
 // where the repository has no place for it.
 func (m *Movers) Run(ctx context.Context, in resticexport.JobInput, owner metav1.OwnerReference, place Place) (Run, error) {

@@ -17,13 +17,8 @@ import (
 	"github.com/lull-dev/lull/snapshot/workload"
 )
 
-const (
-	// turnDelay is how soon it is looked again whether it is a copy's turn.
-	turnDelay = 15 * time.Second
-	// pendingLimit is how long a copy's pod may take to start: it keeps others from
-	// looking after both repositories.
-	pendingLimit = 10 * time.Minute
-)
+// turnDelay is how soon it is looked again whether it is a copy's turn.
+const turnDelay = 15 * time.Second
 
 // relatives are the repositories that may wait for another one: those that are copied
 // to it, and those that it is copied to, which may be made like it.
@@ -117,7 +112,7 @@ func (w *run) move(ctx context.Context, c *v1alpha1.CopyStatus, into *v1alpha1.R
 		return w.notCopied(c, v1alpha1.ReasonCopyWaiting, err.Error())
 	case err != nil:
 		return reconcile.Retry(err)
-	case !ran.Ended && !w.isStuck(ran):
+	case !ran.Ended && !ran.IsStuck(w.Now()):
 		return w.underWay(c, ran)
 	case !ran.Ended:
 		ran.Result = resticexport.Result{Cause: resticexport.CauseInterrupted, Message: ran.Waits}
@@ -130,11 +125,6 @@ func (w *run) move(ctx context.Context, c *v1alpha1.CopyStatus, into *v1alpha1.R
 		w.RecordOnceSaved(eventCopied(ran.Result.Copy.Copied, c.Name))
 	}
 	return w.done(ctx, in.Name)
-}
-
-// isStuck is true of a mover whose pod doesn't start.
-func (w *run) isStuck(ran mover.Run) bool {
-	return ran.Waits != "" && !ran.Since.IsZero() && w.Now().Sub(ran.Since) > pendingLimit
 }
 
 // underWay tells of a copy that is, or that waits for its turn or for its pod.

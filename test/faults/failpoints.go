@@ -41,6 +41,8 @@ var unreached = map[string]string{
 	"Delete mover.Movers.Remove<repository.run.done<repository.run.move":     noCopy,
 	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.move": noCopy,
 
+	"Delete mover.Movers.Remove<backup.run.exportVolume": "no scenario's mover fails to start",
+
 	"sub.Patch mover.Movers.Doubt<backup.run.exportVolume": noOutage,
 	"sub.Patch mover.Movers.Doubt<restore.run.fillClaim":   noOutage,
 	"sub.Patch mover.Movers.Doubt<restore.run.find":        noOutage,
