@@ -71,7 +71,8 @@ const (
 	// where it is PoliciesNone.
 	AnnotationPolicies = "lull.dev/policies"
 	PoliciesNone       = "none"
-	// AnnotationKeep on a backup has retention leave it alone, where it is "true".
+	// AnnotationKeep on a backup has retention leave it alone, where it is "true". Its
+	// snapshots stay too, though export.keepSnapshot may be false.
 	AnnotationKeep = "lull.dev/keep"
 	// AnnotationRunNow on a policy has it make a backup of each of its applications
 	// at once: each value once.

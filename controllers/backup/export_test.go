@@ -24,6 +24,7 @@ import (
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/controllers/mover"
 	"github.com/lull-dev/lull/controllers/reconcile"
+	"github.com/lull-dev/lull/snapshot/cut"
 )
 
 // place is a fake API server with the repository offsite, in which one may work at a
@@ -191,4 +192,72 @@ func TestAnExportThatCannotStartGivesItsPlaceToOthers(t *testing.T) {
 	if now = p.exports(stuck); now.Status.Volumes[0].Export.NotStarted != 2 || !strings.Contains(now.Status.Message, "tries again at 12:51:01") {
 		t.Errorf("ever later: %q, %+v", now.Status.Message, now.Status.Volumes[0].Export)
 	}
+}
+
+func kept(b *v1alpha1.VolumeBackup) {
+	b.Annotations = map[string]string{v1alpha1.AnnotationKeep: "true"}
+}
+
+// exportedAlone is in the repository already, and is to be there alone.
+func exportedAlone(b *v1alpha1.VolumeBackup) {
+	b.Spec.Export.KeepSnapshot = new(bool)
+	b.Status.Volumes = append(b.Status.Volumes, v1alpha1.VolumeStatus{ClaimName: "logs", SnapshotName: b.Name + "-logs", ReadyToUse: true})
+	for i := range b.Status.Volumes {
+		b.Status.Volumes[i].Export = &v1alpha1.ExportStatus{SnapshotID: strings.Repeat("a", 64)}
+	}
+}
+
+// What a person writes just before the snapshots would go is heeded.
+func TestSnapshotsThatAPersonKeepsStayThoughTheyAreExported(t *testing.T) {
+	keeps := func(p *place, name string) {
+		b := &v1alpha1.VolumeBackup{}
+		p.must(p.Get(p.t.Context(), client.ObjectKey{Namespace: "shop", Name: name}, b))
+		kept(b)
+		p.must(p.Update(p.t.Context(), b))
+	}
+	for name, c := range map[string]struct {
+		before func(*v1alpha1.VolumeBackup)
+		// once the backup is marked to be in the repository alone.
+		once func(p *place)
+		left int
+		step cut.Step
+	}{
+		"nobody wants them":         {before: func(*v1alpha1.VolumeBackup) {}, step: cut.StepEnd},
+		"kept before":               {before: kept, left: 2, step: cut.StepEnd},
+		"kept just before they go":  {before: func(*v1alpha1.VolumeBackup) {}, once: func(p *place) { keeps(p, "b") }, left: 2, step: cut.StepAwaitReady},
+		"kept when one has gone":    {before: func(*v1alpha1.VolumeBackup) {}, once: func(p *place) { keeps(p, "b"); p.goes("b-logs") }, step: cut.StepEnd},
+		"restored from, by another": {before: func(*v1alpha1.VolumeBackup) {}, once: func(p *place) { p.restores("b") }, left: 2, step: cut.StepExport},
+	} {
+		p := aPlace(t)
+		b := p.aCut("b", exportedAlone, c.before)
+		p.written = func(now *v1alpha1.VolumeBackup) {
+			if cut.IsOnlyExported(now) && c.once != nil {
+				c.once(p)
+				c.once = nil
+			}
+		}
+		now := p.exports(b)
+		for range 2 { // what has gone is seen to have gone
+			if cut.Next(now, v1alpha1.OnFailureFail) == cut.StepExport {
+				now = p.exports(b)
+			}
+		}
+		var left snapshotv1.VolumeSnapshotList
+		p.must(p.List(t.Context(), &left))
+		if step := cut.Next(now, v1alpha1.OnFailureFail); len(left.Items) != c.left || step != c.step {
+			t.Errorf("%s: %d are left, then comes %s: %+v", name, len(left.Items), step, now.Status.Conditions)
+		}
+	}
+}
+
+func (p *place) goes(snapshot string) {
+	p.t.Helper()
+	p.must(p.Delete(p.t.Context(), &snapshotv1.VolumeSnapshot{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: snapshot}}))
+}
+
+func (p *place) restores(backup string) {
+	p.t.Helper()
+	v := &v1alpha1.VolumeRestore{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "restore"}}
+	v.Spec.Source.VolumeBackupRef = &v1alpha1.LocalReference{Name: backup}
+	p.must(p.Create(p.t.Context(), v))
 }

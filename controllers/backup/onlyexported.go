@@ -3,7 +3,9 @@ package backup
 import (
 	"context"
 	"fmt"
+	"slices"
 
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -20,7 +22,11 @@ func (w *run) keepOnlyExports(ctx context.Context) reconcile.Outcome {
 	if ptr.Deref(w.Spec.Export.KeepSnapshot, true) {
 		return reconcile.Skip()
 	}
-	if !cut.IsOnlyExported(w.VolumeBackup) { // from here on restores come from the repository
+	if !cut.IsOnlyExported(w.VolumeBackup) {
+		if isHeld(w.VolumeBackup) {
+			return reconcile.Skip()
+		}
+		// From here on restores come from the repository.
 		for i := range w.Status.Volumes {
 			w.Status.Volumes[i].ReadyToUse = false
 		}
@@ -38,11 +44,56 @@ func (w *run) keepOnlyExports(ctx context.Context) reconcile.Outcome {
 	if out := w.awaitTurn(); !out.Skipped() {
 		return out
 	}
+	if out := w.keepAfterAll(ctx); !out.Skipped() {
+		return out
+	}
 	if out := w.letCutGo(ctx, w.Find(v1alpha1.ConditionSnapshotsReady).LastTransitionTime.Time); !out.Skipped() {
 		return out
 	}
 	w.deletions.end(client.ObjectKeyFromObject(w.VolumeBackup))
 	return reconcile.Skip()
+}
+
+func isHeld(b *v1alpha1.VolumeBackup) bool { return b.Annotations[v1alpha1.AnnotationKeep] == "true" }
+
+// keepAfterAll looks once more, past the cache, right before what can't be undone. Where
+// a person wants the backup kept by now its snapshots stay, as long as none has gone
+// yet: whether they can be restored is looked at anew.
+func (w *run) keepAfterAll(ctx context.Context) reconcile.Outcome {
+	if err := w.Reread(ctx, w.Live); err != nil {
+		return reconcile.Retry(err)
+	}
+	switch {
+	case !w.DeletionTimestamp.IsZero():
+		return reconcile.Continue()
+	case !isHeld(w.VolumeBackup):
+		return reconcile.Skip()
+	}
+	areThere, err := w.areThere(ctx)
+	if err != nil {
+		return reconcile.Retry(err)
+	}
+	if !areThere {
+		return reconcile.Skip()
+	}
+	w.deletions.end(client.ObjectKeyFromObject(w.VolumeBackup))
+	w.Set(v1alpha1.ConditionSnapshotsReady, false, v1alpha1.ReasonNotReady, "%s keeps the snapshots: it is looked whether all are ready", v1alpha1.AnnotationKeep)
+	return reconcile.Continue()
+}
+
+// areThere is true where each snapshot of the backup is there and stays, read past the
+// cache.
+func (w *run) areThere(ctx context.Context) (bool, error) {
+	var made snapshotv1.VolumeSnapshotList
+	if err := w.Live.List(ctx, &made, client.InNamespace(w.Namespace), client.MatchingLabels{v1alpha1.LabelBackupUID: string(w.UID)}); err != nil {
+		return false, err
+	}
+	stays := map[string]bool{}
+	for i := range made.Items {
+		stays[made.Items[i].Name] = made.Items[i].DeletionTimestamp.IsZero()
+	}
+	goes := func(v v1alpha1.VolumeStatus) bool { return !stays[v.SnapshotName] }
+	return !slices.ContainsFunc(w.Status.Volumes, goes), nil
 }
 
 // restoredBy is a restore that goes on and began with the snapshots, empty for
