@@ -179,6 +179,7 @@ func (w *run) retain(ctx context.Context, obj client.Object) error {
 		notes = map[string]string{}
 	}
 	delete(notes, annotationBackup)
+	delete(notes, annotationNonce)
 	notes[v1alpha1.AnnotationRetainedFrom] = w.Name
 	notes[v1alpha1.AnnotationConsistency] = string(w.Status.Consistency)
 	obj.SetLabels(marks)

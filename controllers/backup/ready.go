@@ -135,12 +135,13 @@ func (w *run) neverReady(message string) reconcile.Outcome {
 	return reconcile.Stall(v1alpha1.Problemf(v1alpha1.ReasonReadyTimeout, "%s", message))
 }
 
-// lost are those of the claims whose snapshot is not in the API either: the
-// cache alone may only be late. One of a group that isn't made yet can't be
-// lost.
+// lost are those of the claims whose snapshot is not in the API either, or another
+// one in its place: the cache alone may only be late. One of a group that isn't made
+// yet can't be lost.
 func (w *run) lost(ctx context.Context, missing []string) ([]string, error) {
 	var lost []string
-	for _, v := range w.Status.Volumes {
+	for i := range w.Status.Volumes {
+		v := &w.Status.Volumes[i]
 		if v.SnapshotName == "" || !slices.Contains(missing, v.ClaimName) {
 			continue
 		}
@@ -149,7 +150,7 @@ func (w *run) lost(ctx context.Context, missing []string) ([]string, error) {
 		if client.IgnoreNotFound(err) != nil {
 			return nil, err
 		}
-		if err != nil || !snap.DeletionTimestamp.IsZero() {
+		if err != nil || !snap.DeletionTimestamp.IsZero() || cut.ObserveRecorded(v, &snap, nil).Replaced != "" {
 			lost = append(lost, v.ClaimName)
 		}
 	}

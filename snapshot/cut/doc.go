@@ -1,6 +1,6 @@
 // Package cut holds the decisions of a backup: which claims to cut, of which
-// class, under which names, whether a snapshot is cut and whether it is ready,
-// what a backup needs next, and the verdict on an attempt. They are plain
+// class, under which names, whether a snapshot is cut, whether it is ready and
+// whether it is the one on record, what a backup needs next, and the verdict on an attempt. They are plain
 // functions over plain data, without a client or a clock of their own.
 //
 // How an application is quieted doesn't belong here (hooks), nor what is done

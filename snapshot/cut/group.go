@@ -91,7 +91,7 @@ const SettleLimit = time.Minute
 
 // CanGo is true for a group that can be deleted without leaving anything behind.
 // content is its content, nil where there is none; members are the single
-// snapshots that were made of it. Of one that is deleted earlier the snapshot
+// snapshots that name it as their owner. Of one that is deleted earlier the snapshot
 // controller forgets the content, with the cut, or the single snapshots that it
 // is about to make of it (external-snapshotter 8.5,
 // processGroupSnapshotWithDeletionTimestamp), and those that don't name the

@@ -96,6 +96,22 @@ func TestASnapshotThatIsReplacedBeforeItIsReadyFailsTheBackup(t *testing.T) {
 	fc.isLeftAlone(another)
 }
 
+// The same, by one that doesn't even look like the backup's: no watch shows it.
+func TestASnapshotThatIsReplacedByAnUnmarkedOneIsLost(t *testing.T) {
+	fc := aFakeCluster(t)
+	fc.anApplication("data")
+	fc.storage.decide(func(string, int) fate { return fate{ready: make(chan struct{})} })
+	m := fc.aManager()
+	b := fc.await(fc.aBackup(fc.held), "cut", func(b *v1alpha1.VolumeBackup) bool { return isTrue(b, v1alpha1.ConditionSnapshotsCut) })
+	m.stop()
+	fc.replaceSnapshot(b, "data", func(another *snapshotv1.VolumeSnapshot) { another.Labels, another.Annotations = nil, nil })
+	fc.aManager()
+	b = fc.await(b, "at its end", ended)
+	if failed := condition(b, v1alpha1.ConditionFailed); failed.Reason != v1alpha1.ReasonSnapshotLost {
+		t.Errorf("should have failed by %s:\n%s", v1alpha1.ReasonSnapshotLost, describe(b))
+	}
+}
+
 // While an export waits, here for its repository, its snapshot is replaced.
 func TestASnapshotThatIsReplacedBeforeItIsExportedFailsTheBackup(t *testing.T) {
 	fc := aFakeCluster(t)
@@ -115,11 +131,14 @@ func TestASnapshotThatIsReplacedBeforeItIsExportedFailsTheBackup(t *testing.T) {
 	}
 }
 
-// replaceSnapshot makes another snapshot of an attempt's name and marks, and has it
-// cut and ready.
-func (fc *fakeCluster) replaceSnapshot(b *v1alpha1.VolumeBackup, claim string) *snapshotv1.VolumeSnapshot {
+// replaceSnapshot makes another snapshot of an attempt's name and marks, unless they
+// are changed, and has it cut and ready.
+func (fc *fakeCluster) replaceSnapshot(b *v1alpha1.VolumeBackup, claim string, change ...func(*snapshotv1.VolumeSnapshot)) *snapshotv1.VolumeSnapshot {
 	fc.Helper()
 	another := fc.newSnapshotOf(b, claim, b.Status.Quiesce.Attempt)
+	for _, c := range change {
+		c(another)
+	}
 	fc.delete(&snapshotv1.VolumeSnapshot{ObjectMeta: metav1.ObjectMeta{Namespace: fc.namespace, Name: another.Name}})
 	another.Namespace = fc.namespace
 	fc.eventually("its name is free", func() bool {
