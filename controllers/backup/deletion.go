@@ -123,8 +123,8 @@ func (w *run) letSnapshotsGo(ctx context.Context) (waiting []string, settled boo
 			continue
 		}
 		waiting = append(waiting, snap.Name)
-		if !cut.IsMade(w.VolumeBackup, snap) {
-			continue // one of a group goes with it
+		if cut.KeptGroup(w.VolumeBackup) != "" && !cut.IsMade(w.VolumeBackup, snap) {
+			continue // it goes with its group
 		}
 		_, isSettled, err := w.discard(ctx, snap)
 		if err != nil {
