@@ -10,7 +10,7 @@ import (
 )
 
 // longestUnwritten is how long runs may go on before the status tells of them.
-const longestUnwritten = 10 * time.Minute
+const longestUnwritten = 30 * time.Minute
 
 // Unwritten are runs that were made and that a policy's status doesn't tell of
 // yet: it is written once a run, when the backups have ended. Names have whoever

@@ -62,12 +62,12 @@ func TestHowLongAStatusMayWait(t *testing.T) {
 		backups []*v1alpha1.VolumeBackup
 		want    time.Duration
 	}{
-		"it was just made":         {alone, at, true, nil, 10 * time.Minute},
-		"it goes on":               {alone, at.Add(time.Minute), false, []*v1alpha1.VolumeBackup{backup(false)}, 9 * time.Minute},
-		"it goes on for too long":  {alone, at.Add(10 * time.Minute), false, []*v1alpha1.VolumeBackup{backup(false)}, 0},
+		"it was just made":         {alone, at, true, nil, longestUnwritten},
+		"it goes on":               {alone, at.Add(time.Minute), false, []*v1alpha1.VolumeBackup{backup(false)}, longestUnwritten - time.Minute},
+		"it goes on for too long":  {alone, at.Add(longestUnwritten), false, []*v1alpha1.VolumeBackup{backup(false)}, 0},
 		"it has ended":             {alone, at.Add(time.Minute), false, []*v1alpha1.VolumeBackup{backup(true)}, 0},
 		"a person has deleted it":  {alone, at.Add(time.Minute), false, nil, 0},
-		"another one's is to come": {both, at.Add(time.Second), false, nil, 10*time.Minute - time.Second},
+		"another one's is to come": {both, at.Add(time.Second), false, nil, longestUnwritten - time.Second},
 		"another one's tells more": {both, at.Add(time.Second), false, []*v1alpha1.VolumeBackup{backup(true)}, 0},
 	} {
 		s, written := look(c.apps, c.at, c.makes, c.backups...)
