@@ -78,9 +78,10 @@ func (p *place) aCut(name string, change ...func(*v1alpha1.VolumeBackup)) *v1alp
 	}
 	p.must(p.Create(p.t.Context(), b))
 	for _, v := range b.Status.Volumes {
-		p.must(p.Create(p.t.Context(), &snapshotv1.VolumeSnapshot{ObjectMeta: metav1.ObjectMeta{
-			Namespace: "shop", Name: v.SnapshotName, UID: types.UID(v.SnapshotName), Labels: map[string]string{v1alpha1.LabelBackupUID: string(b.UID)},
-		}}))
+		p.must(p.Create(p.t.Context(), &snapshotv1.VolumeSnapshot{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: v.SnapshotName, UID: types.UID(v.SnapshotName), Labels: map[string]string{v1alpha1.LabelBackupUID: string(b.UID)}},
+			Status:     &snapshotv1.VolumeSnapshotStatus{ReadyToUse: new(v.ReadyToUse)},
+		}))
 	}
 	return b
 }
@@ -225,6 +226,7 @@ func TestSnapshotsThatAPersonKeepsStayThoughTheyAreExported(t *testing.T) {
 		"nobody wants them":         {before: func(*v1alpha1.VolumeBackup) {}, step: cut.StepEnd},
 		"kept before":               {before: kept, left: 2, step: cut.StepEnd},
 		"kept just before they go":  {before: func(*v1alpha1.VolumeBackup) {}, once: func(p *place) { keeps(p, "b") }, left: 2, step: cut.StepAwaitReady},
+		"kept when one isn't ready": {before: func(b *v1alpha1.VolumeBackup) { b.Status.Volumes[1].ReadyToUse = false }, once: func(p *place) { keeps(p, "b") }, step: cut.StepEnd},
 		"kept when one has gone":    {before: func(*v1alpha1.VolumeBackup) {}, once: func(p *place) { keeps(p, "b"); p.goes("b-logs") }, step: cut.StepEnd},
 		"restored from, by another": {before: func(*v1alpha1.VolumeBackup) {}, once: func(p *place) { p.restores("b") }, left: 2, step: cut.StepExport},
 	} {

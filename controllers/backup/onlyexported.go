@@ -81,16 +81,23 @@ func (w *run) keepAfterAll(ctx context.Context) reconcile.Outcome {
 	return reconcile.Continue()
 }
 
-// areThere is true where each snapshot of the backup is there and stays, read past the
-// cache.
+// areThere is true where each snapshot of the backup is there, is ready and stays, and
+// its group does, read past the cache.
 func (w *run) areThere(ctx context.Context) (bool, error) {
+	if name := cut.KeptGroup(w.VolumeBackup); name != "" {
+		group, err := w.groups.group(ctx, w.Live, client.ObjectKey{Namespace: w.Namespace, Name: name})
+		if err != nil || group == nil || group.DeletionTimestamp != nil {
+			return false, err
+		}
+	}
 	var made snapshotv1.VolumeSnapshotList
 	if err := w.Live.List(ctx, &made, client.InNamespace(w.Namespace), client.MatchingLabels{v1alpha1.LabelBackupUID: string(w.UID)}); err != nil {
 		return false, err
 	}
 	stays := map[string]bool{}
 	for i := range made.Items {
-		stays[made.Items[i].Name] = made.Items[i].DeletionTimestamp.IsZero()
+		snap := &made.Items[i]
+		stays[snap.Name] = snap.DeletionTimestamp.IsZero() && snap.Status != nil && ptr.Deref(snap.Status.ReadyToUse, false)
 	}
 	goes := func(v v1alpha1.VolumeStatus) bool { return !stays[v.SnapshotName] }
 	return !slices.ContainsFunc(w.Status.Volumes, goes), nil

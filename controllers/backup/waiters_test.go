@@ -146,3 +146,11 @@ func TestADeletionWakesItsBackupAlone(t *testing.T) {
 		t.Error("a backup that is deleted wakes its attempt")
 	}
 }
+
+// A list of all where one was asked for takes the memory of all.
+func TestAListIsOfAsManyAsAskedFor(t *testing.T) {
+	asked := metav1.ListOptions{Limit: 1, Continue: "there", ResourceVersion: "7"}
+	if o := listOptions(asked).AsListOptions(); o.Limit != 1 || o.Continue != "there" || o.ResourceVersion != "7" {
+		t.Errorf("it is %+v", o)
+	}
+}

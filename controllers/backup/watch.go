@@ -65,7 +65,7 @@ func (s *storeless) Start(ctx context.Context, q queue) error {
 	s.keeper.wakes(q)
 	s.synced = make(chan struct{})
 	options := func(raw metav1.ListOptions) *client.ListOptions {
-		o := &client.ListOptions{Raw: &raw}
+		o := listOptions(raw)
 		s.only.ApplyToList(o)
 		return o
 	}
@@ -89,6 +89,12 @@ func (s *storeless) Start(ctx context.Context, q queue) error {
 		reflector.RunWithContext(ctx)
 	}()
 	return nil
+}
+
+// listOptions are those of a client for what a reflector asks for. Its limit and where
+// a page goes on count only where they stand beside the rest.
+func listOptions(raw metav1.ListOptions) *client.ListOptions {
+	return &client.ListOptions{Raw: &raw, Limit: raw.Limit, Continue: raw.Continue}
 }
 
 // wantsNone is true where nobody asks yet. After a watch was lost what is kept may

@@ -19,7 +19,7 @@ import (
 func (w *run[T]) makeDue(ctx context.Context) reconcile.Outcome {
 	w.due = w.state.Due()
 	if len(w.due.Runs) > 0 {
-		defer w.rush.begin(w.Now(), lateBy(w.state, w.due.Runs))()
+		defer w.rush.begin(w.Now())()
 	}
 	made := map[policy.Application]string{}
 	for _, run := range w.due.Runs {
@@ -28,6 +28,7 @@ func (w *run[T]) makeDue(ctx context.Context) reconcile.Outcome {
 		case err == nil:
 			made[run.Application] = name
 			if isNew {
+				w.rush.made(w.Now(), w.state.LateBy(run))
 				skewSeconds.Observe(w.Now().Sub(run.Due.Add(w.state.Offset(run.Application))).Seconds())
 			}
 		case isRefusal(err):

@@ -3,8 +3,6 @@ package policy
 import (
 	"sync/atomic"
 	"time"
-
-	"github.com/lull-dev/lull/snapshot/policy"
 )
 
 // rush is what policies make at this moment of what is due, and whether they are
@@ -27,14 +25,18 @@ const (
 	catchingUp = time.Second
 )
 
-// begin notes that a policy makes its runs, and how late the last of them is.
-func (r *rush) begin(now time.Time, lateBy time.Duration) (end func()) {
+// begin notes that a policy makes its runs.
+func (r *rush) begin(now time.Time) (end func()) {
 	r.began.Store(now.UnixNano())
+	r.making.Add(1)
+	return func() { r.making.Add(-1) }
+}
+
+// made notes how late a run was that was made.
+func (r *rush) made(now time.Time, lateBy time.Duration) {
 	if lateBy > lateness {
 		r.behind.Store(now.UnixNano())
 	}
-	r.making.Add(1)
-	return func() { r.making.Add(-1) }
 }
 
 // is is true while runs are made, or are late.
@@ -46,11 +48,3 @@ func (r *rush) is(now time.Time) bool {
 // IsRush is true while policies make what is due, or are behind with it, as where
 // a jitter spreads more runs than the API server takes beside their backups.
 func (r *Reconciler) IsRush() bool { return r.rush.is(r.Clock.Now()) }
-
-// lateBy is how late the last of all runs is.
-func lateBy(state *policy.State, runs []policy.Run) (latest time.Duration) {
-	for _, run := range runs {
-		latest = max(latest, state.LateBy(run))
-	}
-	return latest
-}

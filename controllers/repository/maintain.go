@@ -122,7 +122,7 @@ func (w *run) histories(ctx context.Context) ([]resticexport.History, error) {
 	}
 	policies, err := w.exportPolicies(ctx)
 	if err != nil || len(policies) == 0 {
-		return remaining(s, nil), err
+		return nil, err // how far retention is stays: they may come back
 	}
 	var backups v1alpha1.VolumeBackupList // of what has ended the cache doesn't know where it was exported to
 	if err := w.Live.List(ctx, &backups, client.InNamespace(w.Object.Namespace)); err != nil {

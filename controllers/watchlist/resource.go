@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -22,6 +23,9 @@ type Resource struct {
 	name  string
 	kind  client.Object
 	which Which
+	// breaksOff is set once a list broke off: an API server ends those that take more
+	// than a minute, and its own watches with what is there it doesn't.
+	breaksOff *atomic.Bool
 }
 
 // Which are the objects that are listed. Empty fields are all.
@@ -36,7 +40,7 @@ func NewResource(config *rest.Config, of schema.GroupVersionResource, kind clien
 	config.ContentType, config.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
 	config.NegotiatedSerializer = scheme.Codecs.WithoutConversion() // of errors: what is listed is read here
 	c, err := rest.RESTClientFor(config)
-	return Resource{client: c, name: of.Resource, kind: kind, which: which}, err
+	return Resource{client: c, name: of.Resource, kind: kind, which: which, breaksOff: &atomic.Bool{}}, err
 }
 
 func (r Resource) empty() client.Object {
@@ -73,6 +77,7 @@ func (r Resource) read(list io.Reader, do func(runtime.Object) error) (version s
 	})
 	switch {
 	case err != nil:
+		r.breaksOff.Store(true)
 		return "", fmt.Errorf("list of %s: %w", r.name, err)
 	case m.ResourceVersion == "" || m.Continue != "":
 		return "", fmt.Errorf("list of %s: it isn't whole", r.name)

@@ -50,7 +50,7 @@ func (l listerWatcher) Watch(o metav1.ListOptions) (watch.Interface, error) {
 
 // WatchWithContext implements cache.WatcherWithContext.
 func (l listerWatcher) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-	if !ptr.Deref(o.SendInitialEvents, false) {
+	if !ptr.Deref(o.SendInitialEvents, false) || l.resource.breaksOff.Load() {
 		return l.ListerWatcherWithContext.WatchWithContext(ctx, o)
 	}
 	o.SendInitialEvents, o.ResourceVersionMatch = nil, ""
@@ -148,11 +148,13 @@ func (s *stream) send(ctx context.Context, event watch.Event) error {
 	}
 }
 
-// statusOf is what an API server would send for an error.
+// statusOf is what an API server would send for an error. What it didn't send itself
+// is a connection that broke off: a reflector tries again after what says that there
+// are too many requests, and after anything else it lists all into memory.
 func statusOf(err error) runtime.Object {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) {
 		return ptr.To(status.Status())
 	}
-	return &metav1.Status{Status: metav1.StatusFailure, Code: http.StatusInternalServerError, Reason: metav1.StatusReasonInternalError, Message: err.Error()}
+	return &metav1.Status{Status: metav1.StatusFailure, Code: http.StatusTooManyRequests, Reason: metav1.StatusReasonTooManyRequests, Message: err.Error()}
 }

@@ -203,9 +203,9 @@ func TestAWatchThatFails(t *testing.T) {
 		server server
 		want   []string
 	}{
-		"list cut off":    {server{status: http.StatusOK, body: itemsFirst[:len(itemsFirst)-30]}, []string{"ADDED a", "ADDED b", "ERROR 500", "end"}},
+		"list cut off":    {server{status: http.StatusOK, body: itemsFirst[:len(itemsFirst)-30]}, []string{"ADDED a", "ADDED b", "ERROR 429", "end"}},
 		"list is refused": {server{status: http.StatusGone, body: `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410}`}, []string{"ERROR 410", "end"}},
-		"no watch":        {server{status: http.StatusOK, body: itemsFirst}, []string{"ADDED a", "ADDED b", "BOOKMARK 7true", "ERROR 500", "end"}},
+		"no watch":        {server{status: http.StatusOK, body: itemsFirst}, []string{"ADDED a", "ADDED b", "BOOKMARK 7true", "ERROR 429", "end"}},
 	} {
 		w := first(t, c.server.resource(t).Before((&watched{}).listerWatcher(), Wanted{}))
 		var all []string
@@ -215,6 +215,19 @@ func TestAWatchThatFails(t *testing.T) {
 		if !slices.Equal(all, c.want) {
 			t.Errorf("%s: it tells %q, want %q", what, all, c.want)
 		}
+	}
+}
+
+// After a list that broke off the API server is asked to begin with what is there.
+func TestAWatchAfterAListThatBrokeOff(t *testing.T) {
+	from := &watched{changes: watch.NewFake()}
+	s := &server{status: http.StatusOK, body: itemsFirst[:70]}
+	lw := s.resource(t).Before(from.listerWatcher(), Wanted{})
+	if told := told(t, first(t, lw)); told != "ERROR 429" {
+		t.Errorf("it tells %s", told)
+	}
+	if first(t, lw) != watch.Interface(from.changes) || len(s.asked) != 1 || !slices.Equal(from.asked, []string{`watch from ""` + string(metav1.ResourceVersionMatchNotOlderThan)}) {
+		t.Errorf("asked for %q and %q", from.asked, s.asked)
 	}
 }
 

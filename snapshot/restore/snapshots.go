@@ -24,6 +24,13 @@ func (in *Input) snapshotUID(v v1alpha1.VolumeStatus) types.UID {
 	return ""
 }
 
+// needsNoSnapshot is true for a claim whose volume is made: a person may delete the
+// backup by then. Of paths the mover's clone may be, which tells by itself where it
+// can't be made.
+func (s *State) needsNoSnapshot(c *v1alpha1.RestoredClaim) bool {
+	return isCopied(c) || heldVolume(s.Claims[NewClaimName(c)]) != ""
+}
+
 // checkSources refuses to go on where a snapshot isn't any more the one that was
 // resolved. Claims are made by a snapshot's name, but a UID never comes back: where
 // it is the same before a claim is made and after it is bound, it was the same in
@@ -37,6 +44,9 @@ func checkSources(s *State) Need {
 			continue // resolved by an earlier version
 		}
 		snap := s.Snapshots[c.SnapshotName]
+		if snap == nil && s.needsNoSnapshot(c) {
+			continue
+		}
 		if snap == nil {
 			return stuck(v1alpha1.ReasonSnapshotNotFound, "VolumeSnapshot %s of claim %s was deleted while it was restored: restore from another backup", c.SnapshotName, c.ClaimName)
 		}

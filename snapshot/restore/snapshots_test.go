@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -17,6 +18,7 @@ func TestASourceIsReplacedMeanwhile(t *testing.T) {
 	paths := func(r *v1alpha1.VolumeRestore) { r.Spec.Source.Paths = []string{"/a"} }
 	for name, c := range map[string]struct {
 		resolved, there string // UIDs, "" where none is recorded or nothing is there
+		bound           bool
 		change          func(*v1alpha1.VolumeRestore)
 		reason          string
 	}{
@@ -34,6 +36,12 @@ func TestASourceIsReplacedMeanwhile(t *testing.T) {
 			paths(r)
 			setTrue(&r.Status, v1alpha1.ConditionClaimsFilled)
 		}},
+		"it is gone, while its paths are copied": {resolved: "u", change: func(r *v1alpha1.VolumeRestore) {
+			paths(r)
+			r.Status.Claims[0].Fill = &v1alpha1.ClaimFill{Clone: &v1alpha1.ClaimShape{}}
+		}},
+		"it is gone, and its claim is bound": {resolved: "u", bound: true},
+		"another, though its claim is bound": {resolved: "u", there: "x", bound: true, reason: v1alpha1.ReasonSnapshotReplaced},
 		"from a repository": {resolved: "u", there: "x", change: func(r *v1alpha1.VolumeRestore) {
 			r.Status.Found = &v1alpha1.FoundBackup{Repository: "offsite"}
 		}},
@@ -49,6 +57,11 @@ func TestASourceIsReplacedMeanwhile(t *testing.T) {
 			c.change(r)
 		}
 		s := &State{Restore: r, Now: now}
+		if c.bound {
+			claim := &corev1.PersistentVolumeClaim{Spec: corev1.PersistentVolumeClaimSpec{VolumeName: "pv"}}
+			claim.Status.Phase = corev1.ClaimBound
+			s.Claims = map[string]*corev1.PersistentVolumeClaim{"new": claim}
+		}
 		if c.there != "" {
 			snap := &snapshotv1.VolumeSnapshot{ObjectMeta: metav1.ObjectMeta{Name: "s"}}
 			snap.UID = "x"
