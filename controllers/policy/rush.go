@@ -39,12 +39,12 @@ func (r *rush) made(now time.Time, lateBy time.Duration) {
 	}
 }
 
-// is is true while runs are made, or are late.
-func (r *rush) is(now time.Time) bool {
+// goesOn is true while runs are made, or are late.
+func (r *rush) goesOn(now time.Time) bool {
 	return r.making.Load() > 0 && now.Sub(time.Unix(0, r.began.Load())) < longestRush ||
 		now.Sub(time.Unix(0, r.behind.Load())) < catchingUp
 }
 
 // IsRush is true while policies make what is due, or are behind with it, as where
 // a jitter spreads more runs than the API server takes beside their backups.
-func (r *Reconciler) IsRush() bool { return r.rush.is(r.Clock.Now()) }
+func (r *Reconciler) IsRush() bool { return r.rush.goesOn(r.Clock.Now()) }

@@ -20,15 +20,15 @@ func TestRush(t *testing.T) {
 		{"nothing late any more", 0, catchingUp, false},
 	} {
 		end := r.begin(now)
-		if !r.is(now.Add(longestRush - 1)) {
+		if !r.goesOn(now.Add(longestRush - 1)) {
 			t.Errorf("%s: no rush while it is made", step.what)
 		}
-		if r.is(now.Add(longestRush)) {
+		if r.goesOn(now.Add(longestRush)) {
 			t.Errorf("%s: one that hangs has all others wait", step.what)
 		}
 		r.made(now, step.lateBy)
 		end()
-		if is := r.is(now.Add(step.after)); is != step.is {
+		if is := r.goesOn(now.Add(step.after)); is != step.is {
 			t.Errorf("%s: a rush %s after it: %v, want %v", step.what, step.after, is, step.is)
 		}
 		now = now.Add(time.Minute)

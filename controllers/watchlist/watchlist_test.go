@@ -40,7 +40,9 @@ func (s *server) resource(t *testing.T) Resource {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.asked = append(s.asked, r.URL.String())
 		w.WriteHeader(s.status)
-		io.WriteString(w, s.body)
+		if _, err := io.WriteString(w, s.body); err != nil {
+			t.Error(err)
+		}
 	}))
 	t.Cleanup(srv.Close)
 	r, err := NewResource(&rest.Config{Host: srv.URL}, corev1.SchemeGroupVersion.WithResource("configmaps"), &corev1.ConfigMap{},
@@ -64,7 +66,7 @@ func TestAListIsReadWhole(t *testing.T) {
 		"items last":           {http.StatusOK, itemsLast, "a b", "7", "", false},
 		"none":                 {http.StatusOK, `{"items":[],"metadata":{"resourceVersion":"8"}}`, "", "8", "", false},
 		"cut off in an item":   {http.StatusOK, itemsFirst[:70], "", "", "unexpected EOF", false},
-		"cut off after one":    {http.StatusOK, itemsLast[:strings.Index(itemsLast, `{"metadata":{"name":"b"`)], "a", "", "EOF", false},
+		"cut off after one":    {http.StatusOK, itemsLast[:len(itemsLast)-len(`{"metadata":{"name":"b"}}]}`)], "a", "", "EOF", false},
 		"cut off at the end":   {http.StatusOK, itemsLast[:len(itemsLast)-1], "a b", "", "unexpected EOF", false},
 		"a page":               {http.StatusOK, `{"items":[],"metadata":{"resourceVersion":"8","continue":"x"}}`, "", "", "isn't whole", false},
 		"no list":              {http.StatusOK, `{"items":{}}`, "", "", "expected", false},
@@ -120,7 +122,7 @@ func (w *watched) listerWatcher() *cache.ListWatch {
 // first asks for a watch that begins with what is there.
 func first(t *testing.T, lw cache.ListerWatcher) watch.Interface {
 	t.Helper()
-	w, err := lw.Watch(metav1.ListOptions{SendInitialEvents: ptr.To(true), ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan})
+	w, err := cache.ToListerWatcherWithContext(lw).WatchWithContext(t.Context(), metav1.ListOptions{SendInitialEvents: ptr.To(true), ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +237,8 @@ func TestAWatchAfterAListThatBrokeOff(t *testing.T) {
 func TestAnyOtherWatch(t *testing.T) {
 	from := &watched{changes: watch.NewFake()}
 	s := &server{}
-	w, err := s.resource(t).Before(from.listerWatcher(), Wanted{}).Watch(metav1.ListOptions{ResourceVersion: "5"})
+	lw := cache.ToListerWatcherWithContext(s.resource(t).Before(from.listerWatcher(), Wanted{}))
+	w, err := lw.WatchWithContext(t.Context(), metav1.ListOptions{ResourceVersion: "5"})
 	if w != watch.Interface(from.changes) || err != nil || len(s.asked) > 0 {
 		t.Errorf("%v, %v, asked for %q", w, err, s.asked)
 	}
