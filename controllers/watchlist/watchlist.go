@@ -31,9 +31,9 @@ type Wanted struct {
 
 // Before is another ListerWatcher of the resource. A reflector asks for a watch that
 // begins with what is there. For that an API server makes each object an event of
-// its own, and a client reads all of it five times over; of sixty thousand objects
-// that takes half a minute of two processors. A list is read in a fifth of the time,
-// here one object at a time.
+// its own, which a client goes through several times: for its end, for the event, for
+// the kind and for the object. Of a list that is done twice, here of one object at a
+// time, so that not all of it is in memory.
 func (r Resource) Before(from cache.ListerWatcher, wanted Wanted) cache.ListerWatcher {
 	return listerWatcher{cache.ToListerWatcherWithContext(from), r, wanted}
 }
