@@ -104,7 +104,10 @@ func (e *exporting) exportRound(ctx context.Context, f *exportFigures, round int
 	if err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
-	if err := f.unchanged.take(e.exportUnchanged(ctx, f, ours)); err != nil {
+	err = inTurns(round,
+		func() error { return f.bareUnchanged.take(e.backUpBare(ctx, backup, bare, "again")) },
+		func() error { return f.unchanged.take(e.exportUnchanged(ctx, f, ours)) })
+	if err != nil {
 		return fmt.Errorf("export of what is unchanged: %w", err)
 	}
 	err = inTurns(round,

@@ -21,13 +21,19 @@ func (e *exporting) exportBare(ctx context.Context, backup *v1alpha1.VolumeBacku
 	if _, err := e.runRestic(ctx, e.jobIn(into, "init"), "init"); err != nil {
 		return jobRun{}, err
 	}
-	clone := framework.ClaimFrom(e.namespace, into.Name, backup.Status.Volumes[0])
+	return e.backUpBare(ctx, backup, into, "backup")
+}
+
+// backUpBare backs a clone of a snapshot up into a repository that is there. The host
+// is the same each time, so that restic finds what it has made before.
+func (e *exporting) backUpBare(ctx context.Context, backup *v1alpha1.VolumeBackup, into *v1alpha1.ResticRepository, task string) (jobRun, error) {
+	clone := framework.ClaimFrom(e.namespace, into.Name+"-"+task, backup.Status.Volumes[0])
 	if err := e.Create(ctx, clone); err != nil {
 		return jobRun{}, err
 	}
-	in := e.jobIn(into, "backup")
+	in := e.jobIn(into, task)
 	in.Source = clone.Name
-	ran, err := e.runRestic(ctx, in, "backup", "--exclude="+resticexport.DataPath+"/"+resticexport.LostAndFound, ".")
+	ran, err := e.runRestic(ctx, in, "backup", "--host=bare", "--exclude="+resticexport.DataPath+"/"+resticexport.LostAndFound, ".")
 	if err != nil {
 		return ran, err
 	}
