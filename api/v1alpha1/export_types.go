@@ -3,6 +3,7 @@ package v1alpha1
 import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // ExportSpec says where the snapshots of a backup are shipped.
@@ -59,6 +60,10 @@ type ExportStatus struct {
 	// gave its place in the repository to others, and the next one comes after these.
 	// +optional
 	NotStarted int32 `json:"notStarted,omitempty"`
+	// CloneUID is the UID of the claim that is read, once it was bound while the
+	// VolumeSnapshot was still the one that was cut: the claim is made of it then.
+	// +optional
+	CloneUID types.UID `json:"cloneUID,omitempty"`
 	// Message is what it waits for, or what was wrong with the last attempt.
 	// +optional
 	Message string `json:"message,omitempty"`

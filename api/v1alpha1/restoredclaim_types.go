@@ -78,6 +78,10 @@ type ClaimFill struct {
 	// the paths from it. It goes once they are copied.
 	// +optional
 	Clone *ClaimShape `json:"clone,omitempty"`
+	// CloneUID is the UID of that claim, once it was bound while the VolumeSnapshot was
+	// still the one that was resolved: the claim is made of it then.
+	// +optional
+	CloneUID types.UID `json:"cloneUID,omitempty"`
 	// FilledAt is when all of it was there and had been read again.
 	// +optional
 	FilledAt *metav1.Time `json:"filledAt,omitempty"`

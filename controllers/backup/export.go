@@ -109,7 +109,7 @@ func (w *run) exportVolume(ctx context.Context, v *v1alpha1.VolumeStatus, reposi
 	if err != nil {
 		return "", err
 	}
-	if moved.IsStuck(w.Now()) {
+	if moved.IsStuck(v.Export.NotStarted, w.Now()) {
 		// Before it is recorded: nobody looks at this Job then, which would keep its
 		// place. The clone stays, since the storage may be at work on it.
 		if _, err := w.Movers.Remove(ctx, w.Namespace, in.Name); err != nil {
@@ -126,6 +126,13 @@ func (w *run) exportVolume(ctx context.Context, v *v1alpha1.VolumeStatus, reposi
 	}
 	if err := w.Movers.Doubt(ctx, repository, moved.Result, w.Now()); err != nil {
 		return "", err
+	}
+	if moved.Result.Done { // the clone may have come, and been read, since it was looked at
+		if doubt, err := w.verifyClone(ctx, v); err != nil {
+			return "", err
+		} else if doubt != "" {
+			return "", v1alpha1.Problemf(v1alpha1.ReasonExportFailed, "%s. Make another backup", doubt)
+		}
 	}
 	return w.exported(ctx, v, moved.Result, in.Name)
 }

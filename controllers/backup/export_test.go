@@ -103,7 +103,7 @@ func (p *place) exports(b *v1alpha1.VolumeBackup) *v1alpha1.VolumeBackup {
 		AtRest: func(context.Context, *v1alpha1.VolumeBackup) bool { return false },
 		Steps: func(on *reconcile.Scope[*v1alpha1.VolumeBackup]) []reconcile.Step {
 			w := &run{VolumeBackup: on.Object, Scope: on, Reconciler: r}
-			return []reconcile.Step{{Name: "Export", Take: w.export}}
+			return []reconcile.Step{{Name: "Verify", Take: w.verify}, {Name: "Export", Take: w.export}}
 		},
 		Stalled: r.stalled, Summarize: summarize,
 	}
@@ -188,10 +188,26 @@ func TestAnExportThatCannotStartGivesItsPlaceToOthers(t *testing.T) {
 	if second.Name == first.Name {
 		t.Error("its next attempt has the Job of the first")
 	}
-	p.clock.Step(11 * time.Minute)
+	p.clock.Step(20 * time.Minute)
+	if p.exports(stuck); p.moverOf(stuck) == nil {
+		t.Fatal("the second time it has twenty minutes to start")
+	}
+	p.clock.Step(time.Second)
 	p.exports(stuck)
-	if now = p.exports(stuck); now.Status.Volumes[0].Export.NotStarted != 2 || !strings.Contains(now.Status.Message, "tries again at 12:51:01") {
+	if now = p.exports(stuck); now.Status.Volumes[0].Export.NotStarted != 2 || !strings.Contains(now.Status.Message, "tries again at 13:00:02") {
 		t.Errorf("ever later: %q, %+v", now.Status.Message, now.Status.Volumes[0].Export)
+	}
+	p.must(p.Get(t.Context(), client.ObjectKeyFromObject(&clone), &clone))
+	clone.UID = "of-the-clone"
+	p.must(p.Update(t.Context(), &clone))
+	clone.Status.Phase = corev1.ClaimBound
+	p.must(p.Status().Update(t.Context(), &clone))
+	if now = p.exports(stuck); !strings.Contains(now.Status.Message, "tries again at 12:40:22") {
+		t.Errorf("its clone has a volume now, and it still waits: %q", now.Status.Message)
+	}
+	p.clock.Step(20 * time.Second)
+	if p.exports(stuck); p.moverOf(stuck) == nil {
+		t.Error("soon after its clone has a volume it begins")
 	}
 }
 

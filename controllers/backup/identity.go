@@ -4,11 +4,13 @@ import (
 	"context"
 	"strings"
 
-	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/mover"
 	"github.com/lull-dev/lull/controllers/reconcile"
+	resticexport "github.com/lull-dev/lull/restic-export"
 	"github.com/lull-dev/lull/snapshot/cut"
 )
 
@@ -32,30 +34,46 @@ func (w *run) snapshotsReplaced(replaced string) reconcile.Outcome {
 	return reconcile.Stall(v1alpha1.Problemf(v1alpha1.ReasonSnapshotReplaced, "%s", message))
 }
 
-// verify sees that what is exported is what was cut. A UID never comes back: where a
-// snapshot is itself before its clone is asked for, and once the clone was read,
-// the clone is of it.
+// verify sees that what is exported is what was cut.
 func (w *run) verify(ctx context.Context) reconcile.Outcome {
 	if w.next() != cut.StepExport || cut.IsOnlyExported(w.VolumeBackup) {
 		return reconcile.Skip()
 	}
-	var replaced []string
+	var doubts []string
 	for i := range w.Status.Volumes {
 		v := &w.Status.Volumes[i]
 		if v.Export != nil && v.Export.SnapshotID != "" {
 			continue
 		}
-		snap := &snapshotv1.VolumeSnapshot{}
-		err := w.Live.Get(ctx, client.ObjectKey{Namespace: w.Namespace, Name: v.SnapshotName}, snap)
-		if client.IgnoreNotFound(err) != nil {
+		doubt, err := w.verifyClone(ctx, v)
+		if err != nil {
 			return reconcile.Retry(err)
 		}
-		if o := cut.ObserveRecorded(v, snap, nil); err == nil && o.Replaced != "" {
-			replaced = append(replaced, o.Replaced)
+		if doubt != "" {
+			doubts = append(doubts, doubt)
 		}
 	}
-	if len(replaced) > 0 {
-		w.Set(v1alpha1.ConditionExported, false, v1alpha1.ReasonExportFailed, "%s. %s", strings.Join(replaced, "; "), mendReplaced)
+	if len(doubts) > 0 {
+		w.Set(v1alpha1.ConditionExported, false, v1alpha1.ReasonExportFailed, "%s. Make another backup", strings.Join(doubts, "; "))
 	}
 	return reconcile.Skip() // Export removes what it has made, and ends the backup
+}
+
+// verifyClone says why the clone that is exported may not be of what was cut. Where it
+// had no volume yet when its mover gave its place to others, it has waited for that
+// alone, and its turn is sooner now.
+func (w *run) verifyClone(ctx context.Context, v *v1alpha1.VolumeStatus) (doubt string, err error) {
+	export := ptr.Deref(v.Export, v1alpha1.ExportStatus{})
+	s := mover.Source{
+		Namespace: w.Namespace, Snapshot: v.SnapshotName, Clone: resticexport.CloneName(w.VolumeBackup, v.ClaimName),
+		Owner: w.UID, Is: cut.Recorded(v), Proven: export.CloneUID,
+	}
+	doubt, err = w.Movers.Prove(ctx, &s)
+	if err != nil || doubt != "" {
+		return "claim " + v.ClaimName + ": " + doubt, err
+	}
+	if v.Export != nil && export.CloneUID != s.Proven {
+		v.Export.CloneUID, v.Export.NotStarted = s.Proven, 0
+	}
+	return "", nil
 }

@@ -11,10 +11,10 @@ import (
 )
 
 // nameParent names the claim's last export, which its mover compares with. Without it
-// the mover looks for one among all snapshots, as it has to where an attempt failed: a
-// mover whose end nobody learned of may have left a newer one.
+// the mover looks for one among all snapshots, as it has to where a mover has run and
+// failed: one whose end nobody learned of may have left a newer one.
 func (w *run) nameParent(ctx context.Context, v *v1alpha1.VolumeStatus, task *resticexport.Backup) error {
-	if v.Export.Attempts > 0 {
+	if v.Export.Attempts > v.Export.NotStarted {
 		return nil
 	}
 	last, err := w.lastComplete(ctx)

@@ -49,14 +49,19 @@ type Run struct {
 	Since time.Time
 }
 
-// startLimit is how long a mover's pod may take to start: it has its place meanwhile,
-// which others wait for.
-const startLimit = 10 * time.Minute
+// A mover's pod has its place while it starts, which others wait for. How long it may
+// take doubles with each time that it took too long: some take long each time.
+const (
+	startLimit     = 10 * time.Minute
+	mostStartLimit = 2 * time.Hour
+)
 
-// IsStuck is true of a mover whose pod doesn't start. Whoever began it removes its Job,
-// so that others have its place, and tries again later.
-func (r *Run) IsStuck(now time.Time) bool {
-	return !r.Ended && r.Waits != "" && !r.Since.IsZero() && now.Sub(r.Since) > startLimit
+// IsStuck is true of a mover whose pod doesn't start, as so many before it didn't.
+// Whoever began it removes its Job, so that others have its place, and tries again
+// later.
+func (r *Run) IsStuck(before int32, now time.Time) bool {
+	limit := min(startLimit<<min(before, 8), mostStartLimit)
+	return !r.Ended && r.Waits != "" && !r.Since.IsZero() && now.Sub(r.Since) > limit
 }
 
 // Run has a task run once: it makes the Job where there is none, and has it wait

@@ -112,7 +112,7 @@ func (w *run) move(ctx context.Context, c *v1alpha1.CopyStatus, into *v1alpha1.R
 		return w.notCopied(c, v1alpha1.ReasonCopyWaiting, err.Error())
 	case err != nil:
 		return reconcile.Retry(err)
-	case !ran.Ended && !ran.IsStuck(w.Now()):
+	case !ran.Ended && !ran.IsStuck(0, w.Now()):
 		return w.underWay(c, ran)
 	case !ran.Ended:
 		ran.Result = resticexport.Result{Cause: resticexport.CauseInterrupted, Message: ran.Waits}

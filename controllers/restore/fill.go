@@ -14,6 +14,7 @@ import (
 	"github.com/lull-dev/lull/controllers/mover"
 	"github.com/lull-dev/lull/controllers/reconcile"
 	resticexport "github.com/lull-dev/lull/restic-export"
+	"github.com/lull-dev/lull/snapshot/cut"
 	"github.com/lull-dev/lull/snapshot/restore"
 )
 
@@ -76,6 +77,9 @@ func (w *run) fillClaim(ctx context.Context, c *v1alpha1.RestoredClaim, reposito
 	if next := resticexport.NextFillAt(c.Fill, w.Now()); next.After(w.Now()) {
 		return fmt.Sprintf("tries again at %s after %s", next.UTC().Format(time.TimeOnly+" MST"), c.Fill.Message), nil
 	}
+	if err := w.verifyClone(ctx, c); err != nil {
+		return "", err
+	}
 	in, place := resticexport.JobInput{}, mover.Place{Kind: mover.Apart}
 	if repository != nil {
 		in = resticexport.FillJob(w.Object, c, restore.NewClaimName(c), repository, as)
@@ -103,7 +107,31 @@ func (w *run) fillClaim(ctx context.Context, c *v1alpha1.RestoredClaim, reposito
 			return "", err
 		}
 	}
+	if err := w.verifyClone(ctx, c); err != nil { // it may have come, and been read, since it was looked at
+		return "", err
+	}
 	return w.filled(ctx, c, moved.Result, in.Name)
+}
+
+// verifyClone sees that the clone that paths are copied from is of the snapshot that
+// was resolved.
+func (w *run) verifyClone(ctx context.Context, c *v1alpha1.RestoredClaim) error {
+	if c.Fill.Clone == nil {
+		return nil
+	}
+	s := mover.Source{
+		Namespace: w.Object.Namespace, Snapshot: c.SnapshotName, Clone: resticexport.FillCloneName(w.Object, c.ClaimName),
+		Owner: w.Object.UID, Is: cut.Identity{UID: c.SnapshotUID}, Proven: c.Fill.CloneUID,
+	}
+	doubt, err := w.Movers.Prove(ctx, &s)
+	if err != nil {
+		return err
+	}
+	if doubt != "" {
+		return v1alpha1.Problemf(v1alpha1.ReasonSnapshotReplaced, "claim %s: %s. Restore from another backup", c.ClaimName, doubt)
+	}
+	c.Fill.CloneUID = s.Proven
+	return nil
 }
 
 // filled records what a mover came to, before its Job goes.

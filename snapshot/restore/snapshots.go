@@ -24,11 +24,13 @@ func (in *Input) snapshotUID(v v1alpha1.VolumeStatus) types.UID {
 	return ""
 }
 
-// needsNoSnapshot is true for a claim whose volume is made: a person may delete the
-// backup by then. Of paths the mover's clone may be, which tells by itself where it
-// can't be made.
+// needsNoSnapshot is true for a claim whose volume is made, or the volume of the clone
+// that its paths are copied from: a person may delete the backup by then.
 func (s *State) needsNoSnapshot(c *v1alpha1.RestoredClaim) bool {
-	return isCopied(c) || heldVolume(s.Claims[NewClaimName(c)]) != ""
+	if isCopied(c) {
+		return c.Fill.CloneUID != "" || c.Fill.FilledAt != nil
+	}
+	return heldVolume(s.Claims[NewClaimName(c)]) != ""
 }
 
 // checkSources refuses to go on where a snapshot isn't any more the one that was

@@ -36,9 +36,17 @@ func TestASourceIsReplacedMeanwhile(t *testing.T) {
 			paths(r)
 			setTrue(&r.Status, v1alpha1.ConditionClaimsFilled)
 		}},
-		"it is gone, while its paths are copied": {resolved: "u", change: func(r *v1alpha1.VolumeRestore) {
+		"it is gone, and nothing is known of the clone of it": {resolved: "u", reason: v1alpha1.ReasonSnapshotNotFound, change: func(r *v1alpha1.VolumeRestore) {
 			paths(r)
 			r.Status.Claims[0].Fill = &v1alpha1.ClaimFill{Clone: &v1alpha1.ClaimShape{}}
+		}},
+		"it is gone, and the clone is of it": {resolved: "u", change: func(r *v1alpha1.VolumeRestore) {
+			paths(r)
+			r.Status.Claims[0].Fill = &v1alpha1.ClaimFill{Clone: &v1alpha1.ClaimShape{}, CloneUID: "c"}
+		}},
+		"it is gone, and its paths are copied": {resolved: "u", change: func(r *v1alpha1.VolumeRestore) {
+			paths(r)
+			r.Status.Claims[0].Fill = &v1alpha1.ClaimFill{Clone: &v1alpha1.ClaimShape{}, FilledAt: &metav1.Time{}}
 		}},
 		"it is gone, and its claim is bound": {resolved: "u", bound: true},
 		"another, though its claim is bound": {resolved: "u", there: "x", bound: true, reason: v1alpha1.ReasonSnapshotReplaced},
