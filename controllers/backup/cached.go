@@ -2,9 +2,11 @@ package backup
 
 import (
 	"context"
+	"slices"
 	"unique"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -105,25 +107,36 @@ func onlySnapshots(volumes []v1alpha1.VolumeStatus) []v1alpha1.VolumeStatus {
 	return only
 }
 
-// onlyEnd are the conditions that hold and end a backup, which all backups that
-// ended alike share.
+// onlyEnd are the conditions that say how a backup has ended, and why its snapshots
+// aren't there where they aren't. All backups that ended alike share them.
 func onlyEnd(conditions []metav1.Condition) []metav1.Condition {
-	for _, c := range conditions {
-		if end := ends[c.Type]; end != nil && c.Status == metav1.ConditionTrue {
-			return end
-		}
+	isComplete := meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionComplete)
+	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionSnapshotsReady)
+	switch {
+	case !isComplete:
+		return endFailed
+	case ready == nil || ready.Status == metav1.ConditionTrue || endsWithout[ready.Reason] == nil:
+		return endComplete
 	}
-	return nil
+	return endsWithout[ready.Reason]
 }
 
 func isOnlyOutcome(b *v1alpha1.VolumeBackup) bool {
 	c := b.Status.Conditions
-	return len(c) == 1 && len(ends[c[0].Type]) == 1 && &c[0] == &ends[c[0].Type][0]
+	return len(c) > 0 && cut.Ended(b) && &c[0] == &onlyEnd(c)[0]
 }
 
-var ends = map[string][]metav1.Condition{
-	v1alpha1.ConditionComplete: {{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue}},
-	v1alpha1.ConditionFailed:   {{Type: v1alpha1.ConditionFailed, Status: metav1.ConditionTrue}},
+var (
+	endFailed   = []metav1.Condition{{Type: v1alpha1.ConditionFailed, Status: metav1.ConditionTrue}}
+	endComplete = []metav1.Condition{{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue}}
+	endsWithout = map[string][]metav1.Condition{
+		v1alpha1.ReasonOnlyExported: withoutSnapshots(v1alpha1.ReasonOnlyExported),
+		v1alpha1.ReasonSnapshotLost: withoutSnapshots(v1alpha1.ReasonSnapshotLost),
+	}
+)
+
+func withoutSnapshots(reason string) []metav1.Condition {
+	return append(slices.Clone(endComplete), metav1.Condition{Type: v1alpha1.ConditionSnapshotsReady, Status: metav1.ConditionFalse, Reason: reason})
 }
 
 // hasEndedBefore is true for a backup that had ended when this manager first saw

@@ -172,6 +172,7 @@ func (r *Reconciler) steps(on *reconcile.Scope[*v1alpha1.VolumeBackup]) []reconc
 	return []reconcile.Step{
 		{Name: "Recover", Take: w.recover},
 		{Name: "Delete", Take: w.delete},
+		{Name: "NoteLosses", Take: w.noteLosses},
 		{Name: "Begin", Take: w.begin},
 		{Name: "DiscardOrphans", Take: w.discardOrphans},
 		{Name: "Attempt", Take: w.attempt},
@@ -189,7 +190,7 @@ func (r *Reconciler) wakes(_ context.Context, q queue) error {
 }
 
 // isAtRest is true for a backup that has ended, with nothing left of attempts
-// that failed, and for one that is woken when its turn has come.
+// that failed and nothing lost, and for one that is woken when its turn has come.
 func (r *Reconciler) isAtRest(ctx context.Context, b *v1alpha1.VolumeBackup) bool {
 	if !b.DeletionTimestamp.IsZero() {
 		return false
@@ -198,7 +199,7 @@ func (r *Reconciler) isAtRest(ctx context.Context, b *v1alpha1.VolumeBackup) boo
 		return r.turns.waits(b) && r.exclusivityLeft(b) > 0 || r.turns.yields(b)
 	}
 	orphans, err := r.orphansOf(ctx, b)
-	return err == nil && len(orphans) == 0
+	return err == nil && len(orphans) == 0 && !r.snapshots.losses.isSuspect(client.ObjectKeyFromObject(b))
 }
 
 // stalled ends a backup that only a person can help: by another one.

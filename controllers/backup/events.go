@@ -50,6 +50,10 @@ func eventReady(volumes int) reconcile.Event {
 	return reconcile.Normal("SnapshotsReady", "Snapshot", "%d snapshot(s) can be restored", volumes)
 }
 
+func eventSnapshotLost(message string) reconcile.Event {
+	return reconcile.Warning(v1alpha1.ReasonSnapshotLost, "Snapshot", "%s", message)
+}
+
 func eventExported(volumes int, repository string) reconcile.Event {
 	return reconcile.Normal("Exported", "Export", "%d volume(s) are in repository %s", volumes, repository)
 }

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -9,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -23,7 +25,10 @@ import (
 type snapshots struct {
 	// backups reads them by the cache, which has them all.
 	backups client.Reader
-	waiters *waiters
+	// allBackups are those of the cache, not copied.
+	allBackups func() []any
+	waiters    *waiters
+	losses     losses
 
 	mu    sync.Mutex
 	queue queue
@@ -39,9 +44,21 @@ func (s *snapshots) keep(ctx context.Context, obj client.Object) {
 		return
 	}
 	for _, backup := range backupOf(ctx, snap) {
+		if !snap.DeletionTimestamp.IsZero() {
+			s.suspect(ctx, backup.NamespacedName)
+		}
 		if s.keepFor(ctx, backup.NamespacedName, snap) {
 			s.tell(backup, snap)
 		}
+	}
+}
+
+func (s *snapshots) lists() { s.losses.lists() }
+
+// listed has the backups looked at that what was listed lacks a snapshot of.
+func (s *snapshots) listed() {
+	for _, backup := range s.losses.listed(s.allBackups()) {
+		s.queue.Add(ctrl.Request{NamespacedName: backup})
 	}
 }
 
@@ -57,6 +74,9 @@ func (s *snapshots) isOf(ctx context.Context, backup types.NamespacedName, snap 
 	var b v1alpha1.VolumeBackup
 	err := s.backups.Get(ctx, backup, &b, client.UnsafeDisableDeepCopy)
 	isOthers := client.IgnoreNotFound(err) != nil // that of a namespace that isn't this manager's, among others
+	if err == nil {
+		s.losses.note(&b, snap)
+	}
 	return !isOthers && (err != nil || !isSettled(&b, snap))
 }
 
@@ -84,10 +104,21 @@ func (s *snapshots) forget(obj client.Object) {
 		s.drop(backup.NamespacedName, func(other *snapshotv1.VolumeSnapshot) bool { return other.UID == obj.GetUID() })
 		wasKept := len(s.by[backup.NamespacedName]) < before
 		s.mu.Unlock()
-		if wasKept {
+		if hasEnded := s.suspect(context.Background(), backup.NamespacedName); wasKept || hasEnded {
 			s.tell(backup, obj)
 		}
 	}
+}
+
+// suspect has a backup looked at, if it is there: now where it has ended, and else
+// once it has.
+func (s *snapshots) suspect(ctx context.Context, backup types.NamespacedName) (hasEnded bool) {
+	var b v1alpha1.VolumeBackup
+	if err := s.backups.Get(ctx, backup, &b, client.UnsafeDisableDeepCopy); err != nil || !b.DeletionTimestamp.IsZero() {
+		return false
+	}
+	s.losses.suspect(backup)
+	return cut.Ended(&b)
 }
 
 // tell wakes the backup of a snapshot that has changed.
@@ -105,6 +136,9 @@ func (s *snapshots) drop(backup types.NamespacedName, is func(*snapshotv1.Volume
 
 // settle drops what a backup needs no more. One that is gone has no name.
 func (s *snapshots) settle(backup types.NamespacedName, b *v1alpha1.VolumeBackup) {
+	if b.Name == "" {
+		s.losses.clear(backup)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.drop(backup, func(snap *snapshotv1.VolumeSnapshot) bool { return b.Name == "" || isSettled(b, snap) })
@@ -142,6 +176,10 @@ func (s *snapshots) kept() []client.Object {
 type contents struct{ *waiters }
 
 func (c contents) wakes(queue) {}
+
+func (c contents) lists() {}
+
+func (c contents) listed() {}
 
 func (c contents) wants(_ context.Context, obj client.Object) bool { return c.isAwaited(keyOf(obj)) }
 
@@ -182,15 +220,25 @@ func (r *Reconciler) watchSnapshots(mgr ctrl.Manager) (ofSnapshots, ofContents *
 	if err != nil {
 		return nil, nil, err
 	}
-	r.snapshots = &snapshots{backups: r.Client, waiters: r.waiters, by: map[types.NamespacedName][]*snapshotv1.VolumeSnapshot{}}
+	r.snapshots = &snapshots{
+		backups: r.Client, waiters: r.waiters, by: map[types.NamespacedName][]*snapshotv1.VolumeSnapshot{},
+	}
 	return &storeless{
 			keeper: r.snapshots, from: from, resource: inSnapshots,
 			empty: &snapshotv1.VolumeSnapshot{}, list: func() client.ObjectList { return &snapshotv1.VolumeSnapshotList{} },
 			only: only,
 			// Which of them are kept is decided by the backups.
 			first: func(ctx context.Context) error {
-				_, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.VolumeBackup{})
-				return err
+				informer, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.VolumeBackup{})
+				if err != nil {
+					return err
+				}
+				inStore, is := informer.(toolscache.SharedIndexInformer)
+				if !is {
+					return fmt.Errorf("the cache of VolumeBackups is a %T", informer)
+				}
+				r.snapshots.allBackups = inStore.GetStore().List
+				return nil
 			},
 		}, &storeless{
 			keeper: contents{r.waiters}, from: from, resource: inContents, onlyChanges: true, // nobody waits yet

@@ -81,6 +81,9 @@ func messageOf(b *v1alpha1.VolumeBackup) string {
 	if !b.DeletionTimestamp.IsZero() {
 		return reconcile.FirstMessage(b.Status.Conditions, v1alpha1.ConditionStalled, v1alpha1.ConditionReconciling)
 	}
+	if cut.IsLost(b) {
+		return meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionSnapshotsReady).Message
+	}
 	return reconcile.FirstMessage(b.Status.Conditions,
 		v1alpha1.ConditionFailed, v1alpha1.ConditionComplete, v1alpha1.ConditionStalled, v1alpha1.ConditionReconciling)
 }

@@ -30,6 +30,10 @@ type keeper interface {
 	forget(client.Object)
 	// kept are those that are kept.
 	kept() []client.Object
+	// lists is told that a list of what is there begins, once or more, and listed that
+	// it is through.
+	lists()
+	listed()
 	// wakes has what the keeper tells come to a controller's queue.
 	wakes(queue)
 }
@@ -97,9 +101,10 @@ func listOptions(raw metav1.ListOptions) *client.ListOptions {
 	return &client.ListOptions{Raw: &raw, Limit: raw.Limit, Continue: raw.Continue}
 }
 
-// wantsNone is true where nobody asks yet. After a watch was lost what is kept may
-// have changed unnoticed.
+// wantsNone is asked as a list begins, and is true where nobody asks yet. After a watch
+// was lost what is kept may have changed unnoticed.
 func (s *storeless) wantsNone() bool {
+	s.keeper.lists()
 	select {
 	case <-s.synced:
 		return false
@@ -153,6 +158,7 @@ func (s *storeless) Delete(obj any) error {
 // Replace implements toolscache.ReflectorStore. It has what is there at the start,
 // and after a watch was lost: what is kept and isn't among it has gone since.
 func (s *storeless) Replace(objs []any, _ string) error {
+	s.keeper.lists() // where it wasn't listed by us
 	there := map[types.UID]bool{}
 	for _, obj := range objs {
 		o, err := meta.Accessor(obj)
@@ -169,6 +175,7 @@ func (s *storeless) Replace(objs []any, _ string) error {
 			s.keeper.forget(obj)
 		}
 	}
+	s.keeper.listed()
 	s.sync()
 	return nil
 }

@@ -23,7 +23,7 @@ type listerWatcher struct {
 
 // Wanted is what of all that is there a watch begins with. Without anything it is all.
 type Wanted struct {
-	// None is true where nothing is.
+	// None is asked as a list begins, and is true where nothing is.
 	None func() bool
 	// Object is true for one that is. The others take no memory.
 	Object func(context.Context, runtime.Object) bool

@@ -10,7 +10,7 @@ import (
 	"github.com/lull-dev/lull/snapshot/names"
 )
 
-// Choose is the newest complete backup of a policy with data from asOf at the
+// Choose is the newest backup of a policy that is complete and not lost, with data from asOf at the
 // latest, or from any time where asOf is zero. backups are all of a namespace.
 // app is nil where nobody has said of which application. A Problem says what
 // there is.
@@ -21,7 +21,7 @@ func Choose(policy string, app *v1alpha1.ApplicationReference, asOf time.Time, b
 	for i := range backups {
 		b := &backups[i]
 		of := ApplicationOf(b).Ref
-		if b.Labels[v1alpha1.LabelPolicy] != policy || !IsComplete(b) || !b.DeletionTimestamp.IsZero() {
+		if b.Labels[v1alpha1.LabelPolicy] != policy || !isRestorable(b) || !b.DeletionTimestamp.IsZero() {
 			continue
 		}
 		applications = append(applications, fmt.Sprintf("%s %s", of.Kind, of.Name))

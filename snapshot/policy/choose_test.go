@@ -24,7 +24,10 @@ func TestTheBackupToRestoreFrom(t *testing.T) {
 	}
 	add("db", 3, v1alpha1.ConditionComplete)
 	add("broken", 1, v1alpha1.ConditionFailed)
-	one := backups
+	add("robbed", 2, v1alpha1.ConditionComplete)
+	robbed := &backups[len(backups)-2]
+	robbed.Status.Conditions = append(robbed.Status.Conditions, lostOne)
+	one := backups[:4]
 	add("files", 2, v1alpha1.ConditionComplete)
 	ref := func(kind v1alpha1.ApplicationKind, name string) *v1alpha1.ApplicationReference {
 		return &v1alpha1.ApplicationReference{Kind: kind, Name: name}
@@ -37,16 +40,17 @@ func TestTheBackupToRestoreFrom(t *testing.T) {
 		want    string
 		says    string
 	}{
-		"the newest":                     {app: ref("", "db"), want: "db-0"},
-		"of the only application":        {backups: one, want: "db-0"},
-		"as of a moment":                 {app: ref(v1alpha1.KindDeployment, "db"), asOf: now.Add(-time.Hour), want: "db-1"},
-		"due before, and cut after":      {app: ref("", "db"), asOf: now.Add(5 * time.Minute), want: "db-1"},
-		"of several, and none is named":  {says: "write one of them into spec.target.applicationRef: Deployment db, Deployment files"},
-		"older than there is":            {app: ref("", "db"), asOf: now.AddDate(0, 0, -9), says: "no complete backup of db that old: its oldest is of 2025-11-24T12:10:00Z"},
-		"an application that it hasn't":  {app: ref("StatefulSet", "db"), says: "no complete backup of StatefulSet db, but of Deployment db, Deployment files"},
-		"one whose backups all failed":   {app: ref("", "broken"), says: "no complete backup of broken, but of"},
-		"a policy that there never was":  {policy: "weekly", says: `policy "weekly" has no complete backup in this namespace: kubectl get volumebackup -l lull.dev/policy=weekly`},
-		"a namespace without any backup": {backups: []v1alpha1.VolumeBackup{}, says: "has no complete backup"},
+		"the newest":                       {app: ref("", "db"), want: "db-0"},
+		"not one that has lost a snapshot": {app: ref("", "robbed"), want: "robbed-1"},
+		"of the only application":          {backups: one, want: "db-0"},
+		"as of a moment":                   {app: ref(v1alpha1.KindDeployment, "db"), asOf: now.Add(-time.Hour), want: "db-1"},
+		"due before, and cut after":        {app: ref("", "db"), asOf: now.Add(5 * time.Minute), want: "db-1"},
+		"of several, and none is named":    {says: "write one of them into spec.target.applicationRef: Deployment db, Deployment files"},
+		"older than there is":              {app: ref("", "db"), asOf: now.AddDate(0, 0, -9), says: "no complete backup of db that old: its oldest is of 2025-11-24T12:10:00Z"},
+		"an application that it hasn't":    {app: ref("StatefulSet", "db"), says: "no complete backup of StatefulSet db, but of Deployment db, Deployment files"},
+		"one whose backups all failed":     {app: ref("", "broken"), says: "no complete backup of broken, but of"},
+		"a policy that there never was":    {policy: "weekly", says: `policy "weekly" has no complete backup in this namespace: kubectl get volumebackup -l lull.dev/policy=weekly`},
+		"a namespace without any backup":   {backups: []v1alpha1.VolumeBackup{}, says: "has no complete backup"},
 	} {
 		if c.policy == "" {
 			c.policy = "nightly"

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/cut"
 	"github.com/lull-dev/lull/snapshot/names"
 	"github.com/lull-dev/lull/snapshot/retention"
 )
@@ -38,7 +39,7 @@ func (p *Policy) Remove(backups []*v1alpha1.VolumeBackup, inUse map[string]bool,
 	var held []string
 	for _, own := range byApplication(backups) {
 		complete, failed := ended(until(now, own))
-		surplus := p.surplus(complete, inUse, now)
+		surplus := p.surplusOrLost(complete, inUse, now)
 		if 2*len(surplus) > len(complete) && len(surplus) > mostOfApplication {
 			app := ApplicationOf(own[0])
 			held = append(held, fmt.Sprintf("%d of the %d of %s %s", len(surplus), len(complete), app.Ref.Kind, app.Ref.Name))
@@ -53,6 +54,23 @@ func (p *Policy) Remove(backups []*v1alpha1.VolumeBackup, inUse map[string]bool,
 		r.Held = fmt.Sprintf("retention would remove %s: %s", names.List(held), names.List(namesOf(r.Complete)))
 	}
 	return r
+}
+
+// surplusOrLost is the surplus of what can be restored. What has lost a snapshot takes
+// nobody's place there, and goes when it would have gone: the rest of it may be all
+// that somebody has.
+func (p *Policy) surplusOrLost(complete []*v1alpha1.VolumeBackup, inUse map[string]bool, now time.Time) []*v1alpha1.VolumeBackup {
+	whole := slices.DeleteFunc(slices.Clone(complete), cut.IsLost)
+	surplus := p.surplus(whole, inUse, now)
+	if len(whole) == len(complete) {
+		return surplus
+	}
+	for _, b := range p.surplus(complete, inUse, now) {
+		if cut.IsLost(b) {
+			surplus = append(surplus, b)
+		}
+	}
+	return surplus
 }
 
 // surplus is what the rules don't keep, and nobody else does.

@@ -34,6 +34,16 @@ func ofDays(name string, days int, condition string) (all []*v1alpha1.VolumeBack
 	return all
 }
 
+var lostOne = metav1.Condition{Type: v1alpha1.ConditionSnapshotsReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonSnapshotLost}
+
+// losing are backups of which some have lost a snapshot.
+func losing(backups []*v1alpha1.VolumeBackup, which ...int) []*v1alpha1.VolumeBackup {
+	for _, i := range which {
+		backups[i].Status.Conditions = append(backups[i].Status.Conditions, lostOne)
+	}
+	return backups
+}
+
 func TestWhatGoes(t *testing.T) {
 	const complete, failed = v1alpha1.ConditionComplete, v1alpha1.ConditionFailed
 	many := func(applications, days int) (all []*v1alpha1.VolumeBackup) {
@@ -52,18 +62,22 @@ func TestWhatGoes(t *testing.T) {
 		gone       string
 		held       string
 	}{
-		"nothing, without rules":            {backups: ofDays("db", 40, complete)},
-		"the oldest":                        {keepLast: 3, backups: ofDays("db", 4, complete), gone: "db-3"},
-		"one that a person keeps":           {keepLast: 2, backups: kept, gone: "db-2"},
-		"one that a restore works from":     {keepLast: 3, backups: ofDays("db", 5, complete), inUse: "shop/db-3", gone: "db-4"},
-		"failed ones beyond the history":    {keepLast: 1, backups: ofDays("db", 5, failed), gone: "db-4 db-3"},
-		"none that goes on":                 {keepLast: 1, backups: ofDays("db", 5, "")},
-		"more than half, and few":           {keepLast: 1, backups: ofDays("db", 4, complete), gone: "db-1 db-2 db-3"},
-		"more than half, and more than few": {keepLast: 1, backups: ofDays("db", 5, complete), held: "retention would remove 4 of the 5 of Deployment db: db-1, db-2, db-3, db-4"},
-		"half of them":                      {keepLast: 5, backups: ofDays("db", 10, complete), gone: "db-5 db-6 db-7 db-8 db-9"},
-		"many at once":                      {keepLast: 2, backups: many(11, 3), held: "11 of the policy at once"},
-		"many, as the run before":           {keepLast: 2, backups: many(11, 3), hasRemoved: true, gone: "app00-2 app01-2 app02-2 app03-2 app04-2 app05-2 app06-2 app07-2 app08-2 app09-2 app10-2"},
-		"ten at once":                       {keepLast: 2, backups: many(10, 3), gone: "app00-2 app01-2 app02-2 app03-2 app04-2 app05-2 app06-2 app07-2 app08-2 app09-2"},
+		"nothing, without rules":                          {backups: ofDays("db", 40, complete)},
+		"the oldest":                                      {keepLast: 3, backups: ofDays("db", 4, complete), gone: "db-3"},
+		"none for one that is lost":                       {keepLast: 3, backups: losing(ofDays("db", 4, complete), 1)},
+		"two, of which one is lost":                       {keepLast: 2, backups: losing(ofDays("db", 4, complete), 2), gone: "db-3 db-2"},
+		"a lost one beyond what is kept":                  {keepLast: 3, backups: losing(ofDays("db", 4, complete), 3), gone: "db-3"},
+		"none of those that are all lost, but the oldest": {keepLast: 3, backups: losing(ofDays("db", 4, complete), 0, 1, 2, 3), gone: "db-3"},
+		"one that a person keeps":                         {keepLast: 2, backups: kept, gone: "db-2"},
+		"one that a restore works from":                   {keepLast: 3, backups: ofDays("db", 5, complete), inUse: "shop/db-3", gone: "db-4"},
+		"failed ones beyond the history":                  {keepLast: 1, backups: ofDays("db", 5, failed), gone: "db-4 db-3"},
+		"none that goes on":                               {keepLast: 1, backups: ofDays("db", 5, "")},
+		"more than half, and few":                         {keepLast: 1, backups: ofDays("db", 4, complete), gone: "db-1 db-2 db-3"},
+		"more than half, and more than few":               {keepLast: 1, backups: ofDays("db", 5, complete), held: "retention would remove 4 of the 5 of Deployment db: db-1, db-2, db-3, db-4"},
+		"half of them":                                    {keepLast: 5, backups: ofDays("db", 10, complete), gone: "db-5 db-6 db-7 db-8 db-9"},
+		"many at once":                                    {keepLast: 2, backups: many(11, 3), held: "11 of the policy at once"},
+		"many, as the run before":                         {keepLast: 2, backups: many(11, 3), hasRemoved: true, gone: "app00-2 app01-2 app02-2 app03-2 app04-2 app05-2 app06-2 app07-2 app08-2 app09-2 app10-2"},
+		"ten at once":                                     {keepLast: 2, backups: many(10, 3), gone: "app00-2 app01-2 app02-2 app03-2 app04-2 app05-2 app06-2 app07-2 app08-2 app09-2"},
 	} {
 		p := nightly(t, func(s *v1alpha1.SnapshotPolicySpec) {
 			if c.keepLast > 0 {
