@@ -14,8 +14,10 @@ TEST    := $(TOOL) gotestsum --format pkgname-and-test-fails --junitfile $(RESUL
 # ginkgo colours what it prints into a pipe too, unless it is told not to.
 NO_COLOR_IN_A_PIPE = [ -t 1 ] || export GINKGO_NO_COLOR=1
 # One way of compiling for all that is built here and by test/cluster: what Go's
-# build cache holds of the libraries for one program serves the others.
+# build cache holds of the libraries for one program serves the others. Without paths
+# of the machine in it, a program is the same wherever it is built.
 export CGO_ENABLED := 0
+export GOFLAGS := $(strip $(filter-out -trimpath,$(GOFLAGS)) -trimpath)
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # A cluster that KUBECONFIG names is used as it is, with an image that it can
@@ -148,17 +150,27 @@ generate: ## Write the generated files: deep copies, CRDs, RBAC, the list of fai
 	@$(TOOL) controller-gen rbac:roleName=lull-manager paths=./controllers/... output:rbac:dir=deploy/rbac
 	@go run ./test/faults/list
 
-MODULES := . test/cluster test/cluster/programs test/cluster/provisioner test/csidriver test/images/pause test/images/servers test/images/tools test/tools test/tools/fake-gcs-server test/tools/lint test/tools/rest-server test/tools/restic test/tools/versitygw
+MODULES := . test/cluster test/cluster/programs test/cluster/provisioner test/csidriver test/images/pause test/images/servers test/images/tools test/tools test/tools/fake-gcs-server test/tools/govulncheck test/tools/lint test/tools/rest-server test/tools/restic test/tools/versitygw
 
 .PHONY: verify
 verify: generate ## Check generated files, formatting, tidiness and lint
 	@git diff --exit-code -- api deploy test/faults/failpoints.txt || { echo "generated files are out of date: run make generate and commit"; exit 1; }
 	@for m in $(MODULES); do (cd $$m && go mod tidy -diff) || { echo "$$m: run go mod tidy and commit"; exit 1; }; done
-	@$(MAKE) lint
+	@$(MAKE) lint vulnerabilities
+
+# The database of known vulnerabilities is asked for first: on a machine that can't
+# reach it, this is said and nothing else is wrong. GOVULNDB names a copy of it.
+export GOVULNDB ?= https://vuln.go.dev
+
+.PHONY: vulnerabilities
+vulnerabilities: ## Check what is shipped for known vulnerabilities, where their database can be reached (GOVULNDB=file:///a/copy)
+	@if curl --fail --silent --max-time 20 --output /dev/null $(GOVULNDB)/index/db.json; then \
+		go tool -modfile=test/tools/govulncheck/go.mod govulncheck ./cmd/...; \
+	else echo "note: known vulnerabilities were not looked for: $(GOVULNDB) can't be reached from here"; fi
 
 .PHONY: lint
 lint: ## Lint, import directions among it
-	@$(LINT) run ./api/... ./hooks/... ./snapshot/... ./restic-export/... ./controllers/... ./cmd/... ./docs/... ./test/...
+	@$(LINT) run ./api/... ./hooks/... ./snapshot/... ./restic-export/... ./controllers/... ./cmd/... ./deploy/... ./docs/... ./test/...
 	@for m in test/cluster test/csidriver test/images/servers test/images/tools; do (cd $$m && $(LINT) run --config $(CURDIR)/.golangci.yaml ./...); done
 
 # Those of the package ca-certificates, without what this machine's admin added.
