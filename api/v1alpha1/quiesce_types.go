@@ -38,6 +38,13 @@ type QuiesceSpec struct {
 	// +optional
 	Pods PodSelection `json:"pods,omitempty"`
 
+	// PodAnnotations says whether the annotations of a pod itself count where there
+	// is no pod template that speaks for it: Read (default), or Ignore. Whoever
+	// backs up a pod or a claim and may not create pods/exec writes Ignore: who may
+	// patch a pod could run commands in it by its annotations.
+	// +optional
+	PodAnnotations PodAnnotations `json:"podAnnotations,omitempty"`
+
 	// Stills says what the hold keeps still: Files (default for a Hold of your
 	// own), where nothing at all is written until it thaws; or Commits, where
 	// only commits wait and the server goes on writing its files, as under a
@@ -84,6 +91,16 @@ type PodSelection string
 const (
 	PodsAll PodSelection = "All"
 	PodsOne PodSelection = "One"
+)
+
+// PodAnnotations says whether the annotations of pods without a template count.
+// +kubebuilder:validation:Enum=Read;Ignore
+type PodAnnotations string
+
+// What becomes of the annotations of pods without a template.
+const (
+	PodAnnotationsRead   PodAnnotations = "Read"
+	PodAnnotationsIgnore PodAnnotations = "Ignore"
 )
 
 // Stills says what a hold keeps still.

@@ -101,6 +101,9 @@ func (w *run) plan(ctx context.Context) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if q := w.Spec.Quiesce; q != nil && q.PodAnnotations == v1alpha1.PodAnnotationsIgnore {
+		app.IgnorePodAnnotations()
+	}
 	excluded, volumes := hooks.ExcludedVolumes(w.ownAnnotations(app)), workload.VolumeClaims(app.Workload, app.Pods, app.Claims)
 	claims, err := cut.SelectClaims(app.Claims, w.Spec.Volumes, excluded, volumes)
 	if err != nil {

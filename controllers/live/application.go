@@ -5,10 +5,9 @@ import (
 	"maps"
 	"slices"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/snapshot/workload"
@@ -30,6 +29,8 @@ type Application struct {
 	// Annotations of the template that each pod in Pods was made from, by the
 	// pods' UIDs: those of the pod itself where there is no template that we know.
 	Annotations map[types.UID]map[string]string
+	// Untemplated are the UIDs of those pods.
+	Untemplated map[types.UID]bool
 	// Unread are annotations of what isn't read, by what carries them: the pods
 	// that were made from a template, and the workloads that carry it.
 	Unread map[string]map[string]string
@@ -41,7 +42,7 @@ func (r Reader) Application(ctx context.Context, namespace string, ref v1alpha1.
 	if err != nil {
 		return nil, err
 	}
-	app := &Application{All: all, Annotations: map[types.UID]map[string]string{}, Unread: map[string]map[string]string{}}
+	app := &Application{All: all, Annotations: map[types.UID]map[string]string{}, Untemplated: map[types.UID]bool{}, Unread: map[string]map[string]string{}}
 	var belongs func(*corev1.Pod) bool
 	switch ref.Kind {
 	case v1alpha1.KindPersistentVolumeClaim:
@@ -123,13 +124,23 @@ func (r Reader) addAnnotations(ctx context.Context, namespace string, app *Appli
 			app.doesNotSpeak(by)
 		}
 		if by == nil {
-			app.Annotations[p.UID] = p.Annotations
+			app.Annotations[p.UID], app.Untemplated[p.UID] = p.Annotations, true
 			continue
 		}
 		app.Annotations[p.UID] = by.Template.Annotations
 		app.Unread["pod "+p.Name] = p.Annotations
 	}
 	return nil
+}
+
+// IgnorePodAnnotations has no pod speak for itself.
+func (a *Application) IgnorePodAnnotations() {
+	for i := range a.Pods {
+		if p := &a.Pods[i]; a.Untemplated[p.UID] {
+			a.Annotations[p.UID] = nil
+			a.Unread["pod "+p.Name+", by spec.quiesce.podAnnotations: Ignore"] = p.Annotations
+		}
+	}
 }
 
 // doesNotSpeak notes what stands on a workload itself: its template speaks.
@@ -140,33 +151,38 @@ func (a *Application) doesNotSpeak(w *workload.Workload) {
 }
 
 // madeBy is the workload whose template a pod was made from, nil where there is
-// none that we know.
+// none that we know. Anybody who may create a pod may write that a workload owns it:
+// it is one of the workload's where that selects it, and one without an owner where
+// it doesn't.
 func (r Reader) madeBy(ctx context.Context, namespace string, p *corev1.Pod) (*workload.Workload, error) {
 	ref, owned := workload.OwnerRef(p)
 	if !owned || ref.Kind == v1alpha1.KindDeployment { // a Deployment owns no pod by itself
 		return nil, nil
 	}
-	if ref.Kind == v1alpha1.KindReplicaSet {
-		ref = r.deploymentOr(ctx, namespace, ref)
-	}
-	w, err := r.WorkloadObject(ctx, namespace, ref)
+	owner, err := r.owner(ctx, namespace, p)
 	if err != nil {
 		return nil, err
 	}
-	if w == nil {
-		return nil, notFound(ref, namespace)
+	if !owner.Selects(p) {
+		p.OwnerReferences = nil
+		return nil, nil
 	}
-	return workload.Of(w, nil), nil
+	if above, is := workload.OwnerRef(&owner.Meta); is && ref.Kind == v1alpha1.KindReplicaSet && above.Kind == v1alpha1.KindDeployment {
+		return r.owner(ctx, namespace, &owner.Meta)
+	}
+	return owner, nil
 }
 
-// deploymentOr is the Deployment that owns a ReplicaSet, else the ReplicaSet.
-func (r Reader) deploymentOr(ctx context.Context, namespace string, set v1alpha1.ApplicationReference) v1alpha1.ApplicationReference {
-	var owned appsv1.ReplicaSet
-	if err := r.Get(ctx, client.ObjectKey{Namespace: namespace, Name: set.Name}, &owned); err != nil {
-		return set
+// owner is the workload that owns an object: that very one, and not another of its
+// name. One that isn't there is a passing Problem.
+func (r Reader) owner(ctx context.Context, namespace string, of metav1.Object) (*workload.Workload, error) {
+	ref, _ := workload.OwnerRef(of)
+	obj, err := r.WorkloadObject(ctx, namespace, ref)
+	if err != nil {
+		return nil, err
 	}
-	if owner, ok := workload.OwnerRef(&owned); ok && owner.Kind == v1alpha1.KindDeployment {
-		return owner
+	if obj == nil || !metav1.IsControlledBy(of, obj) {
+		return nil, notFound(ref, namespace)
 	}
-	return set
+	return workload.Of(obj, nil), nil
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"math/big"
 	"slices"
@@ -90,6 +91,10 @@ func NewBackup(p *Policy, app Application, name string, due *time.Time) *v1alpha
 		},
 		Spec: v1alpha1.VolumeBackupSpec{ApplicationRef: app.Ref, BackupSettings: *p.Spec.Template.Spec.BackupSettings.DeepCopy()},
 	}
+	if isOfPods(app.Ref) && !p.readsPods() {
+		b.Spec.Quiesce = cmp.Or(b.Spec.Quiesce, &v1alpha1.QuiesceSpec{})
+		b.Spec.Quiesce.PodAnnotations = v1alpha1.PodAnnotationsIgnore
+	}
 	if p.IsOfCluster() {
 		b.Labels[v1alpha1.LabelPolicyScope] = v1alpha1.PolicyScopeCluster
 	}
@@ -97,6 +102,20 @@ func NewBackup(p *Policy, app Application, name string, due *time.Time) *v1alpha
 		b.Annotations = map[string]string{v1alpha1.AnnotationScheduledAt: due.UTC().Format(time.RFC3339)}
 	}
 	return b
+}
+
+// isOfPods is true for an application whose pods may have no template.
+func isOfPods(ref v1alpha1.ApplicationReference) bool {
+	return ref.Kind == v1alpha1.KindPod || ref.Kind == v1alpha1.KindPersistentVolumeClaim
+}
+
+// readsPods is true for a policy whose writer was asked for the right to run
+// commands in the pods that it selects. A claim that joins another by its annotation
+// brings no such right along: who may annotate claims and pods would run commands
+// there. deploy/admission asks by the same rule.
+func (p *Policy) readsPods() bool {
+	who := p.Spec.Applications
+	return who.ClaimSelector != nil || slices.ContainsFunc(who.Refs, isOfPods)
 }
 
 // LeaveOut has a backup leave claims out. They are taken from those that its

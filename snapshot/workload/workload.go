@@ -10,6 +10,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -211,10 +212,23 @@ func OwnedSets(d metav1.Object, all []appsv1.ReplicaSet) []appsv1.ReplicaSet {
 	return slices.DeleteFunc(slices.Clone(all), func(set appsv1.ReplicaSet) bool { return !metav1.IsControlledBy(&set, d) })
 }
 
-// Owns is true for a pod of the workload.
+// Owns is true for a pod of the workload: its owner reference says so, and the
+// workload selects it. An owner reference alone is the word of whoever made the pod,
+// and the controllers of Kubernetes let a pod go that isn't selected.
 func (w *Workload) Owns(p *corev1.Pod) bool {
 	owner := metav1.GetControllerOfNoCopy(p)
-	return owner != nil && slices.Contains(w.Owners, owner.UID)
+	return owner != nil && slices.Contains(w.Owners, owner.UID) && w.Selects(p)
+}
+
+// Selects is true for a pod that the workload selects by its labels, and for any
+// where it has no selector, as a Job that a controller of its own labels.
+func (w *Workload) Selects(p *corev1.Pod) bool {
+	written := w.selector()
+	if written == nil {
+		return true
+	}
+	s, err := metav1.LabelSelectorAsSelector(written)
+	return err == nil && s.Matches(labels.Set(p.Labels))
 }
 
 // OwnerRef is the workload of Kubernetes' own kinds that owns an object. It is
@@ -243,19 +257,7 @@ func Repoint(template *corev1.PodTemplateSpec, claims map[string]string) {
 
 // SelectorKeys are the keys of the labels by which it selects its pods.
 func (w *Workload) SelectorKeys() []string {
-	var selector *metav1.LabelSelector
-	switch o := w.Object.(type) {
-	case *appsv1.Deployment:
-		selector = o.Spec.Selector
-	case *appsv1.StatefulSet:
-		selector = o.Spec.Selector
-	case *appsv1.DaemonSet:
-		selector = o.Spec.Selector
-	case *appsv1.ReplicaSet:
-		selector = o.Spec.Selector
-	case *corev1.ReplicationController:
-		selector = &metav1.LabelSelector{MatchLabels: o.Spec.Selector}
-	}
+	selector := w.selector()
 	if selector == nil {
 		return nil
 	}
@@ -264,4 +266,31 @@ func (w *Workload) SelectorKeys() []string {
 		keys = append(keys, e.Key)
 	}
 	return keys
+}
+
+// selector is that of its pods, nil where it has none.
+func (w *Workload) selector() *metav1.LabelSelector {
+	switch o := w.Object.(type) {
+	case *appsv1.Deployment:
+		return o.Spec.Selector
+	case *appsv1.StatefulSet:
+		return o.Spec.Selector
+	case *appsv1.DaemonSet:
+		return o.Spec.Selector
+	case *appsv1.ReplicaSet:
+		return o.Spec.Selector
+	case *corev1.ReplicationController:
+		return replicationSelector(o)
+	}
+	return nil
+}
+
+// replicationSelector is that of a ReplicationController. Where it has none the API
+// server takes the labels of its template.
+func replicationSelector(o *corev1.ReplicationController) *metav1.LabelSelector {
+	selected := o.Spec.Selector
+	if len(selected) == 0 && o.Spec.Template != nil {
+		selected = o.Spec.Template.Labels
+	}
+	return &metav1.LabelSelector{MatchLabels: selected}
 }

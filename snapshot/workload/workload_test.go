@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -284,5 +285,36 @@ func TestRepointLeavesOtherVolumesAlone(t *testing.T) {
 	w := &Workload{Template: *template}
 	if w.ClaimAt("v-data") != "restored" || w.ClaimAt("v-log") != "log" || w.ClaimAt("v-empty") != "" || !slices.Equal(w.TemplateVolumes("log"), []string{"v-log"}) {
 		t.Errorf("%+v", template.Spec.Volumes)
+	}
+}
+
+// An owner reference is what whoever made the pod wrote.
+func TestAPodIsAWorkloadsWhereThatSelectsIt(t *testing.T) {
+	labelled := metav1.LabelSelector{MatchLabels: map[string]string{"app": "db"}}
+	template := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labelled.MatchLabels}}
+	set := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Name: "db-1", UID: "set"}, Spec: appsv1.ReplicaSetSpec{Selector: &labelled}}
+	for _, obj := range []Object{
+		&appsv1.Deployment{Spec: appsv1.DeploymentSpec{Selector: &labelled}},
+		&appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{UID: "set"}, Spec: appsv1.StatefulSetSpec{Selector: &labelled}},
+		&appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{UID: "set"}, Spec: appsv1.DaemonSetSpec{Selector: &labelled}},
+		set,
+		&corev1.ReplicationController{ObjectMeta: metav1.ObjectMeta{UID: "set"}, Spec: corev1.ReplicationControllerSpec{Selector: labelled.MatchLabels}},
+		&corev1.ReplicationController{ObjectMeta: metav1.ObjectMeta{UID: "set"}, Spec: corev1.ReplicationControllerSpec{Template: &template}},
+	} {
+		w := Of(obj, []appsv1.ReplicaSet{*set})
+		for name, c := range map[string]struct {
+			owner  types.UID
+			labels map[string]string
+			is     bool
+		}{
+			"its own":             {"set", map[string]string{"app": "db", "more": "x"}, true},
+			"forged":              {"set", nil, false},
+			"labelled like those": {"other", map[string]string{"app": "db"}, false},
+		} {
+			p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: c.labels, OwnerReferences: []metav1.OwnerReference{{UID: c.owner, Controller: ptr.To(true)}}}}
+			if w.Owns(p) != c.is {
+				t.Errorf("%T: a pod that is %s: %v", obj, name, !c.is)
+			}
+		}
 	}
 }

@@ -82,6 +82,12 @@ func (fc *fakeCluster) create(obj client.Object) {
 	fc.must(admin.Create(fc.ctx, obj))
 }
 
+// writesStatus writes the status of an object of ours, as the operator.
+func (fc *fakeCluster) writesStatus(obj client.Object) {
+	fc.Helper()
+	fc.must(operator.Status().Patch(fc.ctx, obj, client.Merge))
+}
+
 func (fc *fakeCluster) delete(obj client.Object) {
 	fc.Helper()
 	fc.must(client.IgnoreNotFound(admin.Delete(fc.ctx, obj, client.GracePeriodSeconds(0))))
@@ -172,12 +178,19 @@ func template(claims ...string) corev1.PodTemplateSpec {
 // runs starts a pod of the template, for an owner or for itself.
 func (fc *fakeCluster) runs(name string, of corev1.PodTemplateSpec, owner client.Object) *corev1.Pod {
 	fc.Helper()
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: of.Annotations}, Spec: *of.Spec.DeepCopy()}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: of.Labels, Annotations: of.Annotations}, Spec: *of.Spec.DeepCopy()}
 	pod.Spec.NodeName = "node"
 	if owner != nil {
 		fc.owns(owner, pod)
 	}
 	fc.create(pod)
+	fc.starts(pod)
+	return pod
+}
+
+// starts says that a pod and its containers run, as its kubelet does.
+func (fc *fakeCluster) starts(pod *corev1.Pod) {
+	fc.Helper()
 	pod.Status.Phase = corev1.PodRunning
 	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 	for _, c := range pod.Spec.Containers {
@@ -187,7 +200,6 @@ func (fc *fakeCluster) runs(name string, of corev1.PodTemplateSpec, owner client
 		pod.Status.InitContainerStatuses = append(pod.Status.InitContainerStatuses, isRunning(c))
 	}
 	fc.must(admin.Status().Update(fc.ctx, pod))
-	return pod
 }
 
 func isRunning(c corev1.Container) corev1.ContainerStatus {

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 func keyOf(obj client.Object) client.ObjectKey { return client.ObjectKeyFromObject(obj) }
@@ -71,4 +73,25 @@ func TestAnAnnotationThatIsntReadIsTold(t *testing.T) {
 		t.Errorf("says too much: %s", b.Status.Message)
 	}
 	fc.isWarned(b, v1alpha1.ReasonAnnotationNotRead, "Deployment db")
+}
+
+// Who may patch a pod may not run commands in it by that.
+func TestAnnotationsOfPodsCanBeIgnored(t *testing.T) {
+	fc := aFakeCluster(t)
+	fc.claims("data")
+	var holding v1alpha1.VolumeBackupSpec
+	fc.held(&holding)
+	command, err := json.Marshal(holding.Quiesce.Hold.Command)
+	fc.must(err)
+	fc.runs("mysql", annotated(map[string]string{v1alpha1.AnnotationHoldHook: string(command)}, "data"), nil)
+	fc.aManager()
+	for _, kind := range []v1alpha1.ApplicationKind{v1alpha1.KindPersistentVolumeClaim, v1alpha1.KindPod} {
+		name := map[v1alpha1.ApplicationKind]string{v1alpha1.KindPersistentVolumeClaim: "data", v1alpha1.KindPod: "mysql"}[kind]
+		b := fc.awaitComplete(fc.aBackupOf(kind, name, func(s *v1alpha1.VolumeBackupSpec) {
+			framework.Quiesce(s).PodAnnotations = v1alpha1.PodAnnotationsIgnore
+		}), v1alpha1.Crash)
+		fc.noCommandRan()
+		fc.isWarned(b, v1alpha1.ReasonAnnotationNotRead, "(pod mysql, by spec.quiesce.podAnnotations: Ignore)")
+	}
+	fc.awaitComplete(fc.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data"), v1alpha1.Proven)
 }
