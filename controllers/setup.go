@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
@@ -24,7 +25,9 @@ import (
 	"github.com/lull-dev/lull/controllers/policy"
 	"github.com/lull-dev/lull/controllers/repository"
 	"github.com/lull-dev/lull/controllers/restore"
+	"github.com/lull-dev/lull/controllers/shipped"
 	"github.com/lull-dev/lull/controllers/watchlist"
+	"github.com/lull-dev/lull/deploy"
 	"github.com/lull-dev/lull/hooks"
 	decisions "github.com/lull-dev/lull/snapshot/restore"
 )
@@ -55,6 +58,8 @@ type Options struct {
 	Executor hooks.Executor
 	// PolicyClient is the client of the policies. Default: the manager's own.
 	PolicyClient client.Client
+	// Namespace of the manager's own Deployment, empty for one that is of none.
+	Namespace string
 	// Live reads past the cache. Default: the manager's own reader.
 	Live client.Reader
 }
@@ -99,7 +104,26 @@ func SetUp(ctx context.Context, mgr ctrl.Manager, o Options) (drain func(context
 	if err := restores.SetupWithManager(mgr); err != nil {
 		return nil, err
 	}
+	if err := lookAtBounds(mgr, live, o); err != nil {
+		return nil, err
+	}
 	return backups.Drain, policies.SetupWithManager(ctx, mgr)
+}
+
+// lookAtBounds has a manager look whether the admission policies and CRDs are as they
+// were shipped, and say so on the Deployment that it is of, where it is of one.
+func lookAtBounds(mgr ctrl.Manager, live client.Reader, o Options) error {
+	look := &shipped.Look{Live: live, Account: deploy.Account, Image: o.Restore.Image, Clock: clock.RealClock{}, Log: mgr.GetLogger().WithName("shipped")}
+	if o.Namespace == "" {
+		return mgr.Add(look)
+	}
+	kube, err := kubernetes.NewForConfig(mgr.GetConfig())
+	if err != nil {
+		return err
+	}
+	look.Account = shipped.AccountIn(o.Namespace)
+	look.Tell = (&shipped.OnDeployment{Kube: kube, Namespace: o.Namespace, Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}}).Tell
+	return mgr.Add(look)
 }
 
 // CacheOptions are what the controllers need of a manager's cache: of what only

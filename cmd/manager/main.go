@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"flag"
 	"fmt"
 	"os"
@@ -103,6 +104,7 @@ func run(ctx context.Context, f flags) error {
 	if f.options.Restore.Image, err = imageOf(ctx, mgr.GetAPIReader(), f.options.Restore.Image); err != nil {
 		return err
 	}
+	f.options.Namespace = os.Getenv("POD_NAMESPACE")
 	if f.options.PolicyClient, err = policyClient(mgr, options.NewClient); err != nil {
 		return err
 	}
@@ -151,6 +153,7 @@ func managerOptions(config *rest.Config, f flags) (ctrl.Options, error) {
 		Scheme: scheme,
 		Metrics: server.Options{
 			BindAddress: f.metricsAddress, SecureServing: true, FilterProvider: filters.WithAuthenticationAndAuthorization,
+			TLSOpts: []func(*tls.Config){withoutHTTP2},
 		},
 		HealthProbeBindAddress:        f.probeAddress,
 		GracefulShutdownTimeout:       &timeout,
@@ -167,6 +170,10 @@ func managerOptions(config *rest.Config, f flags) (ctrl.Options, error) {
 	}
 	return options, nil
 }
+
+// withoutHTTP2 keeps a client that opens and resets streams without end
+// (CVE-2023-44487) from taking the manager's time: whoever reads metrics needs one.
+func withoutHTTP2(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }
 
 // podLock is a lease in the name of this pod. A container that was killed and
 // started again in it takes up its own lease at once, without waiting until it

@@ -26,9 +26,8 @@ import (
 
 // Who reads what, and why, stands in docs/operating.md.
 //
-// +kubebuilder:rbac:groups=lull.dev,resources=volumebackups,verbs=get;list;watch;update;patch
-// +kubebuilder:rbac:groups=lull.dev,resources=volumebackups/status,verbs=get;update;patch
-// +kubebuilder:rbac:groups=lull.dev,resources=volumebackups/finalizers,verbs=update
+// +kubebuilder:rbac:groups=lull.dev,resources=volumebackups,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=lull.dev,resources=volumebackups/status,verbs=patch
 // +kubebuilder:rbac:groups=snapshot.storage.k8s.io,resources=volumesnapshots,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=snapshot.storage.k8s.io,resources=volumesnapshotcontents,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=snapshot.storage.k8s.io,resources=volumesnapshotclasses,verbs=get;list

@@ -18,7 +18,7 @@ import (
 
 // +kubebuilder:rbac:groups=lull.dev,resources=resticrepositories,verbs=get;list;watch
 
-// +kubebuilder:rbac:groups=lull.dev,resources=resticrepositories/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=lull.dev,resources=resticrepositories/status,verbs=patch
 
 // Repository is a repository, and what is waited for until work may begin in it,
 // empty where it may. Where there is none the API's error comes with that.

@@ -19,7 +19,7 @@ import (
 // Who reads what, and why, stands in docs/operating.md.
 //
 // +kubebuilder:rbac:groups=lull.dev,resources=snapshotpolicies;clustersnapshotpolicies,verbs=get;list;watch
-// +kubebuilder:rbac:groups=lull.dev,resources=snapshotpolicies/status;clustersnapshotpolicies/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=lull.dev,resources=snapshotpolicies/status;clustersnapshotpolicies/status,verbs=patch
 // +kubebuilder:rbac:groups=lull.dev,resources=volumebackups,verbs=get;list;watch;create;delete
 // +kubebuilder:rbac:groups=lull.dev,resources=volumerestores,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=namespaces;persistentvolumeclaims;replicationcontrollers,verbs=get;list;watch

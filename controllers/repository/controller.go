@@ -16,7 +16,7 @@ import (
 )
 
 // +kubebuilder:rbac:groups=lull.dev,resources=resticrepositories,verbs=get;list;watch
-// +kubebuilder:rbac:groups=lull.dev,resources=resticrepositories/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=lull.dev,resources=resticrepositories/status,verbs=patch
 
 // workers is how many repositories are worked on at once.
 const workers = 4

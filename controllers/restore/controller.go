@@ -27,8 +27,8 @@ import (
 
 // Who reads and changes what, and why, stands in docs/operating.md.
 //
-// +kubebuilder:rbac:groups=lull.dev,resources=volumerestores,verbs=get;list;watch;update;patch
-// +kubebuilder:rbac:groups=lull.dev,resources=volumerestores/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=lull.dev,resources=volumerestores,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=lull.dev,resources=volumerestores/status,verbs=patch
 // +kubebuilder:rbac:groups=lull.dev,resources=volumerestores/finalizers,verbs=update
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;create;delete;patch
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch;delete

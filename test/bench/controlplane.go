@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -35,8 +34,10 @@ const controlPlaneLimit = time.Minute
 type controlPlane struct {
 	// An administrator's client, without a rate limit.
 	client.WithWatch
-	kube   kubernetes.Interface
-	scheme *runtime.Scheme
+	// operator is one of the operator's account, which alone writes its statuses.
+	operator client.Client
+	kube     kubernetes.Interface
+	scheme   *runtime.Scheme
 	// asManager is the manager's service account, with the rights that deploy/rbac
 	// gives it, and for the API server one client among others: its share is
 	// bounded by priority and fairness.
@@ -88,6 +89,9 @@ func (c *controlPlane) connect(admin *rest.Config) (err error) {
 	if c.WithWatch, err = client.NewWithWatch(admin, client.Options{Scheme: c.scheme}); err != nil {
 		return err
 	}
+	if c.operator, err = framework.Operator(admin, c.scheme); err != nil {
+		return err
+	}
 	c.kube, err = kubernetes.NewForConfig(admin)
 	return err
 }
@@ -95,7 +99,7 @@ func (c *controlPlane) connect(admin *rest.Config) (err error) {
 // addManager makes the manager's user, and a kubeconfig for it.
 func (c *controlPlane) addManager() (err error) {
 	account := envtest.User{
-		Name:   fmt.Sprintf("system:serviceaccount:%s:lull-manager", framework.ManagerNamespace),
+		Name:   framework.ManagerUser,
 		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + framework.ManagerNamespace},
 	}
 	user, err := c.environment.AddUser(account, nil)

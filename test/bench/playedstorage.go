@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
 )
 
 // playedDriver is what nobody runs: the benchmark answers for it.
@@ -74,5 +76,9 @@ func (c *controlPlane) report(ctx context.Context, o client.Object, status any) 
 	if err != nil {
 		return err
 	}
-	return c.Status().Patch(ctx, o, client.RawPatch(types.MergePatchType, patch))
+	as := client.Client(c)
+	if _, isOurs := o.(*v1alpha1.VolumeBackup); isOurs {
+		as = c.operator
+	}
+	return as.Status().Patch(ctx, o, client.RawPatch(types.MergePatchType, patch))
 }

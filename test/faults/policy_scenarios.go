@@ -12,6 +12,7 @@ import (
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/snapshot/schedule"
+	"github.com/lull-dev/lull/test/framework"
 )
 
 // policyScenario is what people want of a policy. It has one application.
@@ -82,6 +83,10 @@ func (r *policyRun) isDueSince(ctx context.Context, due time.Time, change func(*
 	if err != nil {
 		return err
 	}
+	operator, err := framework.Operator(r.testbed.Config, r.testbed.Scheme())
+	if err != nil {
+		return err
+	}
 	before := metav1.NewTime(due.Add(-time.Minute))
 	err = poll(ctx, endLimit, "the policy is seen, since before it was due", func(ctx context.Context) (string, error) {
 		if gone, err := r.testbed.gone(ctx, p); gone || err != nil {
@@ -91,7 +96,7 @@ func (r *policyRun) isDueSince(ctx context.Context, due time.Time, change func(*
 			return "nobody has seen it", nil
 		}
 		p.Status.Seen.Since, p.Status.Applications[0].Since = metav1.NewMicroTime(before.Time), &before
-		return "", client.IgnoreNotFound(r.testbed.Status().Update(ctx, p))
+		return "", client.IgnoreNotFound(operator.Status().Patch(ctx, p, client.Merge))
 	})
 	if err != nil {
 		return err

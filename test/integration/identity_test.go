@@ -212,7 +212,7 @@ func TestABackupOfAnEarlierVersionTakesItsSnapshotsAlong(t *testing.T) {
 		v := &b.Status.Volumes[i]
 		v.SnapshotUID, v.ContentUID, v.SnapshotHandle = "", "", ""
 	}
-	fc.must(admin.Status().Update(fc.ctx, b))
+	fc.writesStatus(b)
 	fc.aManager()
 	fc.delete(b)
 	fc.awaitGone(b)

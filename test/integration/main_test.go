@@ -21,9 +21,8 @@ import (
 )
 
 const (
-	deploy          = "../../deploy"
+	manifests       = "../../deploy"
 	systemNamespace = framework.ManagerNamespace
-	serviceAccount  = "lull-manager"
 )
 
 var (
@@ -34,6 +33,8 @@ var (
 	// asManager is the manager's service account, with the rights that
 	// deploy/rbac gives it and no others.
 	asManager *rest.Config
+	// operator is a client of that account, which alone may write statuses of ours.
+	operator client.Client
 )
 
 // sideBySide is how many tests run at once. Most of a test's time is spent
@@ -66,7 +67,7 @@ func runTests(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	environment = &envtest.Environment{
-		CRDDirectoryPaths:     []string{filepath.Join(deploy, "crd"), snapshotCRDs},
+		CRDDirectoryPaths:     []string{filepath.Join(manifests, "crd"), snapshotCRDs},
 		ErrorIfCRDPathMissing: true,
 	}
 	defer func() { err = errors.Join(err, environment.Stop()) }()
@@ -77,7 +78,7 @@ func runTests(m *testing.M) (code int, err error) {
 	if err := connect(config); err != nil {
 		return 1, err
 	}
-	if err := framework.Install(context.Background(), admin, deploy, "rbac", "admission"); err != nil {
+	if err := framework.Install(context.Background(), admin, manifests, "rbac", "admission", "manager"); err != nil {
 		return 1, err
 	}
 	return m.Run(), nil
@@ -90,8 +91,9 @@ func connect(config *rest.Config) (err error) {
 	if admin, err = client.NewWithWatch(config, client.Options{Scheme: scheme}); err != nil {
 		return err
 	}
-	asManager = configOf("system:serviceaccount:" + systemNamespace + ":" + serviceAccount)
-	return nil
+	asManager = configOf(framework.ManagerUser)
+	operator, err = framework.Operator(config, scheme)
+	return err
 }
 
 // configOf is the configuration of a user who has only what RBAC gives. The

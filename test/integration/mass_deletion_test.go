@@ -32,7 +32,7 @@ func (fc *fakeCluster) aCompleteBackup(nights int) {
 	b.Status.Conditions = []metav1.Condition{{
 		Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonCompleted, LastTransitionTime: metav1.Now(),
 	}}
-	fc.must(admin.Status().Update(fc.ctx, b))
+	fc.writesStatus(b)
 }
 
 // left are the backups that nobody has deleted.

@@ -286,7 +286,7 @@ func TestTheNodesAreAskedOnlyByWhoMay(t *testing.T) {
 	if asks(asManager.Impersonate.UserName) {
 		t.Error("the manager's own role should not let it ask")
 	}
-	objects, err := framework.ReadObjects(deploy + "/nodes/role.yaml")
+	objects, err := framework.ReadObjects(manifests + "/nodes/role.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

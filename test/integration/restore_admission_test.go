@@ -142,7 +142,7 @@ func (fc *fakeCluster) endedRestore(condition string) *v1alpha1.VolumeRestore {
 	r.Spec.Target.ApplicationRef = &v1alpha1.ApplicationReference{Kind: v1alpha1.KindDeployment, Name: "shop"}
 	fc.create(r)
 	meta.SetStatusCondition(&r.Status.Conditions, metav1.Condition{Type: condition, Status: metav1.ConditionTrue, Reason: "x"})
-	fc.must(admin.Status().Update(fc.ctx, r))
+	fc.writesStatus(r)
 	return r
 }
 

@@ -49,13 +49,13 @@ func TestABackupWaitsForARestoreThatHasTheApplicationStopped(t *testing.T) {
 	now := metav1.NowMicro()
 	restore.Status.ScaledDownAt = &now
 	restore.Status.Application = &v1alpha1.ApplicationReference{Kind: v1alpha1.KindPod, Name: "mysql"}
-	fc.must(admin.Status().Update(fc.ctx, restore))
+	fc.writesStatus(restore)
 	fc.aManager()
 	b := fc.await(fc.aBackup(fc.held), "that it waits", func(b *v1alpha1.VolumeBackup) bool {
 		return strings.Contains(b.Status.Message, "waits until VolumeRestore monday")
 	})
 	fc.noCommandRan()
 	meta.SetStatusCondition(&restore.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue, Reason: "x"})
-	fc.must(admin.Status().Update(fc.ctx, restore))
+	fc.writesStatus(restore)
 	fc.awaitComplete(b, v1alpha1.Proven)
 }

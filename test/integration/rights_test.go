@@ -20,7 +20,7 @@ import (
 func samples(t *testing.T) []*unstructured.Unstructured {
 	t.Helper()
 	var all []*unstructured.Unstructured
-	files, _ := filepath.Glob(filepath.Join(deploy, "samples", "*.yaml"))
+	files, _ := filepath.Glob(filepath.Join(manifests, "samples", "*.yaml"))
 	for _, file := range files {
 		objects, err := framework.ReadObjects(file)
 		if err != nil {

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/test/framework"
 )
@@ -81,6 +83,6 @@ func (fc *fakeCluster) skipRounds(b *v1alpha1.VolumeBackup) {
 		there := &v1alpha1.VolumeBackup{}
 		fc.must(admin.Get(fc.ctx, keyOf(b), there))
 		there.Status.Quiesce.ThawAttempts = 11
-		return admin.Status().Update(fc.ctx, there) == nil
+		return operator.Status().Patch(fc.ctx, there, client.Merge) == nil
 	})
 }
