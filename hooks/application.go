@@ -40,6 +40,8 @@ type Application struct {
 	// CutTimeout is how long the cut may take of an application that isn't
 	// frozen.
 	CutTimeout time.Duration
+	// Limits of what is asked for.
+	Limits Limits
 }
 
 // ApplicationPlan is how all of an application is quieted in one attempt.
@@ -75,7 +77,7 @@ func PlanApplication(app Application) (ApplicationPlan, error) {
 // is wrong with its hooks is told at once, and not on the day when a pod runs.
 func (p ApplicationPlan) unmounted(app Application) (ApplicationPlan, error) {
 	p = p.idleUnlessWritten(app)
-	quiesce, err := Resolve(app.Spec, app.Template)
+	quiesce, err := Resolve(app.Spec, app.Template, app.Limits)
 	p.OnFailure = quiesce.OnFailure
 	p.warn(quiesce.Warnings)
 	if err != nil && p.OnFailure == v1alpha1.OnFailureContinue {
@@ -102,7 +104,7 @@ func (p ApplicationPlan) quieted(app Application) (ApplicationPlan, error) {
 	slices.SortFunc(pods, readyFirst)
 	one := false
 	for i := range pods {
-		quiesce, err := Resolve(app.Spec, app.Annotations[pods[i].UID])
+		quiesce, err := Resolve(app.Spec, app.Annotations[pods[i].UID], app.Limits)
 		p.mergeOnFailure(quiesce)
 		if err == nil {
 			p.merge(quiesce)

@@ -58,20 +58,21 @@ func (c Command) isSet() bool { return len(c.Args) > 0 }
 type Warning struct{ Reason, Message string }
 
 // Resolve merges what a spec says with the annotations of a pod template.
-// Each field of the spec stands over the annotation that says the same, ours
-// stand over those of other systems. What can't be read is a Problem where it
-// counts, and a warning where something else stands over it. The plan that comes
-// with a Problem has the OnFailure alone.
-func Resolve(spec *v1alpha1.QuiesceSpec, annotations map[string]string) (QuiescePlan, error) {
-	asked := fromSpec(spec).override(fromAnnotations(annotations))
-	q, err := asked.resolve()
+// Each field of the spec stands over the annotation that says the same, but for
+// its timeout (see heedOwner); ours stand over those of other systems. What can't be
+// read is a Problem where it counts, and a warning where something else stands over
+// it. The plan that comes with a Problem has the OnFailure alone.
+func Resolve(spec *v1alpha1.QuiesceSpec, annotations map[string]string, limits Limits) (QuiescePlan, error) {
+	owner := fromAnnotations(annotations)
+	asked := fromSpec(spec).heedOwner(owner.timeout).override(owner)
+	q, err := asked.resolve(limits)
 	if err != nil {
 		return QuiescePlan{OnFailure: cmp.Or(asked.onFailure.is, v1alpha1.OnFailureFail)}, err
 	}
 	return q, nil
 }
 
-func (asked settings) resolve() (QuiescePlan, error) {
+func (asked settings) resolve(limits Limits) (QuiescePlan, error) {
 	for _, err := range []error{asked.commands.err, asked.timeout.err, asked.onFailure.err} {
 		if err != nil {
 			return QuiescePlan{}, err
@@ -80,15 +81,19 @@ func (asked settings) resolve() (QuiescePlan, error) {
 	q := QuiescePlan{
 		Method:    v1alpha1.MethodNone,
 		Pods:      cmp.Or(asked.pods, v1alpha1.PodsAll),
-		Timeout:   cmp.Or(asked.timeout.is, DefaultTimeout),
+		Timeout:   limits.freeze(cmp.Or(asked.timeout.is, DefaultTimeout)),
 		OnFailure: cmp.Or(asked.onFailure.is, v1alpha1.OnFailureFail),
 		Warnings:  asked.warnings,
 	}
 	if asked.commands.is == nil {
 		return q, nil
 	}
+	q.Warnings = append(q.Warnings, limits.shortened(asked.timeout.is)...)
 	q, err := asked.commands.is.fill(q, asked.container)
 	if err != nil {
+		return QuiescePlan{}, err
+	}
+	if q.Post, err = limits.postHook(q.Post); err != nil {
 		return QuiescePlan{}, err
 	}
 	return q.still(asked.stills)

@@ -91,7 +91,7 @@ func TestResolve(t *testing.T) {
 		"another system's bad timeout":    {annotations: ann{"backups.example.com.pre-hook": "a", "backups.example.com.post-hook": "b", "pre.hook.backup.velero.io/timeout": "30"}, method: v1alpha1.MethodHooks, pre: "/bin/sh -c a", post: "/bin/sh -c b", warning: v1alpha1.ReasonInvalidHook},
 	} {
 		t.Run(name, func(t *testing.T) {
-			q, err := Resolve(c.spec, c.annotations)
+			q, err := Resolve(c.spec, c.annotations, Limits{})
 			if reasonOf(err) != c.reason || c.says != "" && !strings.Contains(err.Error(), c.says) {
 				t.Fatalf("got %v, want reason %q and %q", err, c.reason, c.says)
 			}
@@ -219,7 +219,7 @@ func TestVelerosHooksRunWhereVeleroRunsThem(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c.annotations["pre.hook.backup.velero.io/command"] = "freeze"
 			c.annotations["post.hook.backup.velero.io/command"] = "thaw"
-			quiet, err := Resolve(nil, c.annotations)
+			quiet, err := Resolve(nil, c.annotations, Limits{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -259,7 +259,7 @@ func TestVelerosPostHookHasItsOwnLimit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			annotations := ann{"pre.hook.backup.velero.io/command": "freeze", "post.hook.backup.velero.io/command": "thaw"}
 			maps.Copy(annotations, c.annotations)
-			q, err := Resolve(c.spec, annotations)
+			q, err := Resolve(c.spec, annotations, Limits{})
 			if reasonOf(err) != c.reason {
 				t.Fatalf("got %v, want %q", err, c.reason)
 			}

@@ -39,7 +39,7 @@ func TestWhatAHoldKeepsStill(t *testing.T) {
 		"hooks are declared, whatever is said": {annotations: map[string]string{"lull.dev/pre-hook": "a", "lull.dev/post-hook": "b", note: "Files"}, warns: "Declared in any case"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			q, err := Resolve(c.spec, c.annotations)
+			q, err := Resolve(c.spec, c.annotations, Limits{})
 			if (err == nil) != (c.refused == "") || err != nil && (reasonOf(err) != v1alpha1.ReasonInvalidHook || !strings.Contains(err.Error(), c.refused)) {
 				t.Fatalf("got %v, want it refused: %q", err, c.refused)
 			}

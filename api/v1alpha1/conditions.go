@@ -39,6 +39,7 @@ const (
 	ReasonConflictingHooks      = "ConflictingHooks"
 	ReasonUselessHook           = "UselessHook"
 	ReasonUnpairedHook          = "UnpairedHook"
+	ReasonTimeoutShortened      = "TimeoutShortened"
 	ReasonAnnotationNotRead     = "AnnotationNotRead"
 	ReasonNothingExcluded       = "NothingExcluded"
 	ReasonClassRetains          = "ClassRetains"

@@ -54,7 +54,8 @@ type QuiesceSpec struct {
 	Stills Stills `json:"stills,omitempty"`
 
 	// Timeout is the longest that the application may stay frozen, 1s to 1h.
-	// Default: 30s.
+	// Default: 30s. Where the pod template says less that counts, unless a recipe,
+	// a hold or pre and post stand beside it here.
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="write a duration from 1s to 1h, such as 30s or 2m"

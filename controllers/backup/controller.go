@@ -74,10 +74,13 @@ type Options struct {
 	// Workers is how many backups are worked on at once. Three quarters of them
 	// may quiet an application, or wait until they may.
 	Workers int
+	// Limits are the longest freeze and the longest post-hook.
+	Limits hooks.Limits
 }
 
 // DefaultOptions are the limits where nobody says otherwise. Ten snapshots at
-// once is what the csi-snapshotter's --worker-threads is by default.
+// once is what the csi-snapshotter's --worker-threads is by default. What can't be
+// cut in ten minutes is not cut in an application that isn't frozen either.
 func DefaultOptions() Options {
 	return Options{
 		NotFoundTimeout:      15 * time.Second,
@@ -88,6 +91,7 @@ func DefaultOptions() Options {
 		ExportTimeout:        24 * time.Hour,
 		MaxSnapshotsInFlight: 10,
 		Workers:              100,
+		Limits:               hooks.Limits{Freeze: 10 * time.Minute, PostHook: 10 * time.Minute},
 	}
 }
 

@@ -148,7 +148,7 @@ func (w *run) ownAnnotations(app *live.Application) map[string]string {
 func (w *run) planQuiesce(ctx context.Context, app *live.Application, claims []string, p *plan) (err error) {
 	in := hooks.Application{
 		Spec: w.Spec.Quiesce, Annotations: app.Annotations, Unread: p.unread, Others: app.Others, Claims: claims,
-		IsOne: app.UID != "", CutTimeout: w.Options.CutTimeout,
+		IsOne: app.UID != "", CutTimeout: w.Options.CutTimeout, Limits: w.Options.Limits,
 	}
 	if app.Workload != nil {
 		in.Template = app.Workload.Template.Annotations

@@ -22,7 +22,7 @@ var _ = Describe("a MariaDB whose freeze is lost", func() {
 		writer, pod := aWriter(ctx, db), podOf(ctx, db)
 
 		By("holding it as the operator does, and never ending the session's input")
-		quiet, err := exec.Resolve(&v1alpha1.QuiesceSpec{Recipe: "mariadb", Timeout: &metav1.Duration{Duration: 4 * time.Second}}, nil)
+		quiet, err := exec.Resolve(&v1alpha1.QuiesceSpec{Recipe: "mariadb", Timeout: &metav1.Duration{Duration: 4 * time.Second}}, nil, exec.Limits{})
 		Expect(err).NotTo(HaveOccurred())
 		target, err := quiet.ForPod(pod, db.Claims)
 		Expect(err).NotTo(HaveOccurred())
