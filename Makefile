@@ -68,10 +68,10 @@ kubeconfig: ## Print the path of its kubeconfig (make -s kubeconfig)
 	@$(CLUSTER) kubeconfig
 
 .PHONY: deploy
-deploy: $(OWN_CLUSTER) $(OWN_IMAGE) ## Install the operator into the cluster that KUBECONFIG names, or into ours
+deploy: $(OWN_CLUSTER) $(OWN_IMAGE) ## Install the operator into the cluster that KUBECONFIG names, or into ours (MANAGER_FLAGS for more than the manifest has)
 	@image="$(IMAGE)"; \
 	if [ -z "$$image" ]; then image=$$(cat bin/image.name); $(CLUSTER) load $(CURDIR)/bin/image.tar; fi; \
-	$(KUBECTL) kustomize deploy | sed "s#lull.dev/lull:dev#$$image#" | $(KUBECTL) apply --server-side --force-conflicts -f - >/dev/null; \
+	$(KUBECTL) kustomize deploy | sed -e "s#lull.dev/lull:dev#$$image#" $(foreach flag,$(MANAGER_FLAGS),-e 's#^\( *\)- --leader-elect$$#&\n\1- $(flag)#') | $(KUBECTL) apply --server-side --force-conflicts -f - >/dev/null; \
 	$(KUBECTL) -n lull-system rollout status deployment/lull-manager --timeout=120s
 
 .PHONY: undeploy
@@ -117,6 +117,9 @@ test-integration: ## Test the controllers on a real API server, a restore that d
 
 test-e2e test-disaster: UP = --images=mariadb,tools,servers
 test-faults bench: UP = --images=mariadb,tools
+# They freeze the same applications again and again.
+test-e2e: MANAGER_FLAGS = --min-freeze-interval=1s
+bench: MANAGER_FLAGS = --min-freeze-interval=0s
 
 .PHONY: test-e2e
 test-e2e: deploy ## Test what users do, on the cluster (FOCUS='a regular expression' for some of it)

@@ -60,6 +60,7 @@ func parseFlags() flags {
 	flag.IntVar(&backups.Workers, "workers", backups.Workers, "How many backups are worked on at once.")
 	flag.Var(bounded{&backups.Limits.Freeze, time.Second, time.Hour}, "max-freeze", "The longest that an application may stay frozen; of a longer timeout so much counts, and the backup says so.")
 	flag.Var(bounded{&backups.Limits.PostHook, time.Second, time.Hour}, "max-post-hook", "The longest that a post-hook may take; where its owner asks for more nothing is frozen, and the backup says so.")
+	flag.Var(bounded{&backups.MinFreezeInterval, 0, time.Hour}, "min-freeze-interval", "The shortest time from the thaw of an application to its next freeze. 0 is none.")
 	flag.DurationVar(&backups.NotFoundTimeout, "not-found-timeout", backups.NotFoundTimeout, "How long a backup or a restore waits for an object that isn't there.")
 	flag.DurationVar(&backups.PrepareTimeout, "prepare-timeout", backups.PrepareTimeout, "How long a backup waits for claims that bind, pods that start, and nodes that let go of volumes which no pod writes to.")
 	flag.DurationVar(&backups.ExclusivityTimeout, "turn-timeout", backups.ExclusivityTimeout, "How long a backup or a restore waits for another of the same application, or for room at its driver.")

@@ -29,7 +29,7 @@ func (w *run) attempt(ctx context.Context) reconcile.Outcome {
 	if next != cut.StepAttempt && next != cut.StepAttemptUnquieted {
 		return reconcile.Skip()
 	}
-	if early := mayBegin(w.VolumeBackup).Sub(w.Now()); early > 0 {
+	if early := untilNextAttempt(w.VolumeBackup, w.Now()); early > 0 {
 		return reconcile.Wait(early)
 	}
 	var held held
@@ -38,8 +38,7 @@ func (w *run) attempt(ctx context.Context) reconcile.Outcome {
 	if p == nil {
 		return out
 	}
-	w.attempts.Add(1)
-	defer w.attempts.Done()
+	defer w.isUnderWay()()
 	told := w.Status.Warnings
 	cutter := w.intend(p)
 	if err := w.Save(ctx); err != nil {
@@ -51,8 +50,17 @@ func (w *run) attempt(ctx context.Context) reconcile.Outcome {
 	}
 	e := w.carryOut(ctx, p, cutter)
 	conclude(w.VolumeBackup, p, e, w.Now())
+	w.limiter.noteFreeze(p.pods(), cut.HeldUntil(w.Status.Quiesce), w.Now())
 	w.tell(e)
 	return reconcile.Failed(w.saveOutcome(ctx))
+}
+
+// untilNextAttempt is how long it is left alone after an attempt that failed.
+func untilNextAttempt(b *v1alpha1.VolumeBackup, now time.Time) time.Duration {
+	if b.Status.Quiesce == nil {
+		return 0
+	}
+	return cut.Left(cut.EndOf(b.Status.Quiesce), cut.AttemptDelay(b.Status.Quiesce.Attempt), now)
 }
 
 // mayBegin is from when on an attempt can be made.

@@ -2,7 +2,6 @@ package backup
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -69,13 +68,17 @@ type Options struct {
 	// ExportTimeout is how long exports may take from ready snapshots on, waiting
 	// among it.
 	ExportTimeout time.Duration
-	// MaxSnapshotsInFlight is how many snapshots a driver cuts at once.
+	// MaxSnapshotsInFlight is how many snapshots a driver cuts at once. While
+	// others wait a namespace has at most half of them.
 	MaxSnapshotsInFlight int
 	// Workers is how many backups are worked on at once. Three quarters of them
-	// may quiet an application, or wait until they may.
+	// may quiet an application, or wait until they may; of those a namespace has
+	// at most half while others wait. As many again thaw what was left frozen.
 	Workers int
 	// Limits are the longest freeze and the longest post-hook.
 	Limits hooks.Limits
+	// MinFreezeInterval is the shortest time between two freezes of a pod.
+	MinFreezeInterval time.Duration
 }
 
 // DefaultOptions are the limits where nobody says otherwise. Ten snapshots at
@@ -92,6 +95,7 @@ func DefaultOptions() Options {
 		MaxSnapshotsInFlight: 10,
 		Workers:              100,
 		Limits:               hooks.Limits{Freeze: 10 * time.Minute, PostHook: 10 * time.Minute},
+		MinFreezeInterval:    10 * time.Second,
 	}
 }
 
@@ -111,14 +115,15 @@ type Reconciler struct {
 	IsRush func() bool
 
 	limiter   *limiter
-	turns     *turns
+	turns     *attemptTurns
+	thaws     *turns
+	underWay  underWay
 	waiters   *waiters
 	snapshots *snapshots
 	inUse     *inuse.Finder
 	deletions deletions
 	lacking   lacking
 	groups    groupAPI
-	attempts  sync.WaitGroup
 }
 
 // SetupWithManager registers the reconciler.
@@ -126,10 +131,10 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 	if r.IsRush == nil {
 		r.IsRush = func() bool { return false }
 	}
-	r.limiter = newLimiter(int64(r.Options.MaxSnapshotsInFlight))
+	r.limiter = newLimiter(r.Options.MaxSnapshotsInFlight, r.Options.MinFreezeInterval)
 	// Those that may be under way, or wait for a driver, hold a worker each, and
-	// must not hold all: what is frozen needs one to be thawed.
-	r.turns = &turns{free: max(1, r.Options.Workers*3/4), isRush: r.IsRush, now: r.Clock.Now}
+	// must not hold all.
+	r.turns = newAttemptTurns(r.Options.Workers*3/4, r.IsRush, r.Clock.Now)
 	r.waiters = newWaiters()
 	successes.askOf(r.Cache)
 	var err error
@@ -140,15 +145,11 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 	if err := r.groups.discover(ctx, mgr.GetRESTMapper()); err != nil {
 		return err
 	}
-	loop := &reconcile.Loop[*v1alpha1.VolumeBackup]{
-		Client: r.Client, Live: r.Live, Events: r.Events, Clock: r.Clock,
-		New:       func() *v1alpha1.VolumeBackup { return &v1alpha1.VolumeBackup{} },
-		AtRest:    r.isAtRest,
-		Steps:     r.steps,
-		Stalled:   r.stalled,
-		Summarize: summarize,
-		Seen:      r.seen,
+	if err := r.setUpThaws(mgr); err != nil {
+		return err
 	}
+	loop := r.loop()
+	loop.AtRest, loop.Steps, loop.Seen = r.isAtRest, r.steps, r.seen
 	snapshots, contents, err := r.watchSnapshots(mgr)
 	if err != nil {
 		return err
@@ -168,12 +169,22 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 	return building.WithOptions(reconcile.Options("VolumeBackup", r.Options.Workers)).Complete(loop)
 }
 
+// loop is what the controllers of backups and of thaws have in common.
+func (r *Reconciler) loop() *reconcile.Loop[*v1alpha1.VolumeBackup] {
+	return &reconcile.Loop[*v1alpha1.VolumeBackup]{
+		Client: r.Client, Live: r.Live, Events: r.Events, Clock: r.Clock,
+		New:       func() *v1alpha1.VolumeBackup { return &v1alpha1.VolumeBackup{} },
+		Stalled:   r.stalled,
+		Summarize: summarize,
+	}
+}
+
 // steps are those of a backup. Whatever else it needs, what may be frozen is
 // thawed first.
 func (r *Reconciler) steps(on *reconcile.Scope[*v1alpha1.VolumeBackup]) []reconcile.Step {
 	w := &run{VolumeBackup: on.Object, Scope: on, Reconciler: r}
 	return []reconcile.Step{
-		{Name: "Recover", Take: w.recover},
+		{Name: "AwaitThaw", Take: w.awaitThaw},
 		{Name: "Delete", Take: w.delete},
 		{Name: "NoteLosses", Take: w.noteLosses},
 		{Name: "Begin", Take: w.begin},
@@ -186,10 +197,17 @@ func (r *Reconciler) steps(on *reconcile.Scope[*v1alpha1.VolumeBackup]) []reconc
 	}
 }
 
-// wakes has whose turn it is come to the controller's queue.
-func (r *Reconciler) wakes(_ context.Context, q queue) error {
-	r.turns.wake = func(backup types.NamespacedName) { q.Add(ctrl.Request{NamespacedName: backup}) }
-	return nil
+// wakes has whose turn it is come to the controller's queue. Attempts begin once what
+// they may leave frozen can be thawed.
+func (r *Reconciler) wakes(ctx context.Context, q queue) error {
+	r.turns.wakeBy(q)
+	r.limiter.freezes.since = r.Clock.Now() // it may have waited for the lease until now
+	select {
+	case <-r.thaws.canWake:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // isAtRest is true for a backup that has ended, with nothing left of attempts
@@ -235,17 +253,7 @@ func (w *run) giveUp(context.Context) reconcile.Outcome {
 
 // Drain waits until no application is being quieted, or ctx ends. A manager
 // that stops has released its sessions then.
-func (r *Reconciler) Drain(ctx context.Context) {
-	done := make(chan struct{})
-	go func() {
-		r.attempts.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
-	}
-}
+func (r *Reconciler) Drain(ctx context.Context) { r.underWay.drain(ctx) }
 
 // seen is told of each backup as it is, and of each that is gone.
 func (r *Reconciler) seen(key types.NamespacedName, b *v1alpha1.VolumeBackup) {
@@ -257,5 +265,5 @@ func (r *Reconciler) seen(key types.NamespacedName, b *v1alpha1.VolumeBackup) {
 	if b.Name == "" || !b.DeletionTimestamp.IsZero() || cut.Ended(b) {
 		r.turns.forget(key)
 	}
-	r.turns.next()
+	r.turns.settle(key)
 }

@@ -23,7 +23,7 @@ const stuckAfter = 5 * time.Minute
 const goneDelay = 30 * time.Second
 
 // delete takes the snapshots of a deleted backup along or lets them go, and then
-// lets the object go. What may be frozen is thawed before, by the step Recover.
+// lets the object go. What may be frozen is thawed before: thaws.go.
 func (w *run) delete(ctx context.Context) reconcile.Outcome {
 	if w.DeletionTimestamp.IsZero() {
 		return reconcile.Skip()
@@ -31,7 +31,6 @@ func (w *run) delete(ctx context.Context) reconcile.Outcome {
 	if !controllerutil.ContainsFinalizer(w.VolumeBackup, v1alpha1.FinalizerVolumeBackup) {
 		return reconcile.Done()
 	}
-	w.thawGivenUp(ctx)
 	if out := w.awaitTurn(); !out.Skipped() {
 		return out
 	}
@@ -82,18 +81,6 @@ func (w *run) letCutGo(ctx context.Context, since time.Time) reconcile.Outcome {
 		return w.awaitGone(since, "VolumeSnapshot", snapshots, areSettled)
 	}
 	return reconcile.Skip()
-}
-
-// thawGivenUp tries once more to thaw an attempt that has been given up. It
-// doesn't keep the object.
-func (w *run) thawGivenUp(ctx context.Context) {
-	q := mayBeFrozen(w.VolumeBackup)
-	if w.Status.Unthawed == nil && !cut.Ended(w.VolumeBackup) || !cut.Open(q) {
-		return
-	}
-	if err := w.thawPods(ctx, q); err != nil {
-		w.Record(eventThawFailed(markMayBeFrozen(w.VolumeBackup, err, w.Now())))
-	}
 }
 
 // letSnapshotsGo deletes the backup's snapshots, or unbinds them where they are

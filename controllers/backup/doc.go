@@ -1,7 +1,8 @@
 // Package backup reconciles VolumeBackups. The way of a backup, each step in the
 // file of its name, in the order in which they are asked:
 //
-//	recover      thaw and discount what an earlier manager began
+//	thaws        wait until what an earlier manager began is thawed and discounted:
+//	             a controller of its own does that (recover.go)
 //	deletion     let the snapshots go, or take them along
 //	orphans      discard what failed attempts have made
 //	attempt      one attempt: acquire, plan, intent, freeze, cut, thaw, outcome

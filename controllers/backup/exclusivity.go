@@ -37,7 +37,7 @@ func (h *held) release() {
 func (w *run) acquire(ctx context.Context, held *held) (*plan, reconcile.Outcome) {
 	release, ok := w.turns.take(w.VolumeBackup)
 	if !ok {
-		return nil, w.awaitExclusivity(v1alpha1.ReasonWaitingForRoom, "waits until other backups have been cut; nothing is frozen", w.exclusivityLeft(w.VolumeBackup))
+		return nil, w.awaitExclusivity(v1alpha1.ReasonWaitingForRoom, w.waitsForTurn(), w.exclusivityLeft(w.VolumeBackup))
 	}
 	held.keep(release)
 	if restoring, err := w.restoring(ctx); err != nil {
@@ -54,7 +54,7 @@ func (w *run) acquire(ctx context.Context, held *held) (*plan, reconcile.Outcome
 	case errors.Is(err, errDeleted):
 		return nil, reconcile.Done() // the deletion brings it here again
 	case errors.Is(err, errNotExclusive):
-		return nil, w.awaitExclusivity(v1alpha1.ReasonWaitingForRoom, waitsForDrivers(p), exclusivityDelay)
+		return nil, w.awaitExclusivity(v1alpha1.ReasonWaitingForRoom, w.waitsForDrivers(p), exclusivityDelay)
 	case err != nil:
 		return nil, reconcile.Retry(err)
 	}
@@ -72,6 +72,11 @@ func (w *run) acquire(ctx context.Context, held *held) (*plan, reconcile.Outcome
 		return nil, w.awaitExclusivity(v1alpha1.ReasonApplicationBusy, "waits for another backup that quiets the same pods, or cuts the same volumes", exclusivityDelay)
 	}
 	held.keep(release)
+	if left, err := w.untilNextFreeze(ctx, p); err != nil {
+		return nil, reconcile.Retry(err)
+	} else if left > 0 {
+		return nil, w.awaitExclusivity(v1alpha1.ReasonApplicationBusy, fmt.Sprintf("waits until %s have passed since the application was frozen last", w.Options.MinFreezeInterval), left)
+	}
 	return p, reconcile.Continue()
 }
 
@@ -143,25 +148,38 @@ func (w *run) awaitExclusivity(reason, waits string, delay time.Duration) reconc
 	return reconcile.Wait(min(left, delay))
 }
 
-// exclusivityLeft is how long a backup may still wait.
+// exclusivityLeft is how long a backup may still wait: no longer than if it began
+// now, whatever clock says when it did.
 func (r *Reconciler) exclusivityLeft(b *v1alpha1.VolumeBackup) time.Duration {
-	return mayBegin(b).Add(r.Options.ExclusivityTimeout).Sub(r.Clock.Now())
+	return min(r.Options.ExclusivityTimeout, mayBegin(b).Add(r.Options.ExclusivityTimeout).Sub(r.Clock.Now()))
 }
 
 // errNotExclusive: it has waited for as long as it may.
 var errNotExclusive = errors.New("its turn did not come")
 
-func waitsForDrivers(p *plan) string {
-	return fmt.Sprintf("waits until the storage driver has room for %d snapshot(s); nothing is frozen", len(p.volumes))
+// waitsForTurn says at which place a backup waits. That isn't written anew each time
+// that one before it has begun.
+func (w *run) waitsForTurn() string {
+	inNamespace, inOthers := w.turns.before(w.VolumeBackup)
+	return "waits until other backups have been cut" + placeIn(inNamespace, inOthers)
+}
+
+func (w *run) waitsForDrivers(p *plan) string {
+	inNamespace, inOthers := w.limiter.waiting(w.Namespace, p.volumes)
+	return fmt.Sprintf("waits until the storage driver has room for %d snapshot(s)%s", len(p.volumes), placeIn(inNamespace, inOthers))
+}
+
+func placeIn(inNamespace, inOthers int) string {
+	return fmt.Sprintf(": when this was written it was number %d of its namespace, and %d waited in others, which take turns with it; nothing is frozen", inNamespace+1, inOthers)
 }
 
 // acquireDrivers waits for capacity of the drivers, and says so where it has to
 // wait.
 func (w *run) acquireDrivers(ctx context.Context, p *plan) (release func(), waited bool, err error) {
-	if release, ok := w.limiter.tryAcquireDrivers(p.volumes); ok {
+	if release, ok := w.limiter.tryAcquireDrivers(w.Namespace, p.volumes); ok {
 		return release, false, nil
 	}
-	w.Working(v1alpha1.ReasonWaitingForRoom, "%s", waitsForDrivers(p))
+	w.Working(v1alpha1.ReasonWaitingForRoom, "%s", w.waitsForDrivers(p))
 	if err := w.Save(ctx); err != nil {
 		return nil, true, err
 	}
@@ -169,7 +187,7 @@ func (w *run) acquireDrivers(ctx context.Context, p *plan) (release func(), wait
 	defer cancel()
 	ctx, forget := w.untilDeleted(ctx)
 	defer forget()
-	if release, err = w.limiter.acquireDrivers(ctx, p.volumes); err != nil {
+	if release, err = w.limiter.acquireDrivers(ctx, w.Namespace, p.volumes); err != nil {
 		err = context.Cause(ctx)
 	}
 	return release, true, err

@@ -6,8 +6,8 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
-	"golang.org/x/sync/semaphore"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -18,18 +18,21 @@ import (
 // afterwards is a long freeze. It is memory only: what it guards, an attempt
 // under way, ends with this process too.
 type limiter struct {
-	perDriver int64
+	perDriver int
 
 	mu      sync.Mutex
-	drivers map[string]*semaphore.Weighted
+	drivers map[string]*driver
 	locked  map[types.UID]bool
+	freezes freezes
 }
 
-func newLimiter(perDriver int64) *limiter {
+// newLimiter bounds what drivers do at once, and how soon a pod is frozen again.
+func newLimiter(perDriver int, interval time.Duration) *limiter {
 	return &limiter{
-		perDriver: perDriver,
-		drivers:   map[string]*semaphore.Weighted{},
+		perDriver: max(1, perDriver),
+		drivers:   map[string]*driver{},
 		locked:    map[types.UID]bool{},
+		freezes:   freezes{interval: interval, ended: map[types.UID]time.Time{}},
 	}
 }
 
@@ -54,9 +57,9 @@ func (l *limiter) lock(uids []types.UID) (release func(), ok bool) {
 }
 
 // tryAcquireDrivers acquires capacity of every driver, where all have it now.
-func (l *limiter) tryAcquireDrivers(volumes []v1alpha1.VolumeStatus) (release func(), ok bool) {
-	release, err := l.take(volumes, func(driver *semaphore.Weighted, n int64) error {
-		if driver.TryAcquire(n) {
+func (l *limiter) tryAcquireDrivers(namespace string, volumes []v1alpha1.VolumeStatus) (release func(), ok bool) {
+	release, err := l.take(namespace, volumes, func(d *driver, n int) error {
+		if d.tryAcquire(namespace, n) {
 			return nil
 		}
 		return errDriverBusy
@@ -66,20 +69,16 @@ func (l *limiter) tryAcquireDrivers(volumes []v1alpha1.VolumeStatus) (release fu
 
 var errDriverBusy = errors.New("the driver is busy")
 
-// acquireDrivers waits, first come first served, until every driver has capacity
-// for the snapshots.
-func (l *limiter) acquireDrivers(ctx context.Context, volumes []v1alpha1.VolumeStatus) (release func(), err error) {
-	return l.take(volumes, func(driver *semaphore.Weighted, n int64) error { return driver.Acquire(ctx, n) })
+// acquireDrivers waits until every driver has capacity for the snapshots.
+func (l *limiter) acquireDrivers(ctx context.Context, namespace string, volumes []v1alpha1.VolumeStatus) (release func(), err error) {
+	return l.take(namespace, volumes, func(d *driver, n int) error { return d.acquire(ctx, namespace, n) })
 }
 
 // take acquires from each driver as much as the volumes need, or nothing. An
 // application with more volumes than a driver takes at once takes all of the
 // driver.
-func (l *limiter) take(volumes []v1alpha1.VolumeStatus, acquire func(*semaphore.Weighted, int64) error) (release func(), err error) {
-	need := map[string]int64{}
-	for _, v := range volumes {
-		need[v.Driver]++
-	}
+func (l *limiter) take(namespace string, volumes []v1alpha1.VolumeStatus, acquire func(*driver, int) error) (release func(), err error) {
+	need := countByDriver(volumes)
 	var held []func()
 	release = func() {
 		for _, giveBack := range held {
@@ -88,8 +87,8 @@ func (l *limiter) take(volumes []v1alpha1.VolumeStatus, acquire func(*semaphore.
 	}
 	// One order for all, so that two never wait for each other.
 	for _, name := range slices.Sorted(maps.Keys(need)) {
-		driver, n := l.driver(name), min(need[name], l.perDriver)
-		if err := acquire(driver, n); err != nil {
+		from, n := l.driver(name), min(need[name], l.perDriver)
+		if err := acquire(from, n); err != nil {
 			release()
 			return nil, err
 		}
@@ -97,17 +96,37 @@ func (l *limiter) take(volumes []v1alpha1.VolumeStatus, acquire func(*semaphore.
 		inFlight.Add(float64(need[name]))
 		held = append(held, func() {
 			inFlight.Sub(float64(need[name]))
-			driver.Release(n)
+			from.release(namespace, n)
 		})
 	}
 	return release, nil
 }
 
-func (l *limiter) driver(name string) *semaphore.Weighted {
+// countByDriver is how many snapshots each driver is asked for.
+func countByDriver(volumes []v1alpha1.VolumeStatus) map[string]int {
+	count := map[string]int{}
+	for _, v := range volumes {
+		count[v.Driver]++
+	}
+	return count
+}
+
+// waiting is how many attempts wait for one of the drivers, where that is most: of
+// the namespace, and of others.
+func (l *limiter) waiting(namespace string, volumes []v1alpha1.VolumeStatus) (inNamespace, inOthers int) {
+	for name := range countByDriver(volumes) {
+		if own, others := l.driver(name).waiting(namespace); own+others >= inNamespace+inOthers {
+			inNamespace, inOthers = own, others
+		}
+	}
+	return inNamespace, inOthers
+}
+
+func (l *limiter) driver(name string) *driver {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.drivers[name] == nil {
-		l.drivers[name] = semaphore.NewWeighted(l.perDriver)
+		l.drivers[name] = newDriver(l.perDriver)
 	}
 	return l.drivers[name]
 }

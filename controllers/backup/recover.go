@@ -23,14 +23,19 @@ const (
 // post-hook failed. It thaws before anything else, and counts the attempt as
 // failed: what was cut in it is proven by nobody.
 func (w *run) recover(ctx context.Context) reconcile.Outcome {
-	if cut.Ended(w.VolumeBackup) || !cut.Open(w.Status.Quiesce) {
+	if !isUnfinished(w.VolumeBackup) {
 		return reconcile.Skip()
 	}
 	q := w.Status.Quiesce
 	// What is written of a round brings the backup here again at once.
-	if early := nextThawAt(q).Sub(w.Now()); early > 0 {
+	if early := untilNextThaw(q, w.Now()); early > 0 {
 		return reconcile.Wait(early)
 	}
+	release, ok := w.thaws.take(w.VolumeBackup)
+	if !ok {
+		return reconcile.Done().Unsaved()
+	}
+	defer release()
 	interrupted, last := q.Failure == "", cmp.Or(q.ThawTriedAt, &q.StartedAt).Time
 	// Written first: whoever began the attempt, and was only held up, can't
 	// call it good any more once a post-hook has run.
@@ -50,9 +55,10 @@ func (w *run) recover(ctx context.Context) reconcile.Outcome {
 	}
 	q.ThawedAt = &now
 	if q.FrozenAt != nil {
-		q.FrozenFor = &metav1.Duration{Duration: now.Sub(q.FrozenAt.Time).Round(time.Millisecond)}
+		q.FrozenFor = &metav1.Duration{Duration: max(0, now.Sub(q.FrozenAt.Time)).Round(time.Millisecond)}
 		frozenSeconds.Observe(q.FrozenFor.Seconds())
 	}
+	w.limiter.noteFreeze(podsOf(q), cut.HeldUntil(q), w.Now())
 	w.Remove(v1alpha1.ConditionStalled)
 	why := q.Failure
 	if interrupted {
@@ -65,12 +71,18 @@ func (w *run) recover(ctx context.Context) reconcile.Outcome {
 	return reconcile.Failed(w.Save(ctx))
 }
 
-// nextThawAt is when the next round of post-hooks may begin.
-func nextThawAt(q *v1alpha1.QuiesceStatus) time.Time {
+// isUnfinished is true for a backup with an attempt whose end isn't written.
+func isUnfinished(b *v1alpha1.VolumeBackup) bool {
+	return !cut.Ended(b) && cut.Open(b.Status.Quiesce)
+}
+
+// untilNextThaw is how long it is before the next round of post-hooks, at most
+// maxThawDelay: the last may be of another machine, with another clock.
+func untilNextThaw(q *v1alpha1.QuiesceStatus, now time.Time) time.Duration {
 	if q.ThawTriedAt == nil {
-		return time.Time{}
+		return 0
 	}
-	return q.ThawTriedAt.Add(min(cut.AttemptDelay(q.ThawAttempts), maxThawDelay))
+	return cut.Left(q.ThawTriedAt.Time, min(cut.AttemptDelay(q.ThawAttempts), maxThawDelay), now)
 }
 
 // notThawed says which command thaws by hand, and tries again for a while. After
@@ -91,13 +103,12 @@ func (w *run) notThawed(err error) reconcile.Outcome {
 		return reconcile.Stall(v1alpha1.Problemf(v1alpha1.ReasonThawFailed, "%s", message))
 	}
 	w.Working(v1alpha1.ReasonThawing, "%s", message)
-	return reconcile.Wait(nextThawAt(q).Sub(w.Now()))
+	return reconcile.Wait(untilNextThaw(q, w.Now()))
 }
 
 // goOnUnthawed closes an attempt that can't be thawed, and keeps on record what
 // may be frozen: the next attempt quiets nothing, and cuts a crash-consistent
-// copy, of an application that is frozen too. It is written with that attempt's
-// intent, or with what that waits for.
+// copy, of an application that is frozen too.
 func (w *run) goOnUnthawed(message string) {
 	q := w.Status.Quiesce
 	w.Status.Unthawed = q.DeepCopy()

@@ -24,7 +24,8 @@ func aTurn(name string, second int, isPolicy bool) *v1alpha1.VolumeBackup {
 // have to look.
 func TestTurnsComeInOrder(t *testing.T) {
 	var woken []string
-	turns := &turns{free: 1, isRush: noRush, now: tenSeconds, wake: func(b types.NamespacedName) { woken = append(woken, b.Name) }}
+	turns := newAttemptTurns(1, noRush, tenSeconds)
+	turns.wake = func(b types.NamespacedName) { woken = append(woken, b.Name) }
 	release, ok := turns.take(aTurn("first", 1, true))
 	if !ok {
 		t.Fatal("there is one left")
@@ -60,18 +61,19 @@ func TestTurnsComeInOrder(t *testing.T) {
 // One that is woken and doesn't come costs nobody his turn.
 func TestATurnThatIsNotTakenIsTheNextOnes(t *testing.T) {
 	var woken []string
-	turns := &turns{free: 1, isRush: noRush, now: tenSeconds, wake: func(b types.NamespacedName) { woken = append(woken, b.Name) }}
+	turns := newAttemptTurns(1, noRush, tenSeconds)
+	turns.wake = func(b types.NamespacedName) { woken = append(woken, b.Name) }
 	release, _ := turns.take(aTurn("first", 1, true))
 	turns.take(aTurn("deleted", 2, true))
 	turns.take(aTurn("next", 3, true))
 	release()
 	turns.forget(types.NamespacedName{Name: "deleted"})
-	turns.next()
+	turns.settle(types.NamespacedName{Name: "deleted"})
 	if want := []string{"deleted", "next"}; !slices.Equal(woken, want) {
 		t.Errorf("%v are woken, want %v", woken, want)
 	}
-	if turns.next(); len(woken) != 2 {
-		t.Errorf("%v are woken, and nobody waits", woken)
+	if turns.settle(types.NamespacedName{Name: "next"}); len(woken) != 2 || turns.taken != 0 {
+		t.Errorf("%v are woken and %d taken, and nobody waits", woken, turns.taken)
 	}
 }
 
@@ -85,7 +87,8 @@ func TestBackupsOfPoliciesYieldToWhatIsDue(t *testing.T) {
 	var isRush atomic.Bool
 	isRush.Store(true)
 	woken := make(chan string, 10)
-	turns := &turns{free: 2, isRush: isRush.Load, now: tenSeconds, wake: func(b types.NamespacedName) { woken <- b.Name }}
+	turns := newAttemptTurns(2, isRush.Load, tenSeconds)
+	turns.wake = func(b types.NamespacedName) { woken <- b.Name }
 	begun := aTurn("begun", 1, true)
 	begun.Status.StartTime = &metav1.Time{}
 	for _, b := range []*v1alpha1.VolumeBackup{begun, aTurn("by-hand", 1, false)} {
@@ -98,7 +101,7 @@ func TestBackupsOfPoliciesYieldToWhatIsDue(t *testing.T) {
 			t.Errorf("%s doesn't wait", name)
 		}
 	}
-	if turns.next(); len(woken) > 0 {
+	if turns.grant(noBackup); len(woken) > 0 {
 		t.Errorf("%s is woken in the rush", <-woken)
 	}
 	isRush.Store(false)
@@ -113,14 +116,15 @@ func TestBackupsOfPoliciesYieldToWhatIsDue(t *testing.T) {
 // Where policies are late for good, their backups begin after a while all the same.
 func TestABackupOfAPolicyYieldsForAWhile(t *testing.T) {
 	var passed atomic.Int64
-	now := func() time.Time { return time.Unix(1, 0).Add(time.Duration(passed.Load())) }
+	now := func() time.Time { return time.Unix(100, 0).Add(time.Duration(passed.Load())) }
 	woken := make(chan string, 10)
-	turns := &turns{free: 2, isRush: func() bool { return true }, now: now, wake: func(b types.NamespacedName) { woken <- b.Name }}
+	turns := newAttemptTurns(2, func() bool { return true }, now)
+	turns.wake = func(b types.NamespacedName) { woken <- b.Name }
 	old, young := aTurn("old", 1, true), aTurn("young", 100, true)
 	if !turns.yields(old) || !turns.yields(young) {
 		t.Fatal("they don't yield")
 	}
-	passed.Store(int64(longestYield))
+	passed.Store(int64(longestYield - 99*time.Second))
 	if first := <-woken; first != "old" {
 		t.Errorf("%s is woken", first)
 	}

@@ -113,11 +113,24 @@ func Freezes(m v1alpha1.QuiesceMethod) bool {
 
 // NextAttemptAt is when the next attempt may start after one that failed.
 func NextAttemptAt(q *v1alpha1.QuiesceStatus) time.Time {
-	ended := q.StartedAt.Time
+	return EndOf(q).Add(AttemptDelay(q.Attempt))
+}
+
+// EndOf is when an attempt thawed its application, or was begun where it did not.
+func EndOf(q *v1alpha1.QuiesceStatus) time.Time {
 	if q.ThawedAt != nil {
-		ended = q.ThawedAt.Time
+		return q.ThawedAt.Time
 	}
-	return ended.Add(AttemptDelay(q.Attempt))
+	return q.StartedAt.Time
+}
+
+// HeldUntil is until when an attempt held an application, zero where it isn't known
+// to have.
+func HeldUntil(q *v1alpha1.QuiesceStatus) time.Time {
+	if q == nil || !Freezes(q.Method) || q.ThawedAt == nil || q.FrozenAt == nil && q.FrozenFor == nil {
+		return time.Time{}
+	}
+	return q.ThawedAt.Time
 }
 
 // Names is true for a snapshot that the status of a backup names: what it doesn't
