@@ -1,12 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 
+	"github.com/lull-dev/lull/test/faults/history"
 	"github.com/lull-dev/lull/test/framework"
 )
 
@@ -47,12 +44,18 @@ var actors = []struct{ user, name string }{
 // readAudit reads the requests of a while from an API server's audit log: those
 // on the objects of a namespace, and on volumes.
 func readAudit(path, namespace string, from, to time.Time) (all []request, err error) {
-	for _, file := range rotated(path) {
-		more, err := readAuditFile(file, namespace, from, to)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+	err = history.EachLine(path, func(line []byte) error {
+		var event auditv1.Event
+		if err := json.Unmarshal(line, &event); err != nil {
+			return err
 		}
-		all = append(all, more...)
+		if r, ok := requestOf(&event, namespace); ok && r.to.After(from) && r.from.Before(to) {
+			all = append(all, r)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(all, func(a, b request) int { return a.from.Compare(b.from) })
 	if len(all) == 0 {
@@ -61,42 +64,11 @@ func readAudit(path, namespace string, from, to time.Time) (all []request, err e
 	return all, nil
 }
 
-// rotated are the log and those that it was before.
-func rotated(path string) []string {
-	stem, ext, _ := strings.Cut(path, ".")
-	older, _ := fs.Glob(os.DirFS("/"), strings.TrimPrefix(stem, "/")+"-*."+ext) // a pattern of ours is never malformed
-	all := []string{path}
-	for _, file := range older {
-		all = append(all, "/"+file)
-	}
-	return all
-}
-
-func readAuditFile(path, namespace string, from, to time.Time) (all []request, err error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	lines := bufio.NewReader(file)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if err != nil { // the last line may be half written
-			return all, nil
-		}
-		var event auditv1.Event
-		if err := json.Unmarshal(line, &event); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		if r, ok := requestOf(&event, namespace); ok && r.to.After(from) && r.from.Before(to) {
-			all = append(all, r)
-		}
-	}
-}
-
+// requestOf is the request of an event, false for one that isn't part of the story:
+// commands in pods have no part in an outage.
 func requestOf(e *auditv1.Event, namespace string) (request, bool) {
 	o := e.ObjectRef
-	if o == nil || o.Namespace != namespace && o.Resource != "persistentvolumes" {
+	if o == nil || o.Subresource == "exec" || o.Namespace != namespace && o.Resource != "persistentvolumes" {
 		return request{}, false
 	}
 	r := request{from: e.RequestReceivedTimestamp.Time, to: e.StageTimestamp.Time, verb: e.Verb, what: o.Resource, name: o.Name}
@@ -106,7 +78,7 @@ func requestOf(e *auditv1.Event, namespace string) (request, bool) {
 	if e.ResponseStatus != nil {
 		r.code = e.ResponseStatus.Code
 	}
-	if e.RequestObject != nil {
+	if r.what == "pods/status" && e.RequestObject != nil {
 		var pod corev1.Pod
 		r.isReady = json.Unmarshal(e.RequestObject.Raw, &pod) == nil && framework.Serves(&pod)
 	}

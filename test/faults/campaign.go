@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/lull-dev/lull/test/faults/history"
 )
 
 // campaign is what is run: each scenario undisturbed, to see which moments it
@@ -25,6 +27,10 @@ type campaign struct {
 	mu sync.Mutex
 	// traces are the moments of each scenario, and how long it took.
 	traces map[string]*trace
+	// before are the copies that were in the driver before the run.
+	before map[string]bool
+	// notes tell the judge of the history what befell the rounds.
+	notes []history.Note
 }
 
 type trace struct {
@@ -44,6 +50,9 @@ func (c *campaign) long() bool { return c.options.rounds > 0 }
 
 func (c *campaign) execute(ctx context.Context) error {
 	c.traces = map[string]*trace{}
+	if err := c.countBefore(); err != nil {
+		return err
+	}
 	var undisturbed []job
 	all := scenarios()
 	for i := range all {
@@ -133,6 +142,9 @@ func (c *campaign) runOne(ctx context.Context, tb *testbed, j job) {
 		return
 	}
 	c.report.add(r, time.Since(r.began))
+	c.mu.Lock()
+	c.notes = append(c.notes, r.notes()...)
+	c.mu.Unlock()
 	if r.hasOutage() {
 		if err := c.takeUp(ctx); err != nil {
 			c.report.trouble("%v", err)

@@ -24,6 +24,7 @@ type options struct {
 	kills    bool
 	only     string
 	fault    string
+	history  string
 }
 
 func main() {
@@ -35,8 +36,12 @@ func main() {
 	flag.BoolVar(&o.kills, "kills", true, "Also kill the manager at each failpoint.")
 	flag.StringVar(&o.only, "scenario", "", "Only scenarios whose name contains this.")
 	flag.StringVar(&o.fault, "fault", "", "Only faults whose name contains this.")
+	flag.StringVar(&o.history, "history", "", "Judge this history, which a run has kept, and run nothing.")
 	flag.Parse()
 	ctrl.SetLogger(logr.Discard()) // what clients have to say is said in errors too
+	if o.history != "" {
+		os.Exit(judgeKept(o.history))
+	}
 	if o.seed == 0 && o.rounds == 0 {
 		o.seed = 1
 	} else if o.seed == 0 {
@@ -70,6 +75,7 @@ func execute(ctx context.Context, o options) (good bool, err error) {
 		return false, err
 	}
 	c.report.took = time.Since(began)
+	c.judge(ctx, began)
 	return c.report.print(os.Stdout), c.report.write("bin/results/faults.xml")
 }
 

@@ -131,6 +131,7 @@ func dueWithoutServer(ctx context.Context, r *policyRun) error {
 	if err := until(ctx, moment.Add(-awayBefore)); err != nil {
 		return err
 	}
+	r.struck()
 	if _, err := away(awayBefore+time.Second, "kube-apiserver")(ctx, r.round, nil); err != nil {
 		return err
 	}
@@ -197,6 +198,7 @@ func sixMinutes(ctx context.Context, r *policyRun) error {
 			return err
 		}
 		if happens := befalls[n+1]; happens != nil {
+			r.struck()
 			if _, err := happens(ctx, r.round, r.testbed.current()); err != nil {
 				return err
 			}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"text/tabwriter"
 	"time"
+
+	"github.com/lull-dev/lull/test/faults/history"
 )
 
 // report counts rounds and tells of violations as they come.
@@ -23,6 +25,11 @@ type report struct {
 	rows     []*row
 	cases    []testCase
 	troubles []string
+	// broken is what the history shows, in so many events.
+	broken []history.Violation
+	events int
+	// left are copies in the driver.
+	left []string
 }
 
 // row is one fault in the table.
@@ -78,6 +85,30 @@ func (t *report) add(r *round, took time.Duration) {
 	}
 }
 
+// judged notes what the history of all rounds shows.
+func (t *report) judged(events int, broken []history.Violation) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.events, t.broken = events, broken
+	c := testCase{Class: "history", Name: "what the API server saw fits the model"}
+	if len(broken) > 0 {
+		var said []string
+		for _, v := range broken {
+			said = append(said, v.String())
+		}
+		c.Failure = &failure{Message: broken[0].Message, Text: strings.Join(said, "\n")}
+	}
+	t.cases = append(t.cases, c)
+}
+
+// leaks notes a copy that is left in the driver.
+func (t *report) leaks(said string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.left = append(t.left, said)
+	t.cases = append(t.cases, testCase{Class: "driver", Name: "nothing is left in it", Failure: &failure{Message: said, Text: said}})
+}
+
 // where tells where to look further.
 func (r *round) where() string {
 	var logs []string
@@ -99,10 +130,17 @@ func (t *report) print(to io.Writer) (good bool) {
 	fmt.Fprintf(table, "\tall\t%d\t%d\t%d\n", all.rounds, all.missed, all.violations)
 	table.Flush()
 	fmt.Fprintf(to, "%d of %d failpoints were reached, %d can't be; it took %s\n", t.reached, t.points, t.unreachable, t.took.Round(time.Second))
+	fmt.Fprintf(to, "the history, %d events, has %d violations; it is kept in %s\n", t.events, len(t.broken), keptHistory)
+	for _, v := range t.broken {
+		fmt.Fprintln(to, "HISTORY:", v)
+	}
+	for _, said := range t.left {
+		fmt.Fprintln(to, "LEAK:", said)
+	}
 	for _, said := range t.troubles {
 		fmt.Fprintln(to, "TROUBLE:", said)
 	}
-	return all.violations == 0 && len(t.troubles) == 0
+	return all.violations == 0 && len(t.broken) == 0 && len(t.left) == 0 && len(t.troubles) == 0
 }
 
 type testSuites struct {

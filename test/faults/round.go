@@ -53,6 +53,8 @@ type round struct {
 	preluded, sprung                 bool
 	blind                            time.Duration
 	broken, trouble                  []string
+	// strikes are when faults befell the managers.
+	strikes []time.Time
 }
 
 func (r *round) String() string {
@@ -161,6 +163,7 @@ func (r *round) setUp(ctx context.Context) error {
 	}
 	m.lay(newTrap(first.at.is, 1, func(m *manager, _ moment) string {
 		r.note(&r.preluded)
+		r.struck()
 		m.moments() // the round's own fault can't strike at them
 		if first.answer != "" {
 			m.lay(own)
@@ -179,6 +182,7 @@ func (r *round) setUp(ctx context.Context) error {
 func (r *round) inject(ctx context.Context) func(*manager, moment) string {
 	return func(m *manager, _ moment) string {
 		r.note(&r.sprung)
+		r.struck()
 		answer, err := r.fault.inject(ctx, r, m)
 		if err != nil {
 			r.broke("%v", err)

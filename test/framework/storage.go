@@ -2,11 +2,13 @@ package framework
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -108,6 +110,29 @@ func (c *Cluster) ReleaseKept(ctx context.Context, r *v1alpha1.VolumeRestore) er
 
 // copies is where the driver of this project's cluster keeps what it has cut.
 const copies = "/var/lib/lull-cluster/csi/pool/snapshots"
+
+// Copies are all that the driver has cut and not deleted: what it was asked to call
+// each, by its handle. canTell is false where the storage is that of another
+// cluster, which nobody looks into.
+func Copies() (names map[string]string, canTell bool, err error) {
+	records, err := filepath.Glob(filepath.Join(copies, "*.json"))
+	if _, missing := os.Stat(copies); err != nil || missing != nil {
+		return nil, false, err
+	}
+	names = map[string]string{}
+	for _, path := range records {
+		var record struct{ Name string }
+		text, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // deleted since
+		}
+		if err := errors.Join(err, json.Unmarshal(text, &record)); err != nil {
+			return nil, true, err
+		}
+		names[strings.TrimSuffix(filepath.Base(path), ".json")] = record.Name
+	}
+	return names, true, nil
+}
 
 // HasCopy is true for a handle whose copy is in the storage. canTell is false
 // where the storage is that of another cluster, which nobody looks into.
