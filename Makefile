@@ -56,7 +56,7 @@ help: ## List the targets
 # UP are flags: a target that sets them brings up, and waits for, no more than
 # it needs.
 .PHONY: cluster-up
-cluster-up: ## Bring up the one-node Kubernetes, or repair what is missing of it
+cluster-up: ## Bring up the one-node Kubernetes, or repair what is missing of it (SNAPSHOTTER=8.5 for the snapshot controllers of before, in all that follows too)
 	@$(CLUSTER) up $(UP)
 
 .PHONY: cluster-down
@@ -153,7 +153,7 @@ generate: ## Write the generated files: deep copies, CRDs, RBAC, the list of fai
 	@$(TOOL) controller-gen rbac:roleName=lull-manager paths=./controllers/... output:rbac:dir=deploy/rbac
 	@go run ./test/faults/list
 
-MODULES := . test/cluster test/cluster/programs test/cluster/provisioner test/csidriver test/images/pause test/images/servers test/images/tools test/tools test/tools/fake-gcs-server test/tools/govulncheck test/tools/lint test/tools/rest-server test/tools/restic test/tools/versitygw
+MODULES := . test/cluster test/cluster/programs test/cluster/provisioner test/cluster/snapshotter85 test/csidriver test/images/pause test/images/servers test/images/tools test/tools test/tools/fake-gcs-server test/tools/govulncheck test/tools/lint test/tools/rest-server test/tools/restic test/tools/versitygw
 
 .PHONY: verify
 verify: generate ## Check generated files, formatting, tidiness and lint

@@ -13,10 +13,13 @@ const KubernetesVersion = "v1.37.1"
 // Versions that the storage controllers say they are: those of their modules in
 // programs/go.mod and provisioner/go.mod.
 const (
-	snapshotterVersion = "v8.5.0"
+	snapshotterVersion = "v8.6.0"
 	provisionerVersion = "v5.1.0"
 	resizerVersion     = "v2.3.0"
 )
+
+// formerSnapshotterVersion is the one before, of which more is in the field.
+const formerSnapshotterVersion = "v8.5.0"
 
 // programsModule is the module of nearly all that the project didn't write. It
 // is one, so that they are built with one version of the libraries that they
@@ -26,6 +29,10 @@ const programsModule = "test/cluster/programs"
 // provisionerModule is that of the one program that doesn't compile with their
 // version of Kubernetes' libraries.
 const provisionerModule = "test/cluster/provisioner"
+
+// formerSnapshotterModule is that of the snapshotter's release before: a module
+// has one version of another.
+const formerSnapshotterModule = "test/cluster/snapshotter85"
 
 // A Target is a group of programs that one run of the go command builds.
 type Target struct {
@@ -57,16 +64,7 @@ var Targets = []Target{
 		Links: []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler",
 			"kube-proxy", "kubelet", "kubectl"},
 	},
-	{
-		Name: "snapshotter",
-		Dir:  programsModule,
-		Packages: []string{
-			"github.com/kubernetes-csi/external-snapshotter/v8/cmd/snapshot-controller",
-			"github.com/kubernetes-csi/external-snapshotter/v8/cmd/csi-snapshotter",
-		},
-		LDFlags:  "-X main.version=" + snapshotterVersion,
-		Programs: []string{"snapshot-controller", "csi-snapshotter"},
-	},
+	snapshotter("snapshotter", programsModule, snapshotterVersion),
 	{
 		Name:     "provisioner",
 		Dir:      provisionerModule,
@@ -125,6 +123,23 @@ var Targets = []Target{
 		Packages: []string{"github.com/restic/restic/cmd/restic"},
 		Programs: []string{"restic"},
 	},
+}
+
+// FormerSnapshotter are the snapshotter's programs as they were in the release
+// before.
+var FormerSnapshotter = snapshotter("snapshotter-8.5", formerSnapshotterModule, formerSnapshotterVersion)
+
+func snapshotter(name, module, version string) Target {
+	return Target{
+		Name: name,
+		Dir:  module,
+		Packages: []string{
+			"github.com/kubernetes-csi/external-snapshotter/v8/cmd/snapshot-controller",
+			"github.com/kubernetes-csi/external-snapshotter/v8/cmd/csi-snapshotter",
+		},
+		LDFlags:  "-X main.version=" + version,
+		Programs: []string{"snapshot-controller", "csi-snapshotter"},
+	}
 }
 
 // TargetOf returns the target that a program belongs to.

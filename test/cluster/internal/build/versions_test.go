@@ -11,7 +11,10 @@ import (
 // modules are those whose programs a first start of the cluster and the demo
 // builds. Go compiles a package of a library once for all of them where they
 // agree about its version, and about those of all that it imports.
-var modules = []string{".", "test/cluster", programsModule, Driver.Dir}
+var modules = []string{".", "test/cluster", programsModule, formerSnapshotterModule, Driver.Dir}
+
+// snapshotterRepository has the modules of the snapshotter.
+const snapshotterRepository = "github.com/kubernetes-csi/external-snapshotter/"
 
 // required returns the version of each module that a module of the checkout is
 // built with.
@@ -48,6 +51,9 @@ func TestModulesAgreeAboutTheLibrariesThatTheyShare(t *testing.T) {
 	first := map[string]use{}
 	for _, dir := range modules {
 		for library, version := range required(t, dir) {
+			if strings.HasPrefix(library, snapshotterRepository) {
+				continue // that is what its two modules are for
+			}
 			if other, ok := first[library]; !ok {
 				first[library] = use{version, dir}
 			} else if other.version != version {
@@ -61,10 +67,14 @@ func TestTheProgramsAreTheVersionsThatTheySay(t *testing.T) {
 	const provisioner = "github.com/kubernetes-csi/external-provisioner/v5"
 	versions := required(t, programsModule)
 	versions[provisioner] = required(t, provisionerModule)[provisioner]
+	const snapshotter = snapshotterRepository + "v8"
+	if former := required(t, formerSnapshotterModule)[snapshotter]; former != formerSnapshotterVersion {
+		t.Errorf("the former %s is %s, and says that it is %s", snapshotter, former, formerSnapshotterVersion)
+	}
 	for module, says := range map[string]string{
 		"k8s.io/kubernetes": KubernetesVersion,
-		"github.com/kubernetes-csi/external-snapshotter/v8": snapshotterVersion,
-		provisioner: provisionerVersion,
+		snapshotter:         snapshotterVersion,
+		provisioner:         provisionerVersion,
 		"github.com/kubernetes-csi/external-resizer/v2": resizerVersion,
 	} {
 		if versions[module] != says {

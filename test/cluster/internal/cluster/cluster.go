@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -30,6 +31,7 @@ import (
 // A Cluster is the one cluster of this machine, built from one checkout.
 type Cluster struct {
 	*build.Builder
+	snapshots snapshots
 }
 
 // New returns the cluster, as the checkout around the working folder or around
@@ -43,7 +45,11 @@ func New(say *report.Reporter) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Cluster{&build.Builder{Checkout: root, Cache: store, Report: say}}, nil
+	asked, err := askedSnapshots(os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	return &Cluster{&build.Builder{Checkout: root, Cache: store, Report: say}, asked}, nil
 }
 
 // components are those that there are to be on this machine.
@@ -53,16 +59,21 @@ func (c *Cluster) components() []component.Component {
 
 func (c *Cluster) machine() component.Machine {
 	return component.Machine{
-		Overlay:     host.CanOverlay(layout.Root),
-		RestrictOOM: !host.CanLowerOOMScore(),
-		Storage:     c.HasDriver(),
+		Overlay:        host.CanOverlay(layout.Root),
+		RestrictOOM:    !host.CanLowerOOMScore(),
+		Storage:        c.HasDriver(),
+		StockSnapshots: c.snapshots.isStock,
 	}
 }
 
 // program returns the path of a component's program, built if it needs to be.
 func (c *Cluster) program(ctx context.Context, of component.Component) (string, error) {
-	if of.Name == component.Containerd {
+	switch {
+	case of.Name == component.Containerd:
 		return exec.LookPath(of.Name) // Debian's
+	case c.snapshots.isFormer && slices.Contains(build.FormerSnapshotter.Programs, of.Name):
+		folder, err := c.Folder(ctx, build.FormerSnapshotter)
+		return filepath.Join(folder, of.Name), err
 	}
 	return c.Program(ctx, of.Name)
 }

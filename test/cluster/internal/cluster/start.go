@@ -23,10 +23,6 @@ import (
 const (
 	// supervisor is the program that components run under.
 	supervisor = "supervise"
-	// snapshotKinds is the module with the definitions of the snapshot kinds: the
-	// version that the snapshotter's go.mod asks for. Older ones lack fields by
-	// which it tells the members of a group.
-	snapshotKinds = "github.com/kubernetes-csi/external-snapshotter/client/v8@v8.4.0"
 	// patience is how long a component that was started may take to be ready.
 	patience = 90 * time.Second
 	// repairAfter is how long one that ran already may take, before it is started
@@ -197,7 +193,7 @@ func (c *Cluster) applyObjects(ctx context.Context) error {
 	if err := applier.RBAC(ctx); err != nil {
 		return err
 	}
-	module, err := build.ModuleFolder(ctx, snapshotKinds)
+	module, err := build.ModuleFolder(ctx, c.snapshots.kinds)
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,9 @@ type Machine struct {
 	Overlay     bool // containerd's overlayfs snapshotter works
 	RestrictOOM bool // we may not lower a process' OOM score
 	Storage     bool // there is a CSI driver
+	// StockSnapshots: the snapshot controllers have the limits that they come
+	// with, see storage.go.
+	StockSnapshots bool
 }
 
 // All returns the components that there are to be. Each needs some of those
@@ -58,7 +61,7 @@ func All(machine Machine) []Component {
 		kubeProxy(),
 	}
 	if machine.Storage {
-		all = append(all, driver(), snapshotController(), snapshotter(), provisioner(), resizer())
+		all = append(all, driver(), snapshotController(machine), snapshotter(machine), provisioner(), resizer())
 	}
 	return all
 }

@@ -15,6 +15,15 @@ var eager = []string{
 	"--retry-interval-max=5s",
 }
 
+// limits are those of the snapshot controllers: the same, or those that they come
+// with, which is 5 requests a second and 10 workers.
+func limits(machine Machine) []string {
+	if machine.StockSnapshots {
+		return nil
+	}
+	return append([]string{"--worker-threads=20"}, eager...)
+}
+
 // driverTimeout is how long a call of the driver may take. The driver can be
 // told to be slow.
 const driverTimeout = "5m"
@@ -37,30 +46,28 @@ func driver() Component {
 	}
 }
 
-func snapshotController() Component {
+func snapshotController(machine Machine) Component {
 	return Component{
 		Name: SnapshotController,
 		Args: append([]string{
 			"--kubeconfig=" + layout.KubeconfigOf(SnapshotController),
-			"--worker-threads=20",
 			// A snapshot that is deleted while a volume is made from it is
 			// looked at again only after this time; the default is 15m.
 			"--resync-period=30s",
 			groupSnapshots,
 			"--http-endpoint=127.0.0.1:10301",
-		}, eager...),
+		}, limits(machine)...),
 		Ready: answers("http://127.0.0.1:10301/metrics"),
 	}
 }
 
-func snapshotter() Component {
+func snapshotter(machine Machine) Component {
 	return Component{
 		Name: Snapshotter,
 		Args: append([]string{
 			"--kubeconfig=" + layout.KubeconfigOf(Snapshotter),
 			"--csi-address=" + layout.CSISocket,
 			"--timeout=" + driverTimeout,
-			"--worker-threads=20",
 			"--extra-create-metadata",
 			// A snapshot that is deleted while it is being cut is looked at
 			// again only after this time (ShouldEnqueueContentChange in
@@ -68,7 +75,7 @@ func snapshotter() Component {
 			"--resync-period=10s",
 			groupSnapshots,
 			"--http-endpoint=127.0.0.1:10302",
-		}, eager...),
+		}, limits(machine)...),
 		Ready: answers("http://127.0.0.1:10302/metrics"),
 	}
 }

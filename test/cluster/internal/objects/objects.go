@@ -90,7 +90,9 @@ func (a *Applier) awaitKinds(ctx context.Context) error {
 			a.mapper.Reset()
 			return false
 		}
-		_, err = a.client.Resource(mapping.Resource).List(ctx, metav1.ListOptions{Limit: 1})
+		if _, err = a.client.Resource(mapping.Resource).List(ctx, metav1.ListOptions{Limit: 1}); err != nil {
+			a.mapper.Reset() // another release served another version
+		}
 		return err == nil
 	}
 	return process.Poll(ctx, 100*time.Millisecond, func() (bool, error) {
