@@ -142,7 +142,7 @@ test-disaster: $(if $(OWN_CLUSTER),deploy) ## Wipe the cluster, with all that is
 bench: program $(if $(filter policies,$(ONLY)),,deploy) ## Measure freeze, restore, export and ten thousand policies beside a bare snapshot, restart, restic and objects (BENCH_OUT=file for JSON, PICTURE and SCALING=file for SVGs, ONLY=export or another part for that alone, BENCH_FLAGS for more)
 	@export KUBEBUILDER_ASSETS="$$($(CLUSTER) binaries kube-apiserver etcd)"; \
 	$(if $(filter-out export,$(ONLY)),,rest=$$(go tool -modfile=$(CURDIR)/test/tools/rest-server/go.mod -n rest-server);) \
-	go run ./test/bench -only="$(ONLY)" -rest-server="$${rest:-}" $(BENCH_FLAGS) -scaling-picture="$(SCALING)" $(if $(PICTURE),-picture=$(PICTURE) -audit="$$($(CLUSTER) logs audit)")
+	go run ./test/bench -only="$(ONLY)" -rest-server="$${rest:-}" -cluster="$(if $(OWN_CLUSTER),$(CLUSTER))" $(BENCH_FLAGS) -scaling-picture="$(SCALING)" $(if $(PICTURE),-picture=$(PICTURE) -audit="$$($(CLUSTER) logs audit)")
 
 ##@ Change
 

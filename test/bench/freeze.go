@@ -181,28 +181,20 @@ func (b *bench) backUp(ctx context.Context, vb *v1alpha1.VolumeBackup) error {
 	if err := b.Create(ctx, vb); err != nil {
 		return err
 	}
-	err := await(ctx, "the backup is complete", func(ctx context.Context) error {
-		if err := b.Get(ctx, client.ObjectKeyFromObject(vb), vb); err != nil {
-			return err
-		}
-		if framework.BackupIs(vb, v1alpha1.ConditionComplete) {
-			return nil
-		}
-		return errors.New(vb.Status.Message)
-	})
-	if err == nil && vb.Status.Consistency != v1alpha1.Proven {
-		err = fmt.Errorf("backup %s: %s", vb.Name, vb.Status.Message)
-	}
-	return err
+	return b.awaitProven(ctx, vb, patience)
 }
 
 // clear deletes all of a kind and waits until nothing is left of any snapshot:
 // the next measurement finds storage that has nothing else to do.
 func (b *bench) clear(ctx context.Context, kind client.Object) error {
+	return b.clearWithin(ctx, kind, patience)
+}
+
+func (b *bench) clearWithin(ctx context.Context, kind client.Object, limit time.Duration) error {
 	if err := b.DeleteAllOf(ctx, kind, client.InNamespace(b.namespace)); err != nil {
 		return err
 	}
-	return await(ctx, "the snapshots are gone", func(ctx context.Context) error {
+	return framework.Await(ctx, limit, "the snapshots are gone", func(ctx context.Context) error {
 		contents, err := b.SnapshotContents(ctx, b.namespace)
 		if len(contents) > 0 {
 			err = fmt.Errorf("%s is there", contents[0].Name)

@@ -24,7 +24,8 @@ var sizes = []int{1, 8}
 type options struct {
 	rounds, restoreRounds int
 	cutDelay              time.Duration
-	crowd                 int
+	crowd, eighty         int
+	cluster               string
 	only                  string
 	audit, picture        string
 	// Of exports.
@@ -45,7 +46,9 @@ func main() {
 	flag.IntVar(&o.restoreRounds, "restore-rounds", 10, "How often each figure of a restore is taken.")
 	flag.DurationVar(&o.cutDelay, "cut-delay", time.Second, "How long the slow storage takes to cut; 0 leaves it out. The test driver's own cut takes less than a millisecond.")
 	flag.IntVar(&o.crowd, "crowd", 20000, "How many contents of others are in the API server for the freeze in a crowd; 0 leaves it out.")
-	flag.StringVar(&o.only, "only", "", "Measure only this: freeze, freeze-crowded, idle, restore-downtime, export or policies, which needs no cluster.")
+	flag.IntVar(&o.eighty, "eighty", 80, "How many applications are backed up at once, on the snapshot controllers' own limits and on the cluster's; 0 leaves it out.")
+	flag.StringVar(&o.cluster, "cluster", "", "The command of test/cluster, with its arguments, by which the limits are set. Without it eighty is left out.")
+	flag.StringVar(&o.only, "only", "", "Measure only this: freeze, freeze-crowded, eighty, idle, restore-downtime, export or policies, which needs no cluster.")
 	flag.StringVar(&o.audit, "audit", "", "The API server's audit log, by which outages are taken apart.")
 	flag.StringVar(&o.picture, "picture", "", "Where to draw, as SVG, a bare restart and a restore of each strategy; needs -audit.")
 	flag.IntVar(&o.exportRounds, "export-rounds", 3, "How often each figure of an export is taken.")
@@ -105,6 +108,7 @@ func (b *bench) measure(ctx context.Context, o options) (lines []line, err error
 	}{
 		{"freeze", b.onCluster(b.measureFreezes)},
 		{"freeze-crowded", b.onCluster(b.measureCrowded)},
+		{"eighty", b.onCluster(b.measureEighty)},
 		{"idle", b.onCluster(b.measureIdle)},
 		{"restore-downtime", b.onCluster(b.measureDowntimes)},
 		{"export", b.onCluster(b.measureExports)},
