@@ -73,7 +73,7 @@ func (r *backupRun) end(ctx context.Context) {
 
 // awaitEnd waits until a backup is complete, has failed, or is gone.
 func (r *backupRun) awaitEnd(ctx context.Context, b *v1alpha1.VolumeBackup) {
-	err := poll(ctx, endLimit+r.scenario.frozen, b.Name+" ends", func(ctx context.Context) (string, error) {
+	err := poll(ctx, r.within(endLimit+r.scenario.frozen), b.Name+" ends", func(ctx context.Context) (string, error) {
 		if gone, err := r.testbed.gone(ctx, b); gone || err != nil {
 			return "", err
 		}
@@ -108,7 +108,7 @@ func (r *backupRun) leave(ctx context.Context) {
 		}
 	}
 	for _, b := range r.backups() {
-		err := poll(ctx, goneLimit+r.scenario.frozen, b.Name+" is gone", func(ctx context.Context) (string, error) {
+		err := poll(ctx, r.within(goneLimit+r.scenario.frozen), b.Name+" is gone", func(ctx context.Context) (string, error) {
 			gone, err := r.testbed.gone(ctx, b)
 			return unless(gone, "%s, %s", b.Status.Phase, b.Status.Message), errors.Join(err, r.unstick(ctx))
 		})

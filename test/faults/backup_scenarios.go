@@ -141,6 +141,7 @@ var backupScenarios = []backupScenario{
 	{name: "after a crash, hold", begin: one(held), prelude: &prelude{at: whileFrozen}, wants: complete(v1alpha1.Proven)},
 	{name: "after a crash, hooks", begin: one(hooked), prelude: &prelude{at: whileFrozen}, wants: complete(v1alpha1.Declared)},
 	{name: "after a crash, deleted", begin: one(hooked), prelude: &prelude{at: whileFrozen}, meanwhile: deleteFrozen, wants: anything},
+	{name: "two of one application, after a crash", begin: twoOfOne, prelude: &prelude{at: whileFrozen}, wants: complete(v1alpha1.Declared), slow: true},
 	{name: "after an error", begin: one(held), prelude: &prelude{at: beforeFirstBackupWrite, answer: "internal"}, wants: complete(v1alpha1.Proven)},
 	{name: "after a session's stream broke", begin: one(heldBy("mkdir /tmp/once 2>/dev/null && { echo HELD; exit; }; " + holdScript(ownLimit))),
 		prelude: &prelude{at: afterSession, answer: "broken"}, wants: complete(v1alpha1.Proven), tidy: inBooks("rm -rf /tmp/once")},
@@ -169,6 +170,17 @@ func oneAfterAnother(ctx context.Context, tb *testbed) ([]*v1alpha1.VolumeBackup
 	}
 	second, err := tb.aBackup(ctx, of(tb.notes.Ref().Kind, tb.notes.Name))
 	return append(first, second), err
+}
+
+// twoOfOne has two backups of the books at once: hooks of one would thaw the freeze
+// of the other.
+func twoOfOne(ctx context.Context, tb *testbed) ([]*v1alpha1.VolumeBackup, error) {
+	first, err := tb.aBackup(ctx, hooked)
+	if err != nil {
+		return nil, err
+	}
+	second, err := tb.aBackup(ctx, hooked)
+	return []*v1alpha1.VolumeBackup{first, second}, err
 }
 
 func frozenOrOver(b *v1alpha1.VolumeBackup) bool {

@@ -26,6 +26,8 @@ type fault struct {
 	alone bool
 	// outage: watches end, of everybody. It implies alone.
 	outage bool
+	// lasts is how long nobody can act because of it, where that is long.
+	lasts time.Duration
 	// mild: the scenario comes to its own end all the same.
 	mild bool
 	// fits says at which moments it can strike; nil at all.
@@ -74,6 +76,7 @@ var faults = []fault{
 	{name: "the namespace is deleted", inject: namespaceDeleted, weight: 1},
 	{name: "API server killed", alone: true, outage: true, inject: component("kill", "kube-apiserver"), weight: 3},
 	{name: "API server away for 5 s", alone: true, outage: true, inject: away(5*time.Second, "kube-apiserver"), weight: 3},
+	awayForAMinute("kube-apiserver"), awayForAMinute("etcd"), awayForAMinute("kubelet"), awayForAMinute("snapshot-controller"), awayForAMinute("csi-snapshotter"),
 	{name: "etcd killed", alone: true, outage: true, inject: component("kill", "etcd"), weight: 2},
 	{name: "kubelet killed", alone: true, inject: component("kill", "kubelet"), weight: 2},
 	{name: "kubelet away for 5 s", alone: true, inject: away(5*time.Second, "kubelet"), weight: 2},
@@ -305,6 +308,14 @@ func away(d time.Duration, name string) func(context.Context, *round, *manager) 
 			}
 		})
 		return "", nil
+	}
+}
+
+// awayForAMinute is an outage that no lease outlives.
+func awayForAMinute(name string) fault {
+	return fault{
+		name: name + " away for a minute", alone: true, outage: name == "kube-apiserver" || name == "etcd", lasts: time.Minute,
+		inject: away(time.Minute, name), weight: 1,
 	}
 }
 

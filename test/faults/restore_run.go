@@ -154,7 +154,7 @@ func settled(v *v1alpha1.VolumeRestore) bool {
 
 // awaitEnd waits until a restore is at its end, or gone.
 func (r *restoreRun) awaitEnd(ctx context.Context, v *v1alpha1.VolumeRestore) {
-	err := poll(ctx, 2*endLimit, v.Name+" ends", func(ctx context.Context) (string, error) {
+	err := poll(ctx, r.within(2*endLimit), v.Name+" ends", func(ctx context.Context) (string, error) {
 		if err := r.countVolumes(ctx); err != nil {
 			return "", err
 		}

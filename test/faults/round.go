@@ -91,6 +91,9 @@ func (r *round) blindFor(d time.Duration) {
 	r.blind += d
 }
 
+// within is how long something may take that otherwise takes a limit at most.
+func (r *round) within(limit time.Duration) time.Duration { return limit + r.fault.lasts }
+
 // note notes what the fault did.
 func (r *round) note(what *bool) {
 	r.mu.Lock()
