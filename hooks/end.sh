@@ -1,8 +1,8 @@
 # Ends what runs for an attempt in this container. It needs a shell and /proc.
 #
-# $0: the attempt's mark, which stands in the command line of the leader of each
-# session that was begun for it. A leader that has ended by itself may have left
-# others behind on purpose: those stay.
+# $@: marks, which stand in the command line of the leader of each session that
+# was begun for an attempt. A leader that has ended by itself may have left others
+# behind on purpose: those stay. $0: a mark that is spared.
 #
 # It prints the process ids of the leaders that it ended. Where something lives
 # on after a second it prints that instead, and exits with 9.
@@ -61,10 +61,20 @@ end() {
   return 0
 }
 
+# is_marked is true for the command line $words of what is to be ended.
+is_marked() {
+  case $words in *"lull=$0."*) return 1 ;; esac
+  for mark in $marks; do
+    case $words in *"lull=$mark."*) return 0 ;; esac
+  done
+  return 1
+}
+
+marks=$*
 for dir in /proc/[0-9]*; do
   p=${dir#/proc/} words= line=
   while IFS= read -r line || [ -n "$line" ]; do words="$words$line"; done <"$dir/cmdline"
-  case $words in *"lull=$0."*) ;; *) continue ;; esac
+  is_marked || continue
   read -r line <"$dir/stat" || continue
   set -- ${line##*) }
   [ "$4" = "$p" ] || continue

@@ -39,9 +39,10 @@ var (
 // heldSession is one held session: a command that froze and waits for the end of
 // its input. It is safe for one owner; its words may come at any time.
 type heldSession struct {
-	process process
+	process *process
 	command []string
-	input   *io.PipeWriter
+	in      *io.PipeReader // of the command
+	input   *io.PipeWriter // our end of it
 	words   words
 	cancel  context.CancelFunc
 	done    chan struct{}
@@ -50,26 +51,32 @@ type heldSession struct {
 
 // open starts the command and returns at once. ctx bounds the whole session:
 // its end breaks the stream.
-func open(ctx context.Context, executor Executor, c Container, mark Mark, command []string) *heldSession {
-	ctx, cancel := context.WithCancel(ctx)
-	in, input := io.Pipe()
-	s := &heldSession{
-		process: process{executor: executor, container: c, mark: mark},
-		command: command,
-		input:   input,
-		cancel:  cancel,
-		done:    make(chan struct{}),
-		words:   words{held: make(chan struct{})},
-	}
-	go func() {
-		defer close(s.done)
-		s.err = s.process.run(ctx, command, in, &s.words)
-		if s.sawEnd() {
-			s.words.end()
-		}
-		in.Close()
-	}()
+func open(ctx context.Context, of *process, command []string) *heldSession {
+	s := newSession(of, command)
+	ctx, s.cancel = context.WithCancel(ctx)
+	go func() { s.live(ctx) }()
 	return s
+}
+
+func newSession(of *process, command []string) *heldSession {
+	s := &heldSession{
+		process: of,
+		command: command,
+		done:    make(chan struct{}),
+		words:   words{held: make(chan struct{}), still: make(chan struct{})},
+	}
+	s.in, s.input = io.Pipe()
+	return s
+}
+
+// live is the session, from its beginning to its end.
+func (s *heldSession) live(ctx context.Context) {
+	defer close(s.done)
+	s.err = s.process.run(ctx, s.command, s.in, &s.words)
+	if s.sawEnd() {
+		s.words.end()
+	}
+	s.in.Close()
 }
 
 // awaitHeld returns once the session says that it holds.
@@ -161,6 +168,7 @@ type words struct {
 	line     strings.Builder
 	all      tail
 	held     chan struct{}
+	still    chan struct{} // closed by the first STILL_HELD after the release
 	isHeld   bool
 	released bool
 	stayed   bool
@@ -212,7 +220,10 @@ func (w *words) read(line string) {
 		}
 	case wordStillHeld:
 		w.early = w.early || !w.released
-		w.stayed = w.isHeld && w.released
+		if stayed := w.isHeld && w.released; stayed && !w.stayed {
+			w.stayed = true
+			close(w.still)
+		}
 	}
 }
 

@@ -28,7 +28,7 @@ func TestHooksRunAroundTheCut(t *testing.T) {
 	if got := lines(t, log); len(got) != 1 || got[0] != "pre" {
 		t.Errorf("before the cut: %v", got)
 	}
-	if r := q.End(t.Context())["a"]; !r.Testified || !r.Thawed || r.Err != nil {
+	if r := q.End(t.Context())[uidOf("a")]; !r.Testified || !r.Thawed || r.Err != nil {
 		t.Errorf("%+v", r)
 	}
 	if got := lines(t, log); len(got) != 2 || got[1] != "post" {
@@ -43,11 +43,11 @@ func TestThePostHookRunsOnEveryWayOut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := aLog(t)
-			q, err := begin(t, &hookstest.Executor{}, 500*time.Millisecond, hooked(pre, `echo post >> "$LOG"`))
+			q, err := begin(t, &hookstest.Executor{}, beforeItsTime, hooked(pre, `echo post >> "$LOG"`))
 			if err == nil {
 				t.Fatal("no error")
 			}
-			if r := q.End(t.Context())["a"]; !r.Thawed || r.Testified {
+			if r := q.End(t.Context())[uidOf("a")]; !r.Thawed || r.Testified {
 				t.Errorf("%+v", r)
 			}
 			if got := lines(t, log); len(got) != 1 {
@@ -57,9 +57,13 @@ func TestThePostHookRunsOnEveryWayOut(t *testing.T) {
 	}
 }
 
+// beforeItsTime is when the time of a pre-hook is over: long after its watchman is
+// there, on a busy machine too.
+const beforeItsTime = 2 * time.Second
+
 func TestAPreHookThatTimedOutCantWinLater(t *testing.T) {
 	log := aLog(t)
-	_, err := begin(t, &hookstest.Executor{}, 300*time.Millisecond, hooked(`while :; do date +%N >> "$LOG"; sleep 0.05; done`, `true`))
+	_, err := begin(t, &hookstest.Executor{}, beforeItsTime, hooked(`while :; do date +%N >> "$LOG"; sleep 0.05; done`, `true`))
 	if err == nil || !strings.Contains(err.Error(), "was killed") {
 		t.Errorf("got %v", err)
 	}
@@ -69,12 +73,12 @@ func TestAPreHookThatTimedOutCantWinLater(t *testing.T) {
 // A command that was asked for may begin when its time is over already.
 func TestAPreHookThatBeginsLateIsKilled(t *testing.T) {
 	log := aLog(t)
-	e := late{&hookstest.Executor{}, 700 * time.Millisecond}
-	q, err := begin(t, e, 200*time.Millisecond, hooked(`while :; do date +%N >> "$LOG"; sleep 0.05; done`, `true`))
+	e := late{&hookstest.Executor{}, beforeItsTime + time.Second}
+	q, err := begin(t, e, beforeItsTime, hooked(`while :; do date +%N >> "$LOG"; sleep 0.05; done`, `true`))
 	if err == nil || !strings.Contains(err.Error(), "was killed") {
 		t.Errorf("got %v", err)
 	}
-	if r := q.End(t.Context())["a"]; !r.Thawed || r.Testified {
+	if r := q.End(t.Context())[uidOf("a")]; !r.Thawed || r.Testified {
 		t.Errorf("%+v", r)
 	}
 	if len(lines(t, log)) == 0 {
@@ -91,29 +95,32 @@ type late struct {
 }
 
 func (l late) Exec(ctx context.Context, c hooks.Container, command []string, s hooks.Streams) error {
-	if strings.HasPrefix(command[3], "lull=") {
+	if isHook(command) {
 		<-time.After(l.by)
 	}
 	return l.Executor.Exec(ctx, c, command, s)
 }
+
+// isHook is true for a hold or a hook, which carries the mark of its attempt.
+func isHook(command []string) bool { return strings.HasPrefix(command[3], "lull="+string(mark)) }
 
 // What nobody has seen the end of may freeze after the post-hook.
 func TestAPreHookThatMayGoOnIsNotThawed(t *testing.T) {
 	aLog(t)
 	e := &hookstest.Executor{NoShell: true}
 	q, err := begin(t, e, 200*time.Millisecond, hooks.Target{
-		Pod: "a", UID: "a", Mark: mark, Method: v1alpha1.MethodHooks,
+		Pod: "a", UID: uidOf("a"), Mark: mark, Method: v1alpha1.MethodHooks,
 		Pre: hooks.Command{Args: []string{"sleep", "20"}, Container: "db"}, Post: hooks.Command{Args: []string{"true"}, Container: "db"},
 	})
 	if err == nil || !strings.Contains(err.Error(), "may go on") || !errors.Is(err, hooks.ErrNoShell) {
 		t.Errorf("got %v", err)
 	}
-	// The shell, the command without it, and one look for it: none finds more,
-	// and the thaw would only come later.
-	if runs := e.Runs(); len(runs) != 3 {
-		t.Errorf("it was looked for %d times", len(runs)-2)
+	// The watchman, the command with a shell and without, and one look for it: none
+	// finds more, and the thaw would only come later.
+	if runs := e.Runs(); len(runs) != 4 {
+		t.Errorf("it was looked for %d times", len(runs)-3)
 	}
-	if r := q.End(t.Context())["a"]; r.Thawed {
+	if r := q.End(t.Context())[uidOf("a")]; r.Thawed {
 		t.Errorf("%+v", r)
 	}
 }
@@ -123,10 +130,11 @@ func whatIsLeft(t *testing.T, of hooks.Target) {
 	t.Helper()
 	within := 10 * time.Second
 	if of.Method == v1alpha1.MethodHooks {
-		within = 300 * time.Millisecond
+		within = beforeItsTime
 	}
 	ctx, die := context.WithTimeout(t.Context(), within)
 	defer die()
+	t.Cleanup(func() { nothingIsLeft(t) })
 	q, _ := hooks.Begin(ctx, ctx, time.Now().Add(time.Hour), forgetful{&hookstest.Executor{}}, clock.RealClock{}, []hooks.Target{of})
 	if of.Method == v1alpha1.MethodHold && q.HeldAt().IsZero() {
 		t.Fatal("it never held")
@@ -137,7 +145,7 @@ func whatIsLeft(t *testing.T, of hooks.Target) {
 type forgetful struct{ hooks.Executor }
 
 func (f forgetful) Exec(ctx context.Context, c hooks.Container, command []string, s hooks.Streams) error {
-	if !strings.HasPrefix(command[3], "lull=") {
+	if !strings.HasPrefix(command[3], "lull=") { // neither a hook nor a watchman
 		return errors.New("the manager is dead")
 	}
 	return f.Executor.Exec(ctx, c, command, s)
@@ -153,11 +161,11 @@ func TestWhatIsLeftOfAnAttemptIsEnded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			log := aLog(t)
 			whatIsLeft(t, target)
-			if err := hooks.EndLeftover(t.Context(), &hookstest.Executor{}, hooks.Container{Pod: "a"}, mark+"0"); err != nil {
+			if err := hooks.EndLeftover(t.Context(), &hookstest.Executor{}, hooks.Container{Pod: "a"}, uidOf("a"), mark+"0"); err != nil {
 				t.Error(err)
 			}
 			goesOn(t, log)
-			if err := hooks.EndLeftover(t.Context(), &hookstest.Executor{}, hooks.Container{Pod: "a"}, mark); err != nil {
+			if err := hooks.EndLeftover(t.Context(), &hookstest.Executor{}, hooks.Container{Pod: "a"}, uidOf("a"), mark); err != nil {
 				t.Error(err)
 			}
 			stopped(t, log)
@@ -199,13 +207,13 @@ func TestAnotherUsersProcessIsNotKilled(t *testing.T) {
 			defer func() { _ = left.Kill() }()
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
-			if r := q.End(ctx)["a"]; r.Thawed || !strings.Contains(r.Err.Error(), "can't be killed") {
+			if r := q.End(ctx)[uidOf("a")]; r.Thawed || !strings.Contains(r.Err.Error(), "can't be killed") {
 				t.Errorf("it lives on and counts as %+v", r)
 			}
-			if err := hooks.EndLeftover(t.Context(), executor, hooks.Container{Pod: "a"}, mark); err == nil || !strings.Contains(err.Error(), fmt.Sprint(pid)) {
+			if err := hooks.EndLeftover(t.Context(), executor, hooks.Container{Pod: "a"}, uidOf("a"), mark); err == nil || !strings.Contains(err.Error(), fmt.Sprint(pid)) {
 				t.Errorf("%d lives on, says %v", pid, err)
 			}
-			if err := hooks.EndLeftover(t.Context(), &hookstest.Executor{}, hooks.Container{Pod: "a"}, mark); err != nil {
+			if err := hooks.EndLeftover(t.Context(), &hookstest.Executor{}, hooks.Container{Pod: "a"}, uidOf("a"), mark); err != nil {
 				t.Error(err)
 			}
 			if err := left.Signal(syscall.Signal(0)); err == nil && !isZombie(pid) {
@@ -227,18 +235,18 @@ func TestWhatAPreHookLeftOnPurposeStays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := hooks.EndLeftover(t.Context(), &hookstest.Executor{}, hooks.Container{Pod: "a"}, mark); err != nil {
+	if err := hooks.EndLeftover(t.Context(), &hookstest.Executor{}, hooks.Container{Pod: "a"}, uidOf("a"), mark); err != nil {
 		t.Error(err)
 	}
 	goesOn(t, log)
-	if r := q.End(t.Context())["a"]; !r.Testified {
+	if r := q.End(t.Context())[uidOf("a")]; !r.Thawed {
 		t.Errorf("%+v", r)
 	}
 	stopped(t, log)
 }
 
 func TestNobodyKnowsWhatIsLeftWhereThereIsNoShell(t *testing.T) {
-	err := hooks.EndLeftover(t.Context(), &hookstest.Executor{NoShell: true}, hooks.Container{Pod: "a"}, mark)
+	err := hooks.EndLeftover(t.Context(), &hookstest.Executor{NoShell: true}, hooks.Container{Pod: "a"}, uidOf("a"), mark)
 	if !errors.Is(err, hooks.ErrNoShell) || !strings.Contains(err.Error(), "pod a") {
 		t.Errorf("got %v", err)
 	}
@@ -249,7 +257,7 @@ func TestAFailingPostHookIsNotThawed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := q.End(t.Context())["a"]; r.Thawed || r.Testified || !strings.Contains(r.Err.Error(), "can't unlock") {
+	if r := q.End(t.Context())[uidOf("a")]; r.Thawed || r.Testified || !strings.Contains(r.Err.Error(), "can't unlock") {
 		t.Errorf("%+v", r)
 	}
 }
@@ -262,7 +270,7 @@ func TestAPostHookHasALimitOfItsOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := q.End(t.Context())["a"]; r.Thawed || r.Err == nil || !strings.Contains(r.Err.Error(), says) {
+	if r := q.End(t.Context())[uidOf("a")]; r.Thawed || r.Err == nil || !strings.Contains(r.Err.Error(), says) {
 		t.Errorf("%+v", r)
 	}
 	if err := hooks.Thaw(t.Context(), &hookstest.Executor{}, target); err == nil || !strings.Contains(err.Error(), says) {
@@ -272,7 +280,7 @@ func TestAPostHookHasALimitOfItsOwn(t *testing.T) {
 
 func TestAContainerWithoutAShell(t *testing.T) {
 	log := aLog(t)
-	target := hooks.Target{Pod: "a", UID: "a", Method: v1alpha1.MethodHooks,
+	target := hooks.Target{Pod: "a", UID: uidOf("a"), Method: v1alpha1.MethodHooks,
 		Pre: hooks.Command{Args: []string{"touch", log}}, Post: hooks.Command{Args: []string{"rm", log}}}
 	q, err := begin(t, &hookstest.Executor{NoShell: true}, 10*time.Second, target)
 	if err != nil {
@@ -281,7 +289,7 @@ func TestAContainerWithoutAShell(t *testing.T) {
 	if _, err := os.Stat(log); err != nil {
 		t.Errorf("the pre-hook did not run: %v", err)
 	}
-	if r := q.End(t.Context())["a"]; !r.Testified {
+	if r := q.End(t.Context())[uidOf("a")]; !r.Testified {
 		t.Errorf("%+v", r)
 	}
 }
@@ -305,7 +313,7 @@ func TestAHoldInAContainerWithoutAShell(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			defer cancel()
-			r := q.End(ctx)["a"]
+			r := q.End(ctx)[uidOf("a")]
 			if r.Thawed != c.thawed || r.Testified != c.testified {
 				t.Errorf("%+v", r)
 			}
@@ -321,7 +329,7 @@ func TestAChattySessionIsNotBlocked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := q.End(t.Context())["a"]; !r.Testified {
+	if r := q.End(t.Context())[uidOf("a")]; !r.Testified {
 		t.Errorf("%.200v", r)
 	}
 }
@@ -334,7 +342,7 @@ func TestAFailureIsToldOnOneLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-q.Lost()
-	said := q.End(t.Context())["a"].Err
+	said := q.End(t.Context())[uidOf("a")].Err
 	for _, part := range []string{"ended before it was released", "exit status 7", "gone", "post-hook", "exit status 8"} {
 		if !strings.Contains(said.Error(), part) {
 			t.Errorf("%q is missing in %v", part, said)

@@ -38,7 +38,9 @@ type process struct {
 	executor  Executor
 	container Container
 	mark      Mark
-	stderr    tail
+	// isMarked: the command is a shell that carries the mark itself.
+	isMarked bool
+	stderr   tail
 }
 
 // asChild runs the command without becoming it, as a shell would do with the
@@ -46,18 +48,22 @@ type process struct {
 const asChild = `"$@"; exit $?`
 
 func (p *process) wrapped(command []string) []string {
-	return append([]string{"/bin/sh", "-c", asChild, p.word()}, command...)
+	return append([]string{"/bin/sh", "-c", asChild, p.mark.word()}, command...)
 }
 
 // word is the mark as it stands in a command line. Its last character bounds
 // it: where command lines are compared nothing else does.
-func (p *process) word() string { return "lull=" + string(p.mark) + "." }
+func (m Mark) word() string { return "lull=" + string(m) + "." }
 
 // run runs the command to its end, or that of ctx.
 func (p *process) run(ctx context.Context, command []string, in io.Reader, out io.Writer) error {
 	streams := Streams{In: in, Out: out, Err: &p.stderr}
-	err := p.executor.Exec(ctx, p.container, p.wrapped(command), streams)
-	if lacksShell(err) {
+	shell := command
+	if !p.isMarked {
+		shell = p.wrapped(command)
+	}
+	err := p.executor.Exec(ctx, p.container, shell, streams)
+	if lacksShell(err) && !p.isMarked {
 		err = p.executor.Exec(ctx, p.container, command, streams)
 	}
 	if err != nil && ctx.Err() != nil {
@@ -73,7 +79,22 @@ func lacksShell(err error) bool {
 }
 
 //go:embed end.sh
-var endMarked string
+var endScript string
+
+// endMarked is endScript as it is sent.
+var endMarked = compact(endScript)
+
+// compact is a script without its comments, and what else no shell needs: it goes
+// into the address of a request.
+func compact(script string) string {
+	var kept []string
+	for line := range strings.Lines(script) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "\n")
+}
 
 // exitLeft is the exit code of endMarked where something lives on.
 const exitLeft = 9
@@ -81,13 +102,21 @@ const exitLeft = 9
 // ErrNoShell says that nobody can look for a command in a container.
 var ErrNoShell = errors.New("the container has no shell: nobody can look whether it has ended; it ends by its own limit, or with its pod")
 
-// kill ends the command with all of its session, where it outlived its client.
-// It is true where there was one to end and all of it has ended.
-func (p *process) kill(ctx context.Context) (bool, error) {
+// spareNone stands where endMarked expects a mark that it spares.
+const spareNone = "-"
+
+// kill ends the command with all of its session, where it outlived its client,
+// and what has one of the other marks. It is true where there was something to
+// end and all of it has ended.
+func (p *process) kill(ctx context.Context, others ...Mark) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), killTimeout)
 	defer cancel()
+	command := []string{"/bin/sh", "-c", endMarked, spareNone, string(p.mark)}
+	for _, mark := range others {
+		command = append(command, string(mark))
+	}
 	var out tail
-	err := p.executor.Exec(ctx, p.container, []string{"/bin/sh", "-c", endMarked, string(p.mark)}, Streams{Out: &out, Err: io.Discard})
+	err := p.executor.Exec(ctx, p.container, command, Streams{Out: &out, Err: io.Discard})
 	if lacksShell(err) {
 		return false, ErrNoShell
 	}

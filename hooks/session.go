@@ -45,6 +45,10 @@ type podSession struct {
 	target Target
 	exec   Executor
 	held   *heldSession
+	// watch is over a pair of hooks, aside where the pre-hook runs in another
+	// container, over that; nil where there is none.
+	watch, aside *watchman
+	// pre is what became of the pre-hook.
 	pre    error
 	heldAt time.Time
 }
@@ -53,31 +57,26 @@ type podSession struct {
 // run when the time of all else may be over.
 func newPodSession(t Target, executor Executor) *podSession {
 	t.Post.Timeout = cmp.Or(t.Post.Timeout, DefaultPostTimeout)
-	return &podSession{target: t, exec: executor}
+	return &podSession{target: t, exec: executor, pre: errNeverRan}
 }
 
-// Begin quiets all targets at once and returns when all are quiet, with the
+// Begin quiets all targets at once, once all pairs of hooks are watched over, and
+// returns when all are quiet, with the
 // first error where one isn't. ctx bounds the quieting; life bounds the held
 // sessions, which live on after Begin. By the deadline all are to be thawed: a
-// session that doesn't heed its end is killed in time for it.
+// session that doesn't heed its end is killed in time for it, and a pair of hooks
+// has a watchman that thaws it by then whatever becomes of this process.
 func Begin(ctx, life context.Context, deadline time.Time, executor Executor, c clock.PassiveClock, targets []Target) (*Session, error) {
 	q := &Session{clock: c, deadline: deadline, lost: make(chan struct{})}
-	errs := make([]error, len(targets))
-	var all sync.WaitGroup
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	for i, t := range targets {
-		p := newPodSession(t, executor)
-		q.pods = append(q.pods, p)
-		all.Go(func() {
-			if errs[i] = p.begin(ctx, life, c); errs[i] != nil {
-				cancel(errOther)
-			}
-		})
+	for _, t := range targets {
+		q.pods = append(q.pods, newPodSession(t, executor))
 	}
-	all.Wait()
+	err := q.each(ctx, func(ctx context.Context, p *podSession) error { return p.watchOver(ctx, deadline.Sub(c.Now())) })
+	if err == nil {
+		err = q.each(ctx, func(ctx context.Context, p *podSession) error { return p.begin(ctx, life, c) })
+	}
 	q.note()
-	if err := firstCause(errs); err != nil {
+	if err != nil {
 		return q, err
 	}
 	if !slices.ContainsFunc(targets, func(t Target) bool { return t.Unpaired() != "" }) {
@@ -85,6 +84,23 @@ func Begin(ctx, life context.Context, deadline time.Time, executor Executor, c c
 	}
 	q.watch()
 	return q, nil
+}
+
+// each does something in all pods at once. An error in one ends it in the others.
+func (q *Session) each(ctx context.Context, do func(context.Context, *podSession) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	errs := make([]error, len(q.pods))
+	var all sync.WaitGroup
+	for i, p := range q.pods {
+		all.Go(func() {
+			if errs[i] = do(ctx, p); errs[i] != nil {
+				cancel(errOther)
+			}
+		})
+	}
+	all.Wait()
+	return firstCause(errs)
 }
 
 // errOther ends the quieting of the other pods when one has failed.
@@ -103,17 +119,16 @@ func firstCause(errs []error) error {
 }
 
 func (p *podSession) begin(ctx, life context.Context, c clock.PassiveClock) error {
-	began := c.Now()
 	if p.target.Method == v1alpha1.MethodHold {
-		p.held = open(life, p.exec, p.container(p.target.Hold), p.target.Mark, p.target.Hold.Args)
+		p.held = open(life, p.process(p.target.Hold.Container, p.target.Mark), p.target.Hold.Args)
 		if err := p.held.awaitHeld(ctx); err != nil {
 			return inPod(p.target, err)
 		}
 		p.heldAt = c.Now()
 		return nil
 	}
-	if p.target.Unpaired() == "" {
-		p.heldAt = began
+	if p.target.isPair() {
+		p.heldAt = c.Now()
 	}
 	p.pre = p.runHook(ctx, "pre-hook", p.target.Pre)
 	return inPod(p.target, p.pre)
@@ -135,7 +150,7 @@ func (p *podSession) runHook(ctx context.Context, what string, c Command) error 
 		ctx = limited
 	}
 	var out tail
-	run := process{executor: p.exec, container: p.container(c), mark: p.target.Mark}
+	run := p.process(c.Container, p.target.Mark)
 	// The stream lives on after ctx: its end is the command's, and a command
 	// that was asked for may begin only then.
 	stream, cut := context.WithCancel(context.WithoutCancel(ctx))
@@ -170,8 +185,8 @@ func (p *podSession) runHook(ctx context.Context, what string, c Command) error 
 	return failure(what, Join(err, run.endBroken(ctx)), &run.stderr, &out)
 }
 
-func (p *podSession) container(c Command) Container {
-	return Container{Namespace: p.target.Namespace, Pod: p.target.Pod, Name: c.Container}
+func (p *podSession) process(container string, mark Mark) *process {
+	return &process{executor: p.exec, container: Container{Namespace: p.target.Namespace, Pod: p.target.Pod, Name: container}, mark: mark}
 }
 
 // note keeps the time of the first pod that became quiet: there may be one
@@ -188,18 +203,31 @@ func (q *Session) note() {
 func (q *Session) watch() {
 	var once sync.Once
 	for _, p := range q.pods {
-		if p.held == nil {
-			continue
+		for _, s := range p.sessions() {
+			go func() {
+				<-s.done
+				once.Do(func() { close(q.lost) })
+			}()
 		}
-		go func() {
-			<-p.held.done
-			once.Do(func() { close(q.lost) })
-		}()
 	}
 }
 
-// Lost is closed when a held session has ended: before End it means that the
-// quiet is over already. Hooks never lose it, as far as we can know.
+// sessions are those that last as long as the quiet.
+func (p *podSession) sessions() (all []*heldSession) {
+	if p.held != nil {
+		all = append(all, p.held)
+	}
+	for _, w := range []*watchman{p.watch, p.aside} {
+		if w != nil {
+			all = append(all, w.heldSession)
+		}
+	}
+	return all
+}
+
+// Lost is closed when a held session or a watchman has ended: before End it means
+// that the quiet may be over already. Hooks without a watchman never lose it, as
+// far as we can know.
 func (q *Session) Lost() <-chan struct{} { return q.lost }
 
 // HeldAt is when all pods were quiet, zero where they never were, or where half
@@ -232,18 +260,28 @@ func (q *Session) End(ctx context.Context) map[types.UID]Release {
 }
 
 func (p *podSession) end(ctx context.Context, grace time.Duration) Release {
-	if p.held != nil {
+	switch {
+	case p.held != nil:
 		return p.endSession(ctx, grace)
+	case p.watch != nil:
+		return p.endWatched(ctx, grace)
 	}
-	// What never ran froze nothing, so that nothing depends on its post-hook: it
-	// is run all the same, as anything but a proof would have it.
-	if err := p.runHook(ctx, "post-hook", p.target.Post); err != nil && !errors.Is(p.pre, errNeverRan) {
-		return Release{Err: inPod(p.target, err)}
+	return p.released(nil, p.runHook(ctx, "post-hook", p.target.Post))
+}
+
+// released is the end of a pair of hooks, by what became of its watchman and of
+// its post-hook. What never ran froze nothing, so that nothing depends on its
+// post-hook: it is run all the same, as anything but a proof would have it.
+func (p *podSession) released(watch, post error) Release {
+	if post != nil && !errors.Is(p.pre, errNeverRan) {
+		return Release{Err: inPod(p.target, Join(watch, post))}
 	}
-	if errors.Is(p.pre, errMayGoOn) {
-		return Release{Err: p.pre} // it may freeze after the post-hook
+	for _, err := range []error{p.pre, watch} {
+		if errors.Is(err, errMayGoOn) {
+			return Release{Err: inPod(p.target, err)} // it may freeze, or thaw, after the post-hook
+		}
 	}
-	return Release{Thawed: true, Testified: p.pre == nil}
+	return Release{Thawed: true, Testified: p.pre == nil && watch == nil, Err: inPod(p.target, watch)}
 }
 
 // endSession releases a session. A freeze that outlives its session is thawed
@@ -264,13 +302,15 @@ func (p *podSession) endSession(ctx context.Context, grace time.Duration) Releas
 }
 
 // EndLeftover ends what is left in a container of an attempt's commands after a
-// crash: they could freeze, or stay frozen, for as long as they like. An error
+// crash: they could freeze, or stay frozen, for as long as they like. It ends all
+// watchmen of the pod, since its post-hook is run next: whoever quiets it meanwhile
+// can't call that good. An error
 // is a doubt: something of them may still be at work. It is ErrNoShell where
 // that can't be found out, however well the commands behave: nobody has seen
 // the end of their streams.
-func EndLeftover(ctx context.Context, executor Executor, c Container, mark Mark) error {
+func EndLeftover(ctx context.Context, executor Executor, c Container, pod types.UID, mark Mark) error {
 	left := process{executor: executor, container: c, mark: mark}
-	_, err := left.kill(ctx)
+	_, err := left.kill(ctx, watchmanOf(mark), allWatchmenOf(pod))
 	if err != nil {
 		err = fmt.Errorf("a hold or hook of it may still be at work: %w", err)
 	}

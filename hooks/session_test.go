@@ -26,16 +26,20 @@ const aHold = `touch "$LOG.frozen.$POD"; echo HELD; cat >/dev/null; echo STILL_H
 // mark of what runs for these tests, which share the machine with others.
 var mark = hooks.Mark(fmt.Sprintf("hooks-test-%d.1", os.Getpid()))
 
+// uidOf is that of a pod of these tests alone: a new watchman ends what is left of
+// earlier ones of its pod.
+func uidOf(pod string) types.UID { return types.UID(fmt.Sprintf("%s-%d", pod, os.Getpid())) }
+
 func shell(script string) hooks.Command {
 	return hooks.Command{Args: []string{"/bin/sh", "-c", script}, Container: "db"}
 }
 
 func holding(pod, script string) hooks.Target {
-	return hooks.Target{Pod: pod, UID: types.UID(pod), Mark: mark, Method: v1alpha1.MethodHold, Hold: shell(script)}
+	return hooks.Target{Pod: pod, UID: uidOf(pod), Mark: mark, Method: v1alpha1.MethodHold, Hold: shell(script)}
 }
 
 func hooked(pre, post string) hooks.Target {
-	return hooks.Target{Pod: "a", UID: "a", Mark: mark, Method: v1alpha1.MethodHooks, Pre: shell(pre), Post: shell(post)}
+	return hooks.Target{Pod: "a", UID: uidOf("a"), Mark: mark, Method: v1alpha1.MethodHooks, Pre: shell(pre), Post: shell(post)}
 }
 
 func aLog(t *testing.T) string {
@@ -55,11 +59,27 @@ func lines(t *testing.T, path string) []string {
 
 func begin(t *testing.T, e hooks.Executor, within time.Duration, targets ...hooks.Target) (*hooks.Session, error) {
 	t.Helper()
+	return beginBy(t, e, within, time.Hour, targets...)
+}
+
+// beginBy begins what is to be thawed after a while. What a test leaves of it is
+// ended.
+func beginBy(t *testing.T, e hooks.Executor, within, thawed time.Duration, targets ...hooks.Target) (*hooks.Session, error) {
+	t.Helper()
 	life, end := context.WithCancel(t.Context())
 	t.Cleanup(end)
+	t.Cleanup(func() { nothingIsLeft(t) })
 	ctx, cancel := context.WithTimeout(life, within)
 	defer cancel()
-	return hooks.Begin(ctx, life, time.Now().Add(time.Hour), e, clock.RealClock{}, targets)
+	return hooks.Begin(ctx, life, time.Now().Add(thawed), e, clock.RealClock{}, targets)
+}
+
+// nothingIsLeft ends what is left of the tests' attempts.
+func nothingIsLeft(t *testing.T) {
+	t.Helper()
+	if err := hooks.EndLeftover(context.WithoutCancel(t.Context()), &hookstest.Executor{}, hooks.Container{Pod: "a"}, uidOf("a"), mark); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestAHeldSessionTestifies(t *testing.T) {
@@ -74,11 +94,11 @@ func TestAHeldSessionTestifies(t *testing.T) {
 		}
 	}
 	releases := q.End(t.Context())
-	for _, pod := range []types.UID{"a", "b"} {
-		if r := releases[pod]; !r.Thawed || !r.Testified || r.Err != nil {
+	for _, pod := range []string{"a", "b"} {
+		if r := releases[uidOf(pod)]; !r.Thawed || !r.Testified || r.Err != nil {
 			t.Errorf("%s: %+v", pod, r)
 		}
-		if _, err := os.Stat(log + ".frozen." + string(pod)); err == nil {
+		if _, err := os.Stat(log + ".frozen." + pod); err == nil {
 			t.Errorf("%s is still frozen after End", pod)
 		}
 	}
@@ -98,7 +118,7 @@ func TestWhatIsNoProof(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := q.End(t.Context())["a"]
+			r := q.End(t.Context())[uidOf("a")]
 			if r.Testified || !r.Thawed {
 				t.Errorf("%+v", r)
 			}
@@ -114,7 +134,7 @@ func TestTheLastWordNeedsNoNewline(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := q.End(t.Context())["a"]; !r.Testified {
+	if r := q.End(t.Context())[uidOf("a")]; !r.Testified {
 		t.Errorf("%+v", r)
 	}
 }
@@ -134,7 +154,7 @@ func TestTheLastWordOfABrokenStreamMayBeCut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := q.End(t.Context())["a"]; r.Testified {
+	if r := q.End(t.Context())[uidOf("a")]; r.Testified {
 		t.Errorf("%+v", r)
 	}
 }
@@ -165,7 +185,7 @@ func TestAHoldThatOutlivesItsStreamIsEnded(t *testing.T) {
 	}
 	breakIt()
 	<-q.Lost()
-	if r := q.End(t.Context())["a"]; r.Testified || !r.Thawed || !strings.Contains(r.Err.Error(), "ended before it was released") {
+	if r := q.End(t.Context())[uidOf("a")]; r.Testified || !r.Thawed || !strings.Contains(r.Err.Error(), "ended before it was released") {
 		t.Errorf("%+v", r)
 	}
 	if left, err := exec.Command("pgrep", "-f", "sleep 98761").Output(); err == nil {
@@ -184,7 +204,7 @@ func TestAHoldThatOutlivesItsStreamWhereNobodyCanLookIsNotThawed(t *testing.T) {
 	e.NoShell = true
 	breakIt()
 	<-q.Lost()
-	if r := q.End(t.Context())["a"]; r.Thawed || !errors.Is(r.Err, hooks.ErrNoShell) {
+	if r := q.End(t.Context())[uidOf("a")]; r.Thawed || !errors.Is(r.Err, hooks.ErrNoShell) {
 		t.Errorf("%+v", r)
 	}
 }
@@ -196,7 +216,7 @@ func TestALostSessionIsNoticedAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-q.Lost()
-		if r := q.End(t.Context())["a"]; r.Testified || !r.Thawed || !strings.Contains(r.Err.Error(), "ended before it was released") {
+		if r := q.End(t.Context())[uidOf("a")]; r.Testified || !r.Thawed || !strings.Contains(r.Err.Error(), "ended before it was released") {
 			t.Errorf("%s: %+v", script, r)
 		}
 	}
@@ -218,7 +238,7 @@ func TestAHoldThatNeverHolds(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("says %v, want %q", err, c.says)
 			}
-			if r := q.End(t.Context())["a"]; r.Testified || !r.Thawed {
+			if r := q.End(t.Context())[uidOf("a")]; r.Testified || !r.Thawed {
 				t.Errorf("%+v", r)
 			}
 		})
@@ -268,7 +288,7 @@ func TestASessionThatIgnoresTheEndIsKilled(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	if r := q.End(ctx)["a"]; r.Testified || !r.Thawed {
+	if r := q.End(ctx)[uidOf("a")]; r.Testified || !r.Thawed {
 		t.Errorf("a killed session is thawed and proves nothing: %+v", r)
 	}
 	stopped(t, log)
@@ -283,7 +303,7 @@ func TestASessionThatIgnoresItsEndIsKilledForTheDeadline(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r := q.End(t.Context())["a"]; !r.Thawed || r.Testified {
+			if r := q.End(t.Context())[uidOf("a")]; !r.Thawed || r.Testified {
 				t.Errorf("%+v", r)
 			}
 		})
@@ -295,7 +315,7 @@ func TestASessionThatTakesItsTimeIsWaitedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := q.End(t.Context())["a"]; !r.Thawed || !r.Testified {
+	if r := q.End(t.Context())[uidOf("a")]; !r.Thawed || !r.Testified {
 		t.Errorf("%+v", r)
 	}
 }

@@ -113,6 +113,9 @@ func (t Target) Unpaired() string {
 	return fmt.Sprintf("pod %s has a post-hook and no pre-hook: nobody says that it was quiet before the cut", t.Pod)
 }
 
+// isPair is true for hooks of which both are there.
+func (t Target) isPair() bool { return t.Method == v1alpha1.MethodHooks && t.Unpaired() == "" }
+
 // mountingContainer is the first container that mounts one of the claims. One
 // that can write to it comes before those that only read: it is the application.
 func mountingContainer(pod *corev1.Pod, claims []string) (string, error) {

@@ -31,7 +31,7 @@ func TestHalfAPairIsNoFreeze(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r := q.End(t.Context())["a"]; !r.Thawed || r.Err != nil {
+			if r := q.End(t.Context())[uidOf("a")]; !r.Thawed || r.Err != nil {
 				t.Errorf("%+v", r)
 			}
 			if got := lines(t, log); len(got) != 1 {

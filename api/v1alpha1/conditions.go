@@ -40,6 +40,7 @@ const (
 	ReasonUselessHook           = "UselessHook"
 	ReasonUnpairedHook          = "UnpairedHook"
 	ReasonTimeoutShortened      = "TimeoutShortened"
+	ReasonNoWatchman            = "NoWatchman"
 	ReasonAnnotationNotRead     = "AnnotationNotRead"
 	ReasonNothingExcluded       = "NothingExcluded"
 	ReasonClassRetains          = "ClassRetains"

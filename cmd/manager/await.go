@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 
@@ -18,6 +20,44 @@ const (
 	// not be told.
 	answersFor = 30 * time.Second
 )
+
+// awaitServerAlive waits until the API server is ready, and answers the probes
+// meanwhile: the kubelet, which needs no API server for that, ends a container that
+// doesn't.
+func awaitServerAlive(ctx context.Context, config *rest.Config, probeAddress string) error {
+	stop, err := probeWaiting(ctx, probeAddress)
+	if err != nil {
+		return err
+	}
+	return errors.Join(awaitServer(ctx, config), stop())
+}
+
+// probeWaiting answers the probes of a manager that waits: it lives, and isn't ready.
+// The address is free again after stop.
+func probeWaiting(ctx context.Context, address string) (stop func() error, err error) {
+	if address == "" || address == "0" { // as controller-runtime has it
+		return func() error { return nil }, nil
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	probes := http.NewServeMux()
+	probes.HandleFunc("/healthz", func(http.ResponseWriter, *http.Request) {})
+	probes.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "waits for the API server", http.StatusServiceUnavailable)
+	})
+	server := &http.Server{Handler: probes, ReadHeaderTimeout: 5 * time.Second}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	return func() error {
+		err := server.Close()
+		if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, served)
+		}
+		return err
+	}, nil
+}
 
 // awaitServer waits until the API server is ready. A manager that starts without
 // one would end, and the kubelet starts a container that ends ever later: nobody

@@ -44,3 +44,38 @@ func TestAManagerWaitsForTheAPIServer(t *testing.T) {
 		t.Errorf("asked %d times: %v", asked.Load(), err)
 	}
 }
+
+func TestAManagerThatWaitsLivesAndIsNotReady(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	stop, err := probeWaiting(t.Context(), free)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{"healthz": http.StatusOK, "readyz": http.StatusServiceUnavailable} {
+		answer, err := http.Get("http://" + free + "/" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := answer.Body.Close(); err != nil || answer.StatusCode != want {
+			t.Errorf("%s: %s, %v", path, answer.Status, err)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	listener, err = net.Listen("tcp", free) // the manager's own comes after it
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := listener.Close(); err != nil {
+		t.Error(err)
+	}
+}

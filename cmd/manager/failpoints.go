@@ -251,8 +251,8 @@ func (f failing) Exec(ctx context.Context, c hooks.Container, command []string, 
 	return around("Exec", "", func() error { return f.Executor.Exec(ctx, c, command, s) })
 }
 
-// failInput reaches a failpoint when its end is asked for, before the session
-// gets it.
+// failInput reaches a failpoint when a session is released, by a word or by the end
+// of its input, before the session gets it.
 type failInput struct {
 	io.Reader
 	by   string
@@ -261,7 +261,7 @@ type failInput struct {
 
 func (i *failInput) Read(b []byte) (int, error) {
 	n, err := i.Reader.Read(b)
-	if err != nil {
+	if n > 0 || err != nil {
 		i.once.Do(func() { _ = reach("Exec", i.by, "release", "") }) // an input has no answer
 	}
 	return n, err

@@ -88,7 +88,7 @@ func run(ctx context.Context, f flags) error {
 		return err
 	}
 	config.QPS, config.Burst = controllers.ClientQPS, controllers.ClientBurst
-	if err := awaitServer(ctx, config); err != nil {
+	if err := awaitServerAlive(ctx, config, f.probeAddress); err != nil {
 		return err
 	}
 	options, err := managerOptions(config, f)

@@ -52,6 +52,9 @@ func (w *run) attempt(ctx context.Context) reconcile.Outcome {
 	conclude(w.VolumeBackup, p, e, w.Now())
 	w.limiter.noteFreeze(p.pods(), cut.HeldUntil(w.Status.Quiesce), w.Now())
 	w.tell(e)
+	for _, warning := range untold(e.unwatched, told) {
+		w.RecordOnceSaved(eventWarning(warning))
+	}
 	return reconcile.Failed(w.saveOutcome(ctx))
 }
 
@@ -155,7 +158,7 @@ func (w *run) carryOut(ctx context.Context, p *plan, c cutter) *evidence {
 	life, end := context.WithTimeout(context.WithoutCancel(ctx), left+thawLimit)
 	defer end()
 	session, err := hooks.Begin(budget, life, w.Now().Add(left), w.Executor, w.Clock, p.marked(markOf(w.VolumeBackup, w.Status.Quiesce)))
-	e.firstHeldAt = session.FirstHeldAt() // some of the pods may have been frozen all the same
+	e.firstHeldAt, e.unwatched = session.FirstHeldAt(), session.Unwatched() // some of the pods may have been frozen all the same
 	if e.err = err; err == nil {
 		e.heldAt = session.HeldAt()
 		e.err = w.cut(budget, c, changed, session.Lost(), e)

@@ -29,6 +29,9 @@ type evidence struct {
 	unchanged bool
 	// doubt says what was in doubt after the cut, empty where nothing was.
 	doubt string
+	// unwatched says why a pair of hooks depended on this manager, empty where none
+	// did.
+	unwatched []hooks.Warning
 	// err is why the snapshots were not all cut while the application held.
 	err error
 }
@@ -124,6 +127,9 @@ func (e *evidence) failure() error {
 // a pure function of its arguments, and writes into b alone.
 func conclude(b *v1alpha1.VolumeBackup, p *plan, e *evidence, now time.Time) {
 	recordTimes(b.Status.Quiesce, e, now)
+	for _, warning := range e.unwatched {
+		b.Status.Warnings = append(b.Status.Warnings, warning.Message)
+	}
 	for i := range b.Status.Volumes {
 		v := &b.Status.Volumes[i]
 		o := e.observed[v.ClaimName]

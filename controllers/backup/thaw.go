@@ -48,7 +48,7 @@ func (w *run) thawPod(ctx context.Context, p v1alpha1.QuiescedPod, mark hooks.Ma
 	for _, container := range []string{p.PreContainer, p.Container} {
 		if hooks.Runs(pod, container) {
 			in := hooks.Container{Namespace: w.Namespace, Pod: p.Name, Name: container}
-			failed = hooks.Join(failed, hooks.EndLeftover(ctx, w.Executor, in, mark))
+			failed = hooks.Join(failed, hooks.EndLeftover(ctx, w.Executor, in, p.UID, mark))
 		}
 	}
 	if len(p.Post) == 0 {

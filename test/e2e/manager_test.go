@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -17,24 +18,22 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// theManager is the pod of the manager, as soon as it is ready: the spec before
-// this one may have ended another.
+// theManager is the pod of the manager that works, as soon as it is ready: the spec
+// before this one may have ended another.
 func theManager(ctx context.Context) (pod *corev1.Pod) {
 	GinkgoHelper()
 	Eventually(ctx, func() (err error) { pod, err = cluster.Manager(ctx); return err }).Should(Succeed())
 	return pod
 }
 
-// aFreshManager replaces a manager that was killed before: the kubelet would
-// wait ever longer until it starts it again.
+// aFreshManager has one at work that was never killed before: the kubelet would
+// wait ever longer until it starts such a one again.
 func aFreshManager(ctx context.Context) {
 	GinkgoHelper()
-	old := theManager(ctx)
-	if old.Status.ContainerStatuses[0].RestartCount == 0 {
-		return
+	for pod := theManager(ctx); pod.Status.ContainerStatuses[0].RestartCount > 0; pod = theManager(ctx) {
+		Expect(cluster.Delete(ctx, pod)).To(Succeed())
+		Eventually(ctx, func() (*corev1.Pod, error) { return cluster.Manager(ctx) }).ShouldNot(HaveField("UID", pod.UID))
 	}
-	Expect(cluster.Delete(ctx, old)).To(Succeed())
-	Eventually(ctx, func() (*corev1.Pod, error) { return cluster.Manager(ctx) }).ShouldNot(HaveField("UID", old.UID))
 }
 
 // killManager ends the manager's process as the kernel would for want of
@@ -44,12 +43,29 @@ func killManager(ctx context.Context) {
 	killContainer(theManager(ctx))
 }
 
+// haltManager has the manager stand still, as one on a node that is lost: nobody is
+// told, and its connections stay. What is returned lets it go on.
+func haltManager(ctx context.Context) (goOn func()) {
+	GinkgoHelper()
+	pod := theManager(ctx)
+	signal(pod, syscall.SIGSTOP)
+	goOn = sync.OnceFunc(func() { signal(pod, syscall.SIGCONT) })
+	DeferCleanup(goOn)
+	return goOn
+}
+
 // killContainer ends the only container of a pod in the same way.
 func killContainer(pod *corev1.Pod) {
 	GinkgoHelper()
+	signal(pod, syscall.SIGKILL)
+}
+
+// signal sends a signal to the first process of the only container of a pod.
+func signal(pod *corev1.Pod, s syscall.Signal) {
+	GinkgoHelper()
 	pid, err := processOf(pod.Status.ContainerStatuses[0].ContainerID)
 	Expect(err).NotTo(HaveOccurred())
-	Expect(syscall.Kill(pid, syscall.SIGKILL)).To(Succeed())
+	Expect(syscall.Kill(pid, s)).To(Succeed())
 }
 
 // firstInside is how the kernel tells that a process is the first in a namespace

@@ -63,6 +63,30 @@ var _ = Describe("a manager that is killed while an application is frozen", Seri
 	})
 })
 
+var _ = Describe("a manager that doesn't come back while an application is frozen", Serial, Label("driver", "node"), func() {
+	It("is missed by nobody: the pair of hooks is undone at its deadline, and proves nothing", func(ctx SpecContext) {
+		app := running(ctx, tools("app", "", "data"))
+		b := aBackup(ctx, app, timeout(6*time.Second), ofClass(aSnapshotClass(ctx, "cutDelay", "15s", "times", "1")),
+			hooks("echo pre >>/tmp/quiet", "echo post >>/tmp/quiet"))
+		pod := podOf(ctx, app)
+		Eventually(ctx, func() string { return contents(ctx, pod, "/tmp/quiet") }).Should(Equal("pre"))
+		deadline := now(ctx, b).Status.Quiesce.Deadline.Time
+
+		goOn := haltManager(ctx)
+		Eventually(ctx, func() string { return contents(ctx, pod, "/tmp/quiet") }).WithTimeout(time.Until(deadline) + 4*time.Second).Should(Equal("pre\npost"))
+		Expect(time.Now()).To(BeTemporally(">", deadline.Add(-time.Second)), "the manager had until then")
+		Expect(now(ctx, b).Status.Quiesce.ThawedAt).To(BeNil(), "nobody else has thawed it")
+		goOn()
+
+		backup := theBackup(ctx, b)
+		Expect(backup).To(be(v1alpha1.Declared, v1alpha1.MethodHooks))
+		Expect(backup.Status.Quiesce.Attempt).To(BeNumerically(">=", 2), "it was thawed before its manager saw a cut")
+		processes, err := cluster.Sh(ctx, pod, "ps -o stat,args")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(processes).NotTo(Or(ContainSubstring("lull="), MatchRegexp(`(?m)^Z`)), "nothing is left of it")
+	})
+})
+
 var _ = Describe("a manager that is told to stop while an application is frozen", Serial, Label("driver"), func() {
 	It("thaws it before it stops, and its successor makes the backup", func(ctx SpecContext) {
 		app := running(ctx, tools("app", "", "data"))

@@ -157,15 +157,15 @@ func (r *backupRun) awaitWriting(ctx context.Context) *observation {
 	return seen
 }
 
-// allowedPause is how long the application may have stood still. A held session
-// ends by itself; hooks need a manager that lives.
+// allowedPause is how long the application may have stood still: a held session
+// ends by itself, and a pair of hooks has a watchman, whatever becomes of managers.
 func (r *backupRun) allowedPause() time.Duration {
 	limit := ownLimit*time.Second + slack
 	for _, b := range r.backups() {
 		if q := b.Spec.Quiesce; q == nil || q.Hold == nil {
-			limit += r.blind + r.scenario.frozen
+			limit += r.scenario.frozen
 			if r.noted(&r.sprung) || r.scenario.prelude != nil {
-				limit += 10 * time.Second // until another manager is there
+				limit += 10 * time.Second // of a manager that dies between ending the watchman and the thaw, until another is there
 			}
 		}
 	}
@@ -180,7 +180,8 @@ func (r *backupRun) toBeThawedByHand() bool {
 	return slices.ContainsFunc(r.backups(), func(b *v1alpha1.VolumeBackup) bool { return reason(b) == v1alpha1.ReasonThawFailed })
 }
 
-// whileHalted waits until a held session must have ended by its own limit.
+// whileHalted waits until the application must go on without a manager: by the own
+// limit of a held session, or by the watchman of a pair of hooks.
 func (r *backupRun) whileHalted(ctx context.Context) error {
 	over := time.NewTimer(ownLimit * time.Second)
 	defer over.Stop()
@@ -189,13 +190,11 @@ func (r *backupRun) whileHalted(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	for _, b := range r.backups() {
-		if q := b.Spec.Quiesce; q == nil || q.Hold == nil {
-			return nil
-		}
+	if r.scenario.frozen > 0 {
+		return nil // its post-hook is broken
 	}
 	asked := time.Now()
-	err := poll(ctx, slack+2*time.Second, "a held session ends by itself", func(ctx context.Context) (string, error) {
+	err := poll(ctx, slack+2*time.Second, "the application goes on by itself", func(ctx context.Context) (string, error) {
 		seen, err := r.testbed.observe(ctx)
 		if err != nil {
 			return "", err

@@ -147,6 +147,8 @@ var backupScenarios = []backupScenario{
 		prelude: &prelude{at: afterSession, answer: "broken"}, wants: complete(v1alpha1.Proven), tidy: inBooks("rm -rf /tmp/once")},
 	{name: "after a hook's stream broke", begin: one(hooked), prelude: &prelude{at: afterPreHook, answer: "broken"},
 		wants: complete(v1alpha1.Declared)},
+	{name: "after a watchman's stream broke", begin: one(hooked), prelude: &prelude{at: afterWatching, answer: "broken"}, wants: complete(v1alpha1.Declared), slow: true},
+	{name: "after it broke before the pre-hook", begin: one(hooked), prelude: &prelude{at: atWatching, answer: "broken"}, wants: complete(v1alpha1.Declared), slow: true},
 	{name: "post-hook that hangs", begin: one(hookedBy(preScript, "mkdir /tmp/hung 2>/dev/null && sleep 120; "+postScript), attempts(2)), wants: complete(v1alpha1.Declared),
 		tidy: inBooks("rmdir /tmp/hung"), slow: true, frozen: 40 * time.Second},
 	{name: "post-hook that hangs again", begin: one(hookedBy(preScript, "mkdir /tmp/hung 2>/dev/null && sleep 120; "+postScript), attempts(2)),

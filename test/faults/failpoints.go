@@ -10,7 +10,9 @@ var (
 	whileFrozen             = at("after", "Create", "backup.run.make", "backup.singleCutter.create")
 	beforeFirstBackupWrite  = at("before", "Patch", "reconcile.Scope.patch", "reconcile.Scope.Begin", "backup.run.begin")
 	beforeFirstRestoreWrite = at("before", "Patch", "reconcile.Scope.patch", "reconcile.Scope.Begin", "restore.run.begin")
-	afterSession            = at("after", "Exec", "hooks.process.run", "hooks.open")
+	afterSession            = at("after", "Exec", "hooks.process.run", "hooks.heldSession.live", "hooks.open")
+	atWatching              = at("HELD", "Exec", "hooks.process.run", "hooks.heldSession.live", "hooks.podSession.openWatchman")
+	afterWatching           = at("after", "Exec", "hooks.process.run", "hooks.heldSession.live", "hooks.podSession.openWatchman")
 	afterPreHook            = at("after", "Exec", "hooks.process.run", "hooks.podSession.runHook", "hooks.podSession.begin")
 	beforeDueBackup         = at("before", "Create", "policy.run.create", "policy.run.makeDue")
 	beforeRemoval           = at("before", "Delete", "policy.run.discard")
@@ -23,6 +25,7 @@ func at(when, what string, by ...string) spot {
 // unreached are failpoints that no scenario comes to, and why that is so.
 var unreached = map[string]string{
 	"Exec hooks.process.run<hooks.podSession.runHook<hooks.podSession.endSession": "no recipe with a post-hook",
+	"Exec hooks.process.run<hooks.podSession.runHook<hooks.podSession.end":        "every scenario has both hooks, and a watchman over them",
 
 	"Delete mover.Movers.Remove<repository.run.done<repository.run.maintain":     noMaintenance,
 	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.maintain": noMaintenance,

@@ -53,6 +53,7 @@ var (
 var faults = []fault{
 	killedBefore, killedAfter, killedAtWord,
 	{name: "manager killed, and the next one too", inject: killedTwice, weight: 6},
+	{name: "manager killed, and none until after the deadline", of: ofBackups, inject: missing, weight: 4},
 	{name: "manager told to stop", mild: true, inject: terminated, weight: 6},
 	{name: "manager halted past the deadline", inject: halted, weight: 4},
 	{name: "manager halted, another takes over, and it comes back", inject: haltedAndReplaced, weight: 4},
@@ -110,6 +111,13 @@ func killedTwice(_ context.Context, r *round, m *manager) (string, error) {
 	}))
 }
 
+// missing ends the manager, and no other is there for longer than any freeze may
+// last.
+func missing(ctx context.Context, r *round, m *manager) (string, error) {
+	m.kill()
+	return "", errors.Join(r.run.whileHalted(ctx), r.testbed.aManager(nil))
+}
+
 // terminated tells the manager to stop, as a rollout does. It goes on meanwhile
 // and lets go what it holds.
 func terminated(ctx context.Context, r *round, m *manager) (string, error) {
@@ -129,7 +137,8 @@ func terminated(ctx context.Context, r *round, m *manager) (string, error) {
 }
 
 // halted stops the manager's clock, so to speak, for longer than any freeze may
-// last. A held session goes by its own limit meanwhile.
+// last. A held session goes by its own limit meanwhile, and a pair of hooks is undone
+// by its watchman.
 func halted(ctx context.Context, r *round, m *manager) (string, error) {
 	m.signal(syscall.SIGSTOP)
 	defer m.signal(syscall.SIGCONT)

@@ -116,7 +116,7 @@ func TestABackupThatIsDeletedWhileFrozenThawsFirst(t *testing.T) {
 			fc.delete(b)
 			endsGone(fc, b)
 			if name != "Hold" {
-				fc.happened("run pre-hook", "create snapshot", "run post-hook")
+				fc.happened("run pre-hook", "create snapshot", "released")
 			}
 		})
 	}

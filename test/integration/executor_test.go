@@ -58,6 +58,8 @@ func (e *containers) Exec(ctx context.Context, c hooks.Container, command []stri
 func kindOf(command []string) string {
 	script := command[len(command)-1]
 	switch {
+	case len(command) > 3 && strings.HasPrefix(command[3], "lull=watch."):
+		return "watchman"
 	case strings.Contains(script, ": pre;"):
 		return "pre-hook"
 	case strings.Contains(script, ": post;"):
@@ -70,7 +72,7 @@ func kindOf(command []string) string {
 	return "hold"
 }
 
-// heard tells of the end of an input.
+// heard tells of what is said by an input: its end, or a word before it.
 type heard struct {
 	io.Reader
 	end  func()
@@ -79,7 +81,7 @@ type heard struct {
 
 func (h *heard) Read(b []byte) (int, error) {
 	n, err := h.Reader.Read(b)
-	if err != nil {
+	if n > 0 || err != nil {
 		h.once.Do(h.end)
 	}
 	return n, err

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/hooks/hookstest"
 )
 
 // manager is a real manager with the rights of its service account. It sees
@@ -37,6 +38,8 @@ type manager struct {
 	done chan struct{}
 
 	fault fault
+	// noShell: the containers have none.
+	noShell bool
 	// late: its cache has none of its snapshots yet.
 	late atomic.Bool
 
@@ -77,7 +80,7 @@ func (fc *fakeCluster) aManager(change ...func(*manager, *options)) *manager {
 		c(m, &o)
 	}
 	m.start(func(ctx context.Context, mgr ctrl.Manager) (drain func(context.Context), err error) {
-		return setUp(ctx, mgr, &mortalReader{mgr.GetAPIReader(), m}, &containers{m: m}, &fc.nodes, o)
+		return setUp(ctx, mgr, &mortalReader{mgr.GetAPIReader(), m}, &containers{m: m, processes: hookstest.Executor{NoShell: m.noShell}}, &fc.nodes, o)
 	})
 	return m
 }

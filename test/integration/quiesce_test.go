@@ -50,7 +50,7 @@ func TestHooksAreDeclared(t *testing.T) {
 	b := fc.awaitComplete(fc.aBackup(fc.hooked), v1alpha1.Declared)
 	fc.isMethod(b, v1alpha1.MethodHooks, 1)
 	fc.isAllBefore("end of pre-hook", "create snapshot")
-	fc.isAllBefore("cut", "run post-hook")
+	fc.isAllBefore("cut", "released")
 }
 
 func TestWithoutHooksABackupIsOfTheRunningApplication(t *testing.T) {
@@ -236,7 +236,7 @@ func TestThePostHookRunsOnEveryWayOut(t *testing.T) {
 		fc.anApplication("data")
 		fc.aManager()
 		fc.awaitFailed(fc.aBackup(fc.hookedBy(`echo $$ >"$mark"; echo "no space" >&2; exit 3`, `rm -f "$mark"`), attempts(1)), v1alpha1.ReasonQuiesceFailed, "no space")
-		fc.happened("run pre-hook", "run post-hook")
+		fc.happened("run pre-hook", "released")
 		fc.noSnapshotWasMade()
 	})
 	t.Run("the pre-hook is too slow", func(t *testing.T) {
@@ -244,7 +244,7 @@ func TestThePostHookRunsOnEveryWayOut(t *testing.T) {
 		fc.anApplication("data")
 		fc.aManager()
 		fc.awaitFailed(fc.aBackup(fc.hookedBy(`echo $$ >"$mark"; exec tail -f /dev/null`, `rm -f "$mark"`), attempts(1), within(soon)), v1alpha1.ReasonQuiesceFailed, "was still at work and was killed")
-		fc.happened("run pre-hook", "run kill", "run post-hook")
+		fc.happened("run pre-hook", "run kill", "released")
 		fc.noSnapshotWasMade()
 	})
 	t.Run("the volumes aren't cut", func(t *testing.T) {
@@ -253,7 +253,7 @@ func TestThePostHookRunsOnEveryWayOut(t *testing.T) {
 		fc.storage.decide(func(string, int) fate { return fate{never: true} })
 		fc.aManager()
 		fc.awaitFailed(fc.aBackup(fc.hooked, attempts(1), within(soon)), v1alpha1.ReasonQuiesceFailed, "the volumes of data were not cut")
-		fc.happened("run pre-hook", "create snapshot", "run post-hook")
+		fc.happened("run pre-hook", "create snapshot", "released")
 		fc.noSnapshotIsLeft()
 	})
 	t.Run("the post-hook itself fails at first", func(t *testing.T) {

@@ -29,7 +29,7 @@ func TestAPreHookThatIsntThereIsNoFreeze(t *testing.T) {
 		if q := b.Status.Quiesce; q.ThawAttempts != 0 || !q.Pods[0].Thawed {
 			t.Errorf("nothing was to be thawed:\n%s", describe(b))
 		}
-		fc.happened("run look", "run post-hook")
+		fc.happened("run look", "released")
 	})
 	t.Run("Continue", func(t *testing.T) {
 		fc := aFakeCluster(t)
@@ -40,6 +40,37 @@ func TestAPreHookThatIsntThereIsNoFreeze(t *testing.T) {
 			t.Errorf("should say why, and no more:\n%s", describe(b))
 		}
 	})
+}
+
+// A pair of hooks is undone at its deadline, whether a manager is there or not.
+func TestAPairIsUndoneWithoutAManager(t *testing.T) {
+	fc := aFakeCluster(t)
+	fc.anApplication("data")
+	fc.storage.decide(func(_ string, n int) fate { return fate{never: n == 1} })
+	m := fc.aManager()
+	b := fc.aBackup(fc.hooked, within(soon))
+	fc.eventually("a snapshot is asked for", func() bool { return len(fc.storage.made()) == 1 })
+	m.kill()
+	if len(fc.frozen()) == 0 {
+		t.Error("it was thawed before its time")
+	}
+	fc.eventually("it is thawed by nobody of ours", func() bool { return len(fc.frozen()) == 0 })
+	fc.aManager()
+	fc.isMethod(fc.awaitComplete(b, v1alpha1.Declared), v1alpha1.MethodHooks, 2)
+}
+
+func TestAPairThatOnlyTheManagerUndoesSaysSo(t *testing.T) {
+	fc := aFakeCluster(t)
+	fc.anApplication("data")
+	fc.aManager(func(m *manager, _ *options) { m.noShell = true })
+	b := fc.awaitComplete(fc.aBackup(fc.hooked, func(spec *v1alpha1.VolumeBackupSpec) {
+		spec.Quiesce.Pre.Command[0], spec.Quiesce.Post.Command[0] = "bash", "bash"
+	}), v1alpha1.Declared)
+	const says = "which has no shell (/bin/sh)"
+	if !strings.Contains(b.Status.Message, says) {
+		t.Errorf("should say %q: %s", says, b.Status.Message)
+	}
+	fc.isWarned(b, v1alpha1.ReasonNoWatchman, says)
 }
 
 // Whoever asks to go on has a backup in the end, and is told what may be frozen.

@@ -52,8 +52,12 @@ func (p Point) Covers(what string, by []string) bool {
 	return p.What == what && len(by) >= len(p.By) && slices.Equal(p.By, by[:len(p.By)])
 }
 
-// Held is true for the command of a held session, whose words are moments too.
-func (p Point) Held() bool { return p.What == "Exec" && p.By[len(p.By)-1] == "hooks.open" }
+// sessions are the functions that begin one.
+var sessions = []string{"hooks.open", "hooks.podSession.openWatchman"}
+
+// Held is true for the command of a held session or a watchman, whose words are
+// moments too.
+func (p Point) Held() bool { return p.What == "Exec" && slices.Contains(sessions, p.By[len(p.By)-1]) }
 
 // Moments at which a manager can be killed there.
 func (p Point) Moments() []string {
