@@ -92,6 +92,10 @@ const (
 	AnnotationScheduledAt = "lull.dev/scheduled-at"
 )
 
+// AnnotationRestored begins the annotations of a workload and of a backup by which it
+// is on record that a restore was carried out. Its name follows.
+const AnnotationRestored = "restored.lull.dev/"
+
 // AnnotationResync is on a pod that was changed to have its kubelet look at it
 // again: how often that was done.
 const AnnotationResync = "lull.dev/resync"

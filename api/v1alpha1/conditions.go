@@ -75,6 +75,12 @@ const (
 	ReasonCompleted     = "Completed"
 	ReasonDeleting      = "Deleting"
 	ReasonDeletionStuck = "DeletionStuck"
+	// ReasonAlreadyBackedUp: a backup of that name was taken before, and its snapshots
+	// are there.
+	ReasonAlreadyBackedUp = "AlreadyBackedUp"
+	// ReasonPutBack: Velero has put the object back, and it is left alone. Restores end
+	// by it too.
+	ReasonPutBack = "PutBack"
 )
 
 // Reasons of conditions of a ResticRepository, beside those that it shares and the
@@ -108,6 +114,8 @@ const (
 	ConditionSwapped          = "Swapped"
 	ConditionApplicationReady = "ApplicationReady"
 	ConditionRolledBack       = "RolledBack"
+	// ConditionPreviousReleased: what it kept was let go as asked.
+	ConditionPreviousReleased = "PreviousReleased"
 )
 
 // Reasons of conditions of a VolumeRestore, beside those that it shares.
@@ -167,6 +175,14 @@ const (
 	ReasonAlreadyRolledBack = "AlreadyRolledBack"
 	ReasonPreviousGone      = "PreviousVolumeGone"
 	ReasonSuperseded        = "Superseded"
+	// ReasonVolumeNotOwned: a volume that the status names isn't the restore's to
+	// change.
+	ReasonVolumeNotOwned = "VolumeNotOwned"
+	// ReasonAlreadyRestored: a restore of that name and spec was carried out before.
+	ReasonAlreadyRestored = "AlreadyRestored"
+	// ReasonTooManyKept: restores keep as many volumes in the namespace as they may.
+	ReasonTooManyKept = "TooManyKept"
+	ReasonReleased    = "Released"
 )
 
 // Reasons of the conditions of policies.

@@ -39,6 +39,10 @@ type RestoredClaim struct {
 	// that claim is touched.
 	// +optional
 	PreviousVolume string `json:"previousVolume,omitempty"`
+	// PreviousVolumeUID is the UID of that PersistentVolume. One of the same name
+	// with another UID isn't it.
+	// +optional
+	PreviousVolumeUID types.UID `json:"previousVolumeUID,omitempty"`
 	// PreviousPolicy is the reclaim policy that the previous volume had. It is
 	// Retain while this restore may be undone.
 	// +optional
@@ -46,6 +50,9 @@ type RestoredClaim struct {
 	// RestoredVolume is the new volume.
 	// +optional
 	RestoredVolume string `json:"restoredVolume,omitempty"`
+	// RestoredVolumeUID is the UID of that PersistentVolume.
+	// +optional
+	RestoredVolumeUID types.UID `json:"restoredVolumeUID,omitempty"`
 	// RestoredPolicy is the reclaim policy that its class gave it. It is
 	// Retain while volumes are swapped.
 	// +optional

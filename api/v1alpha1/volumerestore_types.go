@@ -3,7 +3,6 @@ package v1alpha1
 import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 // VolumeRestore is one restore of one application: it makes claims from a
@@ -25,8 +24,8 @@ type VolumeRestore struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// Spec says what to restore, onto what and how. Only rollBack can be
-	// changed: another restore is another object.
+	// Spec says what to restore, onto what and how. Only rollBack and
+	// releasePrevious can be changed: another restore is another object.
 	Spec VolumeRestoreSpec `json:"spec"`
 
 	// Status is what was observed, and what is about to be done.
@@ -52,7 +51,7 @@ type VolumeRestoreList struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.target.targetPath) || !has(self.target.size) && !has(self.target.storageClassName)",message="with target.targetPath the claim is there already, with a size and a class: leave out target.size and target.storageClassName"
 // +kubebuilder:validation:XValidation:rule="!has(self.source.repository) || has(self.target.applicationRef) || has(self.target.strategy) && self.target.strategy == 'ClaimsOnly'",message="a repository doesn't say what kind an application is: write target.applicationRef: {kind: ..., name: ...}, or target.strategy: ClaimsOnly to make claims alone"
 // +kubebuilder:validation:XValidation:rule="!has(self.source.repository) || has(self.target.applicationRef) || has(self.source.repository.application) || has(self.source.repository.snapshotID)",message="say whose backup: write source.repository.application: namespace/name, or source.repository.snapshotID"
-// +kubebuilder:validation:XValidation:rule="self.source == oldSelf.source && self.target == oldSelf.target && self.volumes == oldSelf.volumes && self.previousClaims == oldSelf.previousClaims && duration(self.readyTimeout) == duration(oldSelf.readyTimeout) && self.onFailure == oldSelf.onFailure",message="of a restore's spec only rollBack can be changed: create another VolumeRestore"
+// +kubebuilder:validation:XValidation:rule="self.source == oldSelf.source && self.target == oldSelf.target && self.volumes == oldSelf.volumes && self.previousClaims == oldSelf.previousClaims && duration(self.readyTimeout) == duration(oldSelf.readyTimeout) && self.onFailure == oldSelf.onFailure && self.again == oldSelf.again",message="of a restore's spec only rollBack and releasePrevious can be changed: create another VolumeRestore"
 type VolumeRestoreSpec struct {
 	// Source is what to restore from.
 	Source RestoreSource `json:"source"`
@@ -99,6 +98,22 @@ type VolumeRestoreSpec struct {
 	// +kubebuilder:default=false
 	// +optional
 	RollBack bool `json:"rollBack,omitempty"`
+
+	// ReleasePrevious, set to true on a restore that has ended, lets go what it keeps:
+	// the claims and volumes that it replaced or, where it was undone, those that the
+	// application has run on meanwhile. Their reclaim policy, as it was, decides what
+	// becomes of the data, and there is no way back to it. What is in use stays, and
+	// so does all else then; set it to false and to true again to ask again.
+	// +kubebuilder:default=false
+	// +optional
+	ReleasePrevious bool `json:"releasePrevious,omitempty"`
+
+	// Again carries out a restore though one of the same name and spec was carried
+	// out before. Without it that is refused: the manifest may just have been applied
+	// again, by GitOps or with a restored cluster.
+	// +kubebuilder:default=false
+	// +optional
+	Again bool `json:"again,omitempty"`
 }
 
 // RestoreSource names what to restore from.
@@ -258,129 +273,3 @@ const (
 	RestoreFailed      RestorePhase = "Failed"
 	RestoreDeleting    RestorePhase = "Deleting"
 )
-
-// VolumeRestoreStatus is what was observed of a restore, and what is about to
-// be done.
-type VolumeRestoreStatus struct {
-	// ObservedGeneration is the generation that this status speaks of.
-	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Phase is one word for people.
-	// +optional
-	Phase RestorePhase `json:"phase,omitempty"`
-	// Message is one line for people: what is done, waited for, or wrong.
-	// +optional
-	Message string `json:"message,omitempty"`
-	// Step of the plan that is being taken. It is written before the step is
-	// taken.
-	// +optional
-	Step string `json:"step,omitempty"`
-	// StepSince is when that step was begun.
-	// +optional
-	StepSince *metav1.MicroTime `json:"stepSince,omitempty"`
-	// Source is the name of the VolumeBackup that is restored from, or of the
-	// repository, with a slash and the beginning of its first snapshot's ID.
-	// +optional
-	Source string `json:"source,omitempty"`
-	// Found is what the repository has of it.
-	// +optional
-	Found *FoundBackup `json:"found,omitempty"`
-	// Application that is restored.
-	// +optional
-	Application *ApplicationReference `json:"application,omitempty"`
-	// ApplicationUID is the UID of that object.
-	// +optional
-	ApplicationUID types.UID `json:"applicationUID,omitempty"`
-	// Strategy that was chosen.
-	// +optional
-	Strategy RestoreStrategy `json:"strategy,omitempty"`
-	// StrategyReason is why.
-	// +optional
-	StrategyReason string `json:"strategyReason,omitempty"`
-	// Replicas is what the application had. It is written before the
-	// application is stopped.
-	// +optional
-	Replicas *int32 `json:"replicas,omitempty"`
-	// Paused is true where the application's rollout was paused. It is paused
-	// again at the end.
-	// +optional
-	Paused bool `json:"paused,omitempty"`
-	// WasReady is true where the application was ready before.
-	// +optional
-	WasReady bool `json:"wasReady,omitempty"`
-	// Autoscaler that scales the application, and steps aside while it has no
-	// replicas.
-	// +optional
-	Autoscaler string `json:"autoscaler,omitempty"`
-	// Downtime is the time from the scale-down to the application being ready
-	// again.
-	// +optional
-	Downtime *metav1.Duration `json:"downtime,omitempty"`
-	// Claims is the set of claims that this restore set out to restore.
-	// +listType=map
-	// +listMapKey=claimName
-	// +optional
-	Claims []RestoredClaim `json:"claims,omitempty"`
-	// StartTime is when the restore was first seen.
-	// +optional
-	StartTime *metav1.Time `json:"startTime,omitempty"`
-	// ScaledDownAt is when the application was told to stop.
-	// +optional
-	ScaledDownAt *metav1.MicroTime `json:"scaledDownAt,omitempty"`
-	// ScaledUpAt is when the application was told to start again.
-	// +optional
-	ScaledUpAt *metav1.MicroTime `json:"scaledUpAt,omitempty"`
-	// Stops is how often the application was told to stop, on the way forward or
-	// back that is taken: more than once where somebody starts it again meanwhile.
-	// +optional
-	Stops int32 `json:"stops,omitempty"`
-	// CompletionTime is when it was complete or had failed.
-	// +optional
-	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
-	// RollBack is how the restore is undone, where it is.
-	// +optional
-	RollBack *RollBackStatus `json:"rollBack,omitempty"`
-	// Conditions are the truth.
-	// +listType=map
-	// +listMapKey=type
-	// +optional
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
-}
-
-// RollBackStatus is how a restore is undone. It is written before anything is
-// touched.
-type RollBackStatus struct {
-	// Reason is why, in one word.
-	Reason string `json:"reason"`
-	// Message is why.
-	// +optional
-	Message string `json:"message,omitempty"`
-	// StartedAt is when the intent was written.
-	StartedAt metav1.MicroTime `json:"startedAt"`
-	// ScaledDownAt is when the application was told to stop for it.
-	// +optional
-	ScaledDownAt *metav1.MicroTime `json:"scaledDownAt,omitempty"`
-	// ScaledUpAt is when it was told to start again.
-	// +optional
-	ScaledUpAt *metav1.MicroTime `json:"scaledUpAt,omitempty"`
-	// ReadyAt is when it was ready again.
-	// +optional
-	ReadyAt *metav1.MicroTime `json:"readyAt,omitempty"`
-	// CalledOff is why it isn't undone after all: a step could not be taken, and
-	// the application still has the volumes that it ran on before. It is written
-	// before the application is started again on those.
-	// +optional
-	CalledOff *CalledOff `json:"calledOff,omitempty"`
-	// EndedAt is when nothing more was to be done, well or not.
-	// +optional
-	EndedAt *metav1.MicroTime `json:"endedAt,omitempty"`
-}
-
-// CalledOff is why the undoing of a restore is called off.
-type CalledOff struct {
-	// Reason is why, in one word.
-	Reason string `json:"reason"`
-	// Message is why.
-	// +optional
-	Message string `json:"message,omitempty"`
-}

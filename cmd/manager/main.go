@@ -70,6 +70,7 @@ func parseFlags() flags {
 	flag.StringVar(&restores.Image, "image", "", "Image of the pods that mount restored claims before anything is stopped, this one's. Default: that of the pod POD_NAME.")
 	flag.DurationVar(&restores.ClaimTimeout, "claim-timeout", restores.ClaimTimeout, "How long a restore's claims may take to bind and mount, before anything is stopped.")
 	flag.DurationVar(&restores.FillTimeout, "fill-timeout", restores.FillTimeout, "How long new claims may take to be filled, from a repository or with paths of a snapshot, waiting among it.")
+	flag.IntVar(&restores.MaxKeptVolumes, "max-kept-volumes", restores.MaxKeptVolumes, "How many volumes restores may keep in a namespace; a restore that would keep more is refused. 0 is no bound.")
 	flag.Func("mount-check-resources", "What those pods ask for, where it isn't the default: cpu=10m,memory=32Mi,limits.cpu=500m,limits.memory=128Mi. It is fitted to the LimitRanges of their namespace.", func(text string) (err error) {
 		restores.MountCheckResources, err = controllers.ParseResources(text, restores.MountCheckResources)
 		return err

@@ -184,6 +184,7 @@ func (r *Reconciler) loop() *reconcile.Loop[*v1alpha1.VolumeBackup] {
 func (r *Reconciler) steps(on *reconcile.Scope[*v1alpha1.VolumeBackup]) []reconcile.Step {
 	w := &run{VolumeBackup: on.Object, Scope: on, Reconciler: r}
 	return []reconcile.Step{
+		{Name: "LeaveAlone", Take: w.leaveAlone},
 		{Name: "AwaitThaw", Take: w.awaitThaw},
 		{Name: "Delete", Take: w.delete},
 		{Name: "NoteLosses", Take: w.noteLosses},
@@ -233,6 +234,12 @@ func (r *Reconciler) stalled(on *reconcile.Scope[*v1alpha1.VolumeBackup], p *v1a
 func (w *run) begin(ctx context.Context) reconcile.Outcome {
 	if cut.Ended(w.VolumeBackup) {
 		return reconcile.Skip()
+	}
+	if p, err := w.takenBefore(ctx); err != nil {
+		return reconcile.Retry(err)
+	} else if p != nil {
+		w.markStarted()
+		return reconcile.Stall(p)
 	}
 	if err := w.Begin(ctx, v1alpha1.FinalizerVolumeBackup); err != nil {
 		return reconcile.Retry(err)

@@ -172,6 +172,12 @@ func (w *world) edit(change func(*appsv1.Deployment)) {
 	}
 }
 
+func (w *world) statefulSet() *appsv1.StatefulSet {
+	s := &appsv1.StatefulSet{}
+	w.must(w.Get(context.Background(), client.ObjectKey{Namespace: shop, Name: "db"}, s))
+	return s
+}
+
 func (w *world) deleteWorkload() {
 	for _, obj := range []client.Object{&appsv1.Deployment{}, &appsv1.StatefulSet{}} {
 		obj.SetNamespace(shop)

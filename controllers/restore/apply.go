@@ -76,8 +76,14 @@ func (w *run) dryRun(ctx context.Context, changes []restore.Change) (*v1alpha1.P
 	return nil, nil
 }
 
+// isRefusal is true for an answer that somebody doesn't want the change. A policy,
+// or a webhook, chooses the code that it refuses by.
 func isRefusal(err error) bool {
-	return !reconcile.LacksRight(err) && (apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err))
+	if err == nil || reconcile.LacksRight(err) {
+		return false
+	}
+	isDenied := strings.Contains(err.Error(), "denied request: ") || strings.Contains(err.Error(), "denied the request")
+	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || isDenied
 }
 
 // isOfQuota is true for a refusal by a quota. The claim whose place a new one

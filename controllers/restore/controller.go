@@ -30,9 +30,10 @@ import (
 // +kubebuilder:rbac:groups=lull.dev,resources=volumerestores,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=lull.dev,resources=volumerestores/status,verbs=patch
 // +kubebuilder:rbac:groups=lull.dev,resources=volumerestores/finalizers,verbs=update
+// +kubebuilder:rbac:groups=lull.dev,resources=volumebackups,verbs=get;list;patch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;create;delete;patch
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch;delete
-// +kubebuilder:rbac:groups="",resources=persistentvolumes,verbs=get;patch
+// +kubebuilder:rbac:groups="",resources=persistentvolumes,verbs=get;list;patch
 // +kubebuilder:rbac:groups="",resources=events,verbs=list
 // +kubebuilder:rbac:groups=apps,resources=deployments;statefulsets;replicasets,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=apps,resources=daemonsets,verbs=list
@@ -60,6 +61,9 @@ type Options struct {
 	// MountCheckResources are what they ask for, before it is fitted to the
 	// LimitRanges of their namespace.
 	MountCheckResources corev1.ResourceRequirements
+	// MaxKeptVolumes is how many volumes restores may keep in a namespace. 0 is no
+	// bound.
+	MaxKeptVolumes int
 	// Workers is how many restores are worked on at once.
 	Workers int
 }
@@ -131,7 +135,8 @@ func OnlyIdentity(obj any) (any, error) {
 	return obj, nil
 }
 
-// underWay are the restores of an object's namespace that aren't at their end.
+// underWay are the restores of an object's namespace that aren't at their end, or
+// have left their application stopped.
 func (r *Reconciler) underWay(ctx context.Context, obj client.Object) []ctrl.Request {
 	all, err := live.Reader{Reader: r.Client}.Restores(ctx, obj.GetNamespace())
 	if err != nil {
@@ -139,7 +144,7 @@ func (r *Reconciler) underWay(ctx context.Context, obj client.Object) []ctrl.Req
 	}
 	var found []ctrl.Request
 	for i := range all {
-		if v := &all[i]; v.UID != obj.GetUID() && !restore.Ended(v) {
+		if v := &all[i]; v.UID != obj.GetUID() && (!restore.Ended(v) || restore.IsLeftStopped(v)) {
 			found = append(found, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(v)})
 		}
 	}
@@ -165,9 +170,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 func (r *Reconciler) steps(s *scope) []reconcile.Step {
 	w := &run{Reconciler: r, scope: s, made: map[string]bool{}}
 	return []reconcile.Step{
+		{Name: "LeaveAlone", Take: w.leaveAlone},
 		{Name: "Delete", Take: w.delete},
 		{Name: "Withdraw", Take: w.withdraw},
 		{Name: "RollBack", Take: w.rollBackAsAsked},
+		{Name: "ReleasePrevious", Take: w.releasePrevious},
 		{Name: "Rest", Take: w.rest},
 		{Name: "Begin", Take: w.begin},
 		{Name: "Find", Take: w.find},
@@ -188,6 +195,7 @@ func (r *Reconciler) stalled(s *scope, p *v1alpha1.Problem) reconcile.Outcome {
 // seen forgets the failures of a restore that is gone, and the application of
 // one that has ended.
 func (r *Reconciler) seen(key types.NamespacedName, v *v1alpha1.VolumeRestore) {
+	downNow.note(key, v)
 	if v.UID == "" {
 		r.failing.Delete(key)
 	}
@@ -199,8 +207,19 @@ func (r *Reconciler) seen(key types.NamespacedName, v *v1alpha1.VolumeRestore) {
 // isAtRest is true for a restore that has ended, with nothing asked that isn't
 // answered.
 func isAtRest(_ context.Context, v *v1alpha1.VolumeRestore) bool {
-	answered := v.Status.ObservedGeneration == v.Generation && !isTrue(v, v1alpha1.ConditionReconciling) && !isWithdrawn(v) && refusalDue(v) == nil
-	return restore.Ended(v) && v.DeletionTimestamp.IsZero() && !restore.IsRollBackAsked(v) && answered
+	answered := v.Status.ObservedGeneration == v.Generation && !isTrue(v, v1alpha1.ConditionReconciling) && !isWithdrawn(v) && !isReleaseWithdrawn(v) && refusalDue(v) == nil
+	isAsked := restore.IsRollBackAsked(v) || restore.IsReleaseAsked(v)
+	return restore.Ended(v) && v.DeletionTimestamp.IsZero() && !isAsked && answered && !restore.IsLeftStopped(v)
+}
+
+// leaveAlone ends a restore that Velero has put back.
+func (w *run) leaveAlone(ctx context.Context) reconcile.Outcome {
+	by := v1alpha1.PutBackBy(w.Object, w.Object.Status.StartTime)
+	out := w.LeaveAlone(ctx, by, v1alpha1.FinalizerVolumeRestore, restore.Ended(w.Object))
+	if restore.Ended(w.Object) && w.Object.Status.CompletionTime == nil {
+		w.Object.Status.CompletionTime = &metav1.Time{Time: w.Now()}
+	}
+	return out
 }
 
 // delete lets a restore go once it is at its end; until then it is undone

@@ -33,7 +33,7 @@ func scales(obj client.Object, patch client.Patch) bool {
 }
 
 func repoints(obj client.Object, patch client.Patch) bool {
-	return isWorkload(obj) && patch != nil && patch.Type() != types.JSONPatchType
+	return repointsNow(obj, patch) && patch.Type() != types.JSONPatchType
 }
 
 func changesWorkload(obj client.Object, patch client.Patch) bool {

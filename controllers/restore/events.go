@@ -31,6 +31,14 @@ func eventRollBackRefused(reason, message string) reconcile.Event {
 	return reconcile.Warning(reason, "RollBack", "%s", message)
 }
 
+func eventReleased(message string) reconcile.Event {
+	return reconcile.Normal("PreviousReleased", "Release", "%s", message)
+}
+
+func eventReleaseRefused(reason, message string) reconcile.Event {
+	return reconcile.Warning(reason, "Release", "%s", message)
+}
+
 func eventNotRestored(claims []string) reconcile.Event {
 	return reconcile.Warning("ClaimsNotInBackup", "Restore", "the backup doesn't hold %s: they stay as they are", strings.Join(claims, ", "))
 }

@@ -232,7 +232,7 @@ func (w *fakeCluster) run() *v1alpha1.VolumeRestore {
 		if w.meanwhile != nil {
 			w.meanwhile(v)
 		}
-		if restore.Ended(v) && !restore.IsRollBackAsked(v) && v.DeletionTimestamp.IsZero() {
+		if restore.Ended(v) && !restore.IsRollBackAsked(v) && !restore.IsReleaseAsked(v) && v.DeletionTimestamp.IsZero() {
 			return v
 		}
 	}

@@ -1,10 +1,15 @@
 package restore
 
 import (
+	"sync"
+
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/lull-dev/lull/api/v1alpha1"
 	resticexport "github.com/lull-dev/lull/restic-export"
+	"github.com/lull-dev/lull/snapshot/restore"
 )
 
 // The metrics of restores.
@@ -39,6 +44,47 @@ func noteFill(result resticexport.Result) {
 	}
 }
 
+// downNow keeps lull_applications_down at what all restores there are say, whichever
+// manager stopped their applications.
+var downNow = &applicationsDown{
+	gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "lull_applications_down",
+		Help: "Applications that a restore, or its undoing, has stopped and that aren't ready again, now, by namespace.",
+	}, []string{"namespace"}),
+	down: map[types.NamespacedName]bool{},
+}
+
+type applicationsDown struct {
+	gauge *prometheus.GaugeVec
+
+	mu   sync.Mutex
+	down map[types.NamespacedName]bool
+}
+
+// note says how a restore is now, empty where it is gone.
+func (a *applicationsDown) note(key types.NamespacedName, v *v1alpha1.VolumeRestore) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	isDown := restore.IsDown(v)
+	if a.down[key] == isDown {
+		return
+	}
+	if delete(a.down, key); isDown {
+		a.down[key] = true
+	}
+	count := 0
+	for other := range a.down {
+		if other.Namespace == key.Namespace {
+			count++
+		}
+	}
+	if count == 0 {
+		a.gauge.DeleteLabelValues(key.Namespace)
+		return
+	}
+	a.gauge.WithLabelValues(key.Namespace).Set(float64(count))
+}
+
 func init() {
-	metrics.Registry.MustRegister(downtimeSeconds, restoresTotal, fillsTotal, filledBytes)
+	metrics.Registry.MustRegister(downtimeSeconds, restoresTotal, fillsTotal, filledBytes, downNow.gauge)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -80,6 +81,34 @@ func TestAWayBackThatWouldBeRefusedStopsNothing(t *testing.T) {
 			w.ask(v)
 			if v = w.work(manager, true); v.Status.Phase != v1alpha1.RestoreRolledBack || w.mounted() != "pv-old" {
 				t.Errorf("asked again: %s: %s", v.Status.Phase, v.Status.Message)
+			}
+		})
+	}
+}
+
+// What is refused only of the application as it will be, once it was stopped, would
+// leave it down.
+func TestAStartThatWouldBeRefusedStopsNothing(t *testing.T) {
+	hasReplicas := func(obj client.Object) bool {
+		switch o := obj.(type) {
+		case *appsv1.Deployment:
+			return *o.Spec.Replicas > 0
+		case *appsv1.StatefulSet:
+			return *o.Spec.Replicas > 0
+		}
+		return false
+	}
+	for _, kind := range []v1alpha1.ApplicationKind{v1alpha1.KindDeployment, v1alpha1.KindStatefulSet} {
+		t.Run(string(kind), func(t *testing.T) {
+			w := newWorld(t, kind, 1)
+			w.must(w.Create(context.Background(), aRestore(nil)))
+			w.deniesDryRuns = true
+			w.refuse(func(obj client.Object, _ client.Patch) bool { return hasReplicas(obj) })
+			pod := w.own()[0].UID
+			v := w.work(w.manager(), true)
+			failedBecause(t, v, v1alpha1.RestoreRolledBack, v1alpha1.ReasonChangeRefused, "freeze-friday")
+			if v.Status.ScaledDownAt != nil || len(w.own()) != 1 || w.own()[0].UID != pod {
+				t.Errorf("it was stopped: %s", w.state())
 			}
 		})
 	}

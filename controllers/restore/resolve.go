@@ -65,6 +65,7 @@ func (w *run) fix(in *restore.Input, target v1alpha1.ApplicationReference, res *
 	}
 	status.Strategy, status.StrategyReason = res.Strategy, res.Reason
 	status.Claims, status.Autoscaler = res.Claims, res.Autoscaler
+	status.Kept = &v1alpha1.KeptVolumes{InNamespace: int32(len(in.Kept) + res.Keeps), Limit: int32(in.MaxKept)}
 	w.Remove(v1alpha1.ConditionStalled)
 	w.Working(v1alpha1.ReasonPreparing, "restores %d claim(s) by %s: %s", len(res.Claims), res.Strategy, res.Reason)
 	if len(res.Unrestored) > 0 {
@@ -137,7 +138,7 @@ func (w *run) backup(ctx context.Context) (*v1alpha1.VolumeBackup, error) {
 
 // gather reads all that a restore is resolved from, past the cache.
 func (w *run) gather(ctx context.Context, backup *v1alpha1.VolumeBackup, target v1alpha1.ApplicationReference) (in *restore.Input, err error) {
-	in = &restore.Input{Restore: w.Object, Backup: backup}
+	in = &restore.Input{Restore: w.Object, Backup: backup, MaxKept: w.Options.MaxKeptVolumes}
 	namespace := w.Object.Namespace
 	if workload.IsScalable(target.Kind) {
 		if in.Workload, err = w.live().Workload(ctx, namespace, target); err != nil {
@@ -151,6 +152,9 @@ func (w *run) gather(ctx context.Context, backup *v1alpha1.VolumeBackup, target 
 		return nil, err
 	}
 	if in.Others, err = w.live().Workloads(ctx, namespace); err != nil {
+		return nil, err
+	}
+	if in.Kept, err = w.keptVolumes(ctx); err != nil {
 		return nil, err
 	}
 	if err := w.addSnapshots(ctx, in); err != nil {

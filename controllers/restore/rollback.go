@@ -89,10 +89,16 @@ func isWithdrawn(v *v1alpha1.VolumeRestore) bool {
 // withdraw forgets a refusal once nothing is asked any more, so that it can be
 // asked again.
 func (w *run) withdraw(context.Context) reconcile.Outcome {
-	if !isWithdrawn(w.Object) {
+	isBack, isRelease := isWithdrawn(w.Object), isReleaseWithdrawn(w.Object)
+	if !isBack && !isRelease {
 		return reconcile.Skip()
 	}
-	w.Remove(v1alpha1.ConditionRolledBack)
+	if isBack {
+		w.Remove(v1alpha1.ConditionRolledBack)
+	}
+	if isRelease {
+		w.Remove(v1alpha1.ConditionPreviousReleased)
+	}
 	w.Remove(v1alpha1.ConditionStalled)
 	if failed := w.Find(v1alpha1.ConditionFailed); failed != nil && w.Is(v1alpha1.ConditionFailed) {
 		w.Set(v1alpha1.ConditionStalled, true, failed.Reason, "%s", failed.Message)
@@ -102,10 +108,13 @@ func (w *run) withdraw(context.Context) reconcile.Outcome {
 
 // rest is the end of the way of a restore that has ended. It answers who wants
 // what can't be undone undone.
-func (w *run) rest(context.Context) reconcile.Outcome {
+func (w *run) rest(ctx context.Context) reconcile.Outcome {
 	v := w.Object
 	if !restore.Ended(v) {
 		return reconcile.Skip()
+	}
+	if err := w.noteStarted(ctx); err != nil {
+		return reconcile.Retry(err)
 	}
 	p := refusalDue(v)
 	switch {
@@ -117,6 +126,20 @@ func (w *run) rest(context.Context) reconcile.Outcome {
 		refuse(w.scope, p)
 	}
 	return reconcile.Done()
+}
+
+// noteStarted follows an application that going back has left stopped, until a
+// person has started it: until then it is down by this restore.
+func (w *run) noteStarted(ctx context.Context) error {
+	v := w.Object
+	if !restore.IsLeftStopped(v) {
+		return nil
+	}
+	app, err := w.live().Workload(ctx, v.Namespace, *v.Status.Application)
+	if err == nil && (app == nil || app.Replicas > 0) {
+		w.Remove(v1alpha1.ConditionApplicationReady)
+	}
+	return err
 }
 
 // refusalDue is why a restore that has ended can't be undone as asked, where it

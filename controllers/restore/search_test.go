@@ -123,15 +123,17 @@ func (w *world) judge(manager *Reconciler, s scenario, v *v1alpha1.VolumeRestore
 	if len(acts) == 0 && v.Status.Phase != s.ends() {
 		return fmt.Sprintf("it should end %s: %s", s.ends(), state)
 	}
-	isOwners := owned && (w.isStopped() || aRestore(s.change).Spec.PreviousClaims == v1alpha1.PreviousDelete)
-	if w.isRunning() || isOwners { // one that is led to what its owner has let go is its owner's
+	isOwners := func() bool { // it may be only when all is done that is told
+		return owned && (w.isStopped() || aRestore(s.change).Spec.PreviousClaims == v1alpha1.PreviousDelete)
+	}
+	if w.isRunning() || isOwners() { // one that is led to what its owner has let go is its owner's
 		return ""
 	}
 	for range 3 { // once one thing is out of the way another may be in it
 		if !w.lift() {
 			break
 		}
-		if v = w.work(manager, false); w.isRunning() || isOwners {
+		if v = w.work(manager, false); w.isRunning() || isOwners() {
 			return ""
 		}
 	}

@@ -17,10 +17,10 @@ func summarize(s *scope) {
 	v := s.Object
 	v.Status.ObservedGeneration = v.Generation
 	v.Status.Phase = phaseOf(v)
-	if restore.Ended(v) && !restore.IsRollBackAsked(v) && v.DeletionTimestamp.IsZero() {
+	if restore.Ended(v) && !restore.IsRollBackAsked(v) && !restore.IsReleaseAsked(v) && v.DeletionTimestamp.IsZero() {
 		s.AtRest(string(v.Status.Phase))
 	}
-	v.Status.Message = reconcile.FirstMessage(v.Status.Conditions, v1alpha1.ConditionStalled, v1alpha1.ConditionReconciling,
+	v.Status.Message = reconcile.FirstMessage(v.Status.Conditions, v1alpha1.ConditionStalled, v1alpha1.ConditionReconciling, v1alpha1.ConditionPreviousReleased,
 		v1alpha1.ConditionRolledBack, v1alpha1.ConditionFailed, v1alpha1.ConditionComplete)
 }
 
@@ -89,6 +89,8 @@ func markRolledBack(s *scope, state *restore.State) reconcile.Outcome {
 		message = why
 	case state.Workload == nil:
 		message = "the application is gone, its previous claims and volumes are as they were: " + why
+	case restore.LeadsElsewhere(state) != "":
+		message = fmt.Sprintf("the application was brought back to its previous volumes, and somebody has led it elsewhere since (%s): %s", restore.LeadsElsewhere(state), why)
 	}
 	s.MarkEnded(v1alpha1.ConditionRolledBack, v1alpha1.ReasonRolledBack, message)
 	if v.Status.ScaledDownAt != nil {

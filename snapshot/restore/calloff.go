@@ -42,7 +42,7 @@ func (s *State) releaseCurrent() Need {
 		if bound == c.RestoredVolume {
 			policy = c.RestoredPolicy
 		}
-		changes := released(s.Volumes[bound], policy)
+		changes := s.released(s.Volumes[bound], policy)
 		if claim := s.Claims[s.CurrentClaim(c)]; isPrevious(claim) {
 			changes = append(changes, changedClaim(claim, unmarkPrevious)...)
 		}

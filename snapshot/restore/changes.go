@@ -98,6 +98,8 @@ func kindOf(obj workload.Object) string {
 		return "PersistentVolume"
 	case *corev1.Pod:
 		return "Pod"
+	case *v1alpha1.VolumeBackup:
+		return "VolumeBackup"
 	case *appsv1.Deployment:
 		return string(v1alpha1.KindDeployment)
 	case *appsv1.StatefulSet:
@@ -119,8 +121,10 @@ func changed[T workload.Object](obj T, guard Guard, cannot string, change func(T
 	return []Change{{Verb: Patch, Before: obj, After: after, Guard: guard, Cannot: cannot}}
 }
 
-func changedVolume(v *corev1.PersistentVolume, change func(*corev1.PersistentVolume)) []Change {
-	if v == nil {
+// changedVolume is the one place where a volume is changed: none is that isn't the
+// restore's. Where a step depends on the change, a check says so before.
+func (s *State) changedVolume(v *corev1.PersistentVolume, change func(*corev1.PersistentVolume)) []Change {
+	if v == nil || s.foreign(v) != "" {
 		return nil
 	}
 	return changed(v, SameVersion, "PersistentVolume "+v.Name+" can't be changed", change)
@@ -162,16 +166,20 @@ func scaled(w *workload.Workload, n int32) []Change {
 	if w == nil || w.Replicas == n {
 		return nil
 	}
-	return changed(w.Object, SameGeneration, "the application can't be scaled to "+zeroOr(n), func(obj workload.Object) {
-		switch o := obj.(type) {
-		case *appsv1.Deployment:
-			o.Spec.Replicas = ptr.To(n)
-		case *appsv1.StatefulSet:
-			o.Spec.Replicas = ptr.To(n)
-		case *appsv1.ReplicaSet:
-			o.Spec.Replicas = ptr.To(n)
-		}
-	})
+	return changed(w.Object, SameGeneration, cannotScale(n), func(obj workload.Object) { setReplicas(obj, n) })
+}
+
+func cannotScale(n int32) string { return "the application can't be scaled to " + zeroOr(n) }
+
+func setReplicas(obj workload.Object, n int32) {
+	switch o := obj.(type) {
+	case *appsv1.Deployment:
+		o.Spec.Replicas = ptr.To(n)
+	case *appsv1.StatefulSet:
+		o.Spec.Replicas = ptr.To(n)
+	case *appsv1.ReplicaSet:
+		o.Spec.Replicas = ptr.To(n)
+	}
 }
 
 func zeroOr(n int32) string {
@@ -185,10 +193,23 @@ func zeroOr(n int32) string {
 // that is paused goes on until the end of the restore: it would keep the new
 // template back.
 func repointed(w *workload.Workload, claims map[string]string) []Change {
-	return changed(w.Object, SameVersion, "the pod template can't be changed", func(obj workload.Object) {
-		workload.Repoint(templateIn(obj), claims)
-		setPaused(obj, false)
-	})
+	return changed(w.Object, SameVersion, cannotRepoint, func(obj workload.Object) { repointTo(obj, claims) })
+}
+
+const cannotRepoint = "the pod template can't be changed"
+
+func repointTo(obj workload.Object, claims map[string]string) {
+	workload.Repoint(templateIn(obj), claims)
+	setPaused(obj, false)
+}
+
+// asItWillBe is a change to what an object will be on the way. It is for a dry run
+// alone, which asks also where the object is so already: what a policy lets stay it
+// may not let come back.
+func asItWillBe(obj workload.Object, cannot string, change func(workload.Object)) Change {
+	after := obj.DeepCopyObject().(workload.Object)
+	change(after)
+	return Change{Verb: Patch, Before: obj, After: after, Cannot: cannot}
 }
 
 // paused pauses the rollout of a workload, or lets it go on.

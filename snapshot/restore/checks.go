@@ -2,8 +2,10 @@ package restore
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/workload"
 )
 
 // Check is one look at whether a restore can go on.
@@ -70,13 +72,29 @@ func Stops(s *State, next Step) bool {
 }
 
 // ChangesAhead are those that the restore, and its undoing, will make once the
-// application is stopped, as far as they are known before. A policy that refused
-// one of them then would leave the application down.
+// application is stopped, under the names that they will have. A policy that refused
+// one of them then would leave the application down. What the application may need
+// only after somebody has meddled, such as a claim that is gone by then, isn't among
+// them.
 func ChangesAhead(s *State) []Change {
 	if s.Workload == nil {
 		return nil
 	}
-	return append(scaled(s.Workload, 0), strategyOf(s.Restore).changesAhead(s)...)
+	asItIs := func(workload.Object) {}
+	return append(s.scalingAhead(asItIs, cannotScale), strategyOf(s.Restore).changesAhead(s)...)
+}
+
+// scalingAhead is the application without replicas, and with those that it has, on
+// a template: it will be both, whichever way the restore goes.
+func (s *State) scalingAhead(template func(workload.Object), cannot func(replicas int32) string) []Change {
+	var ahead []Change
+	for _, n := range slices.Compact([]int32{0, s.Workload.Replicas}) {
+		ahead = append(ahead, asItWillBe(s.Workload.Object, cannot(n), func(obj workload.Object) {
+			template(obj)
+			setReplicas(obj, n)
+		}))
+	}
+	return ahead
 }
 
 func checkApplication(s *State) Need {
@@ -103,9 +121,12 @@ func checkNewClaims(s *State) Need {
 }
 
 func (s *State) lostClaim(c *v1alpha1.RestoredClaim) string {
-	v, claim := s.Volumes[c.RestoredVolume], s.Claims[NewClaimName(c)]
+	v, claim := s.restoredVolume(c), s.Claims[NewClaimName(c)]
 	if v == nil || !v.DeletionTimestamp.IsZero() {
 		return fmt.Sprintf("PersistentVolume %s, which was made for %s, was deleted by somebody: nothing of it is needed, restore again", c.RestoredVolume, NewClaimName(c))
+	}
+	if why := s.foreign(v); why != "" {
+		return fmt.Sprintf("PersistentVolume %s, which was made for %s, %s: restore again", c.RestoredVolume, NewClaimName(c), why)
 	}
 	isThere := claim != nil && claim.DeletionTimestamp.IsZero() && claim.Spec.VolumeName == c.RestoredVolume
 	if isNeeded := c.TemporaryClaim == "" || !isRetained(v); isNeeded && !isThere {

@@ -18,10 +18,7 @@ func beforeTheStop(change func(*State)) *State {
 	s := aReplacement(func(status *v1alpha1.VolumeRestoreStatus, o *Observed) {
 		status.ApplicationUID = "app"
 		o.Workload.Meta.UID, o.Workload.Ref = "app", *status.Application
-		for _, v := range o.Volumes {
-			v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
-		}
-		o.Volumes["pv-old"].Labels = map[string]string{v1alpha1.LabelPrevious: "true"}
+		keep(o)
 		delete(o.Claims, "t")
 		o.Volumes["pv-new"].Spec.ClaimRef = &corev1.ObjectReference{Name: "data"}
 	})
@@ -116,15 +113,15 @@ func TestChangesAhead(t *testing.T) {
 		state *State
 		want  string
 	}{
-		"Replace":                            {beforeTheStop(nil), "patch StatefulSet db, delete PersistentVolumeClaim data, create PersistentVolumeClaim data, patch PersistentVolume pv-old, create PersistentVolumeClaim data"},
-		"Replace, a finished pod of its own": {beforeTheStop(func(s *State) { s.Finished = []corev1.Pod{{Spec: aPodSpec("n", "data")}} }), "patch StatefulSet db, delete Pod , delete PersistentVolumeClaim data, create PersistentVolumeClaim data, patch PersistentVolume pv-old, create PersistentVolumeClaim data"},
+		"Replace":                            {beforeTheStop(nil), "patch StatefulSet db, patch StatefulSet db, delete PersistentVolumeClaim data, create PersistentVolumeClaim data, patch PersistentVolume pv-old, create PersistentVolumeClaim data"},
+		"Replace, a finished pod of its own": {beforeTheStop(func(s *State) { s.Finished = []corev1.Pod{{Spec: aPodSpec("n", "data")}} }), "patch StatefulSet db, patch StatefulSet db, delete Pod , delete PersistentVolumeClaim data, create PersistentVolumeClaim data, patch PersistentVolume pv-old, create PersistentVolumeClaim data"},
 		"Replace, nothing there before": {beforeTheStop(func(s *State) {
 			s.Restore.Status.Claims[0].PreviousVolume = ""
 			delete(s.Claims, "data")
-		}), "patch StatefulSet db, create PersistentVolumeClaim data"},
-		"Repoint":                 {aRepointing(nil), "patch Deployment db, patch Deployment db"},
+		}), "patch StatefulSet db, patch StatefulSet db, create PersistentVolumeClaim data"},
+		"Repoint":                 {aRepointing(nil), "patch Deployment db, patch Deployment db, patch Deployment db, patch Deployment db"},
 		"no application":          {beforeTheStop(func(s *State) { s.Workload = nil }), ""},
-		"it is at zero by itself": {beforeTheStop(func(s *State) { s.Workload.Replicas = 0; s.Restore.Status.Claims = nil }), ""},
+		"it is at zero by itself": {beforeTheStop(func(s *State) { s.Workload.Replicas = 0; s.Restore.Status.Claims = nil }), "patch StatefulSet db"},
 	} {
 		if got := listed(ChangesAhead(c.state)); got != c.want {
 			t.Errorf("%s: got %s, want %s", name, got, c.want)

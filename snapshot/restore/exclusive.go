@@ -27,6 +27,9 @@ func WaitsFor(mine *v1alpha1.VolumeRestore, application v1alpha1.ApplicationRefe
 // goesFirst is true for a restore that is at work, or that wants to be and is
 // older.
 func goesFirst(other, mine *v1alpha1.VolumeRestore) bool {
+	if v1alpha1.PutBackBy(other, other.Status.StartTime) != "" { // it is left alone
+		return false
+	}
 	if other.Spec.Target.Strategy == v1alpha1.StrategyClaimsOnly || other.Status.Strategy == v1alpha1.StrategyClaimsOnly {
 		return false
 	}
@@ -56,7 +59,7 @@ func QuietedBy(application v1alpha1.ApplicationReference, backups []v1alpha1.Vol
 // has.
 func StoppedBy(application v1alpha1.ApplicationReference, restores []v1alpha1.VolumeRestore) string {
 	for i := range restores {
-		if r := &restores[i]; r.Status.ScaledDownAt != nil && !Ended(r) && IsOf(r, application) {
+		if r := &restores[i]; v1alpha1.PutBackBy(r, r.Status.StartTime) == "" && r.Status.ScaledDownAt != nil && !Ended(r) && IsOf(r, application) {
 			return r.Name
 		}
 	}

@@ -22,7 +22,7 @@ func (s *State) release() Need {
 }
 
 func (s *State) releasedClaim(c *v1alpha1.RestoredClaim) []Change {
-	changes := released(s.Volumes[c.RestoredVolume], c.RestoredPolicy)
+	changes := s.released(s.restoredVolume(c), c.RestoredPolicy)
 	if s.Restore.Spec.PreviousClaims == v1alpha1.PreviousDelete && StillMounted(s, c) == "" {
 		changes = append(changes, s.deletedPrevious(c)...)
 	}
@@ -32,7 +32,7 @@ func (s *State) releasedClaim(c *v1alpha1.RestoredClaim) []Change {
 // deletedPrevious gives the previous volume its own reclaim policy back, and
 // deletes its claim: what follows is what its class says.
 func (s *State) deletedPrevious(c *v1alpha1.RestoredClaim) []Change {
-	changes := released(s.Volumes[c.PreviousVolume], c.PreviousPolicy)
+	changes := s.released(s.previousVolume(c), c.PreviousPolicy)
 	claim := deletedClaim(s.Claims[c.PreviousClaim])
 	if s.Restore.Status.Strategy != v1alpha1.StrategyRepoint || len(claim) == 0 {
 		return changes
@@ -41,11 +41,11 @@ func (s *State) deletedPrevious(c *v1alpha1.RestoredClaim) []Change {
 }
 
 // released gives a volume its own reclaim policy back, and takes our marks off.
-func released(v *corev1.PersistentVolume, policy corev1.PersistentVolumeReclaimPolicy) []Change {
+func (s *State) released(v *corev1.PersistentVolume, policy corev1.PersistentVolumeReclaimPolicy) []Change {
 	if v == nil || hasPolicy(v, policy) && !isPrevious(v) && v.Labels[v1alpha1.LabelRestoreUID] == "" {
 		return nil
 	}
-	return changedVolume(v, ownPolicy(policy))
+	return s.changedVolume(v, ownPolicy(policy))
 }
 
 func hasPolicy(v *corev1.PersistentVolume, policy corev1.PersistentVolumeReclaimPolicy) bool {
@@ -102,7 +102,7 @@ func (s *State) discard() Need {
 }
 
 func (s *State) discardedClaim(c *v1alpha1.RestoredClaim) []Change {
-	changes := released(s.Volumes[c.PreviousVolume], c.PreviousPolicy)
+	changes := s.released(s.previousVolume(c), c.PreviousPolicy)
 	if previous := s.Claims[c.PreviousClaim]; previous != nil && isPrevious(previous) {
 		changes = append(changes, changedClaim(previous, unmarkPrevious)...)
 	}
@@ -120,10 +120,10 @@ func unmarkPrevious(claim *corev1.PersistentVolumeClaim) {
 }
 
 func (s *State) discardedRestored(c *v1alpha1.RestoredClaim) []Change {
-	v := s.Volumes[c.RestoredVolume]
+	v := s.restoredVolume(c)
 	switch {
 	case strategyOf(s.Restore).isInUse(s, c):
-		return released(v, c.RestoredPolicy)
+		return s.released(v, c.RestoredPolicy)
 	case s.Restore.Status.ScaledUpAt == nil:
 		return s.removedRestored(c)
 	case c.TemporaryClaim == "":
@@ -139,8 +139,8 @@ func (s *State) removedRestored(c *v1alpha1.RestoredClaim) []Change {
 	if claim != nil && !madeBy(s.Restore, claim) {
 		claim = nil
 	}
-	v := s.Volumes[c.RestoredVolume]
-	if v == nil && claim != nil { // before it was seen to mount
+	v := s.restoredVolume(c)
+	if v == nil && claim != nil && c.RestoredVolume == "" { // before it was seen to mount
 		if v = s.Volumes[heldVolume(claim)]; v != nil && !isTakenBy(v, claim) {
 			v = nil
 		}
@@ -163,9 +163,9 @@ func (s *State) letGo(c *v1alpha1.RestoredClaim, v *corev1.PersistentVolume) []C
 		policy = corev1.PersistentVolumeReclaimDelete
 	}
 	if c.TemporaryClaim == "" || v.Spec.ClaimRef == nil || v.Spec.ClaimRef.Name != c.RestoredClaim {
-		return released(v, policy)
+		return s.released(v, policy)
 	}
-	return changedVolume(v, func(v *corev1.PersistentVolume) {
+	return s.changedVolume(v, func(v *corev1.PersistentVolume) {
 		ownPolicy(policy)(v)
 		// The UID is no claim's: the volume is released, and goes.
 		reserve(s.Restore.Namespace, c.TemporaryClaim, s.Restore.UID)(v)

@@ -22,8 +22,10 @@ func TestWhatBecomesOfANewVolumeThatWasNeverUsed(t *testing.T) {
 		"before it was seen to mount": {func(s *State, _ *corev1.PersistentVolume) {
 			s.Restore.Status.Claims[0].RestoredVolume, s.Restore.Status.Claims[0].RestoredPolicy = "", ""
 		}, goes},
-		"reserved for the application's claim": {func(_ *State, v *corev1.PersistentVolume) { v.Spec.ClaimRef = &corev1.ObjectReference{Name: "data"} }, goes},
-		"it was there before the restore":      {func(_ *State, v *corev1.PersistentVolume) { v.CreationTimestamp = metav1.NewTime(now.Add(-time.Hour)) }, keeps},
+		"reserved for the application's claim": {func(_ *State, v *corev1.PersistentVolume) {
+			v.Spec.ClaimRef, v.Labels = &corev1.ObjectReference{Name: "data"}, map[string]string{v1alpha1.LabelRestoreUID: "r-uid"}
+		}, goes},
+		"it was there before the restore": {func(_ *State, v *corev1.PersistentVolume) { v.CreationTimestamp = metav1.NewTime(now.Add(-time.Hour)) }, keeps},
 		"somebody else's by now": {func(_ *State, v *corev1.PersistentVolume) {
 			v.Spec.ClaimRef = &corev1.ObjectReference{Namespace: "other", Name: "x"}
 		}, keeps},

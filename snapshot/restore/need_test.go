@@ -12,12 +12,15 @@ import (
 	"github.com/lull-dev/lull/api/v1alpha1"
 )
 
-// kept has every volume retained, and the previous one marked.
-func kept(s *State) {
-	for _, v := range s.Volumes {
+// kept has every volume retained and marked, the previous one as such.
+func kept(s *State) { keep(&s.Observed) }
+
+func keep(o *Observed) {
+	for _, v := range o.Volumes {
 		v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
+		v.Labels = map[string]string{v1alpha1.LabelRestoreUID: "r-uid"}
 	}
-	s.Volumes["pv-old"].Labels = map[string]string{v1alpha1.LabelPrevious: "true"}
+	o.Volumes["pv-old"].Labels[v1alpha1.LabelPrevious] = "true"
 }
 
 // goingBack has the restore undone after its application was stopped and, where
@@ -82,14 +85,15 @@ func TestNeeds(t *testing.T) {
 		"keep volumes, back":            {false, func(s *State) { goingBack(s, false) }, (*State).keepVolumes, "patch PersistentVolume pv-old", "", ""},
 		"keep volumes, back, both":      {true, func(s *State) { goingBack(s, true) }, (*State).keepVolumes, "patch PersistentVolume pv-old, patch PersistentVolume pv-new", "", ""},
 		"keep volumes, back, gone":      {true, func(s *State) { goingBack(s, true); delete(s.Volumes, "pv-old") }, (*State).keepVolumes, "", "", v1alpha1.ReasonPreviousGone},
-		"reserve volumes":               {false, func(s *State) { delete(s.Claims, "t") }, (*State).reserveVolumes, "patch PersistentVolume pv-new", "", ""},
+		"reserve volumes":               {false, func(s *State) { kept(s); delete(s.Claims, "t") }, (*State).reserveVolumes, "patch PersistentVolume pv-new", "", ""},
 		"reserve volumes, the claim is": {false, nil, (*State).reserveVolumes, "delete PersistentVolumeClaim t", "are gone: t; the application runs", ""},
 		"reserve volumes, taken": {false, func(s *State) {
 			delete(s.Claims, "t")
 			strangers(s, "pv-new")
 		}, (*State).reserveVolumes, "", "", v1alpha1.ReasonPreviousGone},
-		"scale down":             {false, nil, (*State).scaleDown, "patch StatefulSet db", "", ""},
-		"scale down, at zero":    {false, func(s *State) { s.Workload.Replicas = 0 }, (*State).scaleDown, "", "", ""},
+		"scale down":             {false, nil, (*State).scaleDown, "patch StatefulSet db, patch StatefulSet db, patch VolumeBackup b", "", ""},
+		"scale down, at zero":    {false, func(s *State) { s.Workload.Replicas = 0 }, (*State).scaleDown, "patch StatefulSet db, patch VolumeBackup b", "", ""},
+		"scale down, back":       {false, func(s *State) { goingBack(s, true) }, (*State).scaleDown, "patch StatefulSet db", "", ""},
 		"scale up":               {false, func(s *State) { s.Workload.Replicas, s.Restore.Status.Replicas = 0, ptr.To[int32](3) }, (*State).scaleUp, "patch StatefulSet db", "", ""},
 		"scale up, it is":        {false, func(s *State) { s.Restore.Status.Replicas = ptr.To[int32](1) }, (*State).scaleUp, "", "", ""},
 		"release, kept":          {false, kept, (*State).release, "patch PersistentVolume pv-new", "", ""},
@@ -248,6 +252,7 @@ func TestOneClaimThatIsUsedKeepsAll(t *testing.T) {
 		s.Volumes[name] = aVolume(name, claim)
 		s.Volumes[name].Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
 		s.Volumes[name].Spec.ClaimRef.UID = ""
+		s.Volumes[name].Labels = map[string]string{v1alpha1.LabelRestoreUID: "r-uid"}
 	}
 	expectNeed(t, s.swap(), "delete PersistentVolumeClaim data, delete PersistentVolumeClaim log", "the old claim data is gone", "")
 	s.Others = aPodOf("log", "job")
@@ -361,12 +366,12 @@ func TestWhatChangesDo(t *testing.T) {
 	if scale := s.scaleDown().Changes[0]; scale.Guard != SameGeneration || scale.Cannot != "the application can't be scaled to zero" {
 		t.Errorf("got %+v", scale)
 	}
-	keep := s.keepVolumes().Changes
-	v := keep[0].After.(*corev1.PersistentVolume)
-	if !isRetained(v) || v.Labels[v1alpha1.LabelRestoreUID] != "r-uid" || !isPrevious(v) || !isPrevious(keep[1].After) {
-		t.Errorf("retains and marks: got %+v", keep)
+	keeping := s.keepVolumes().Changes
+	v := keeping[0].After.(*corev1.PersistentVolume)
+	if !isRetained(v) || v.Labels[v1alpha1.LabelRestoreUID] != "r-uid" || !isPrevious(v) || !isPrevious(keeping[1].After) {
+		t.Errorf("retains and marks: got %+v", keeping)
 	}
-	s = aReplacement(func(_ *v1alpha1.VolumeRestoreStatus, o *Observed) { delete(o.Claims, "t") })
+	s = aReplacement(func(_ *v1alpha1.VolumeRestoreStatus, o *Observed) { keep(o); delete(o.Claims, "t") })
 	reserved := s.reserveVolumes().Changes[0].After.(*corev1.PersistentVolume)
 	if !isReservedForAny(reserved, "", "data") {
 		t.Errorf("keeps the volume for the old name: got %+v", reserved.Spec.ClaimRef)

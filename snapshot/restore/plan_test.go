@@ -58,12 +58,7 @@ func setTrue(s *v1alpha1.VolumeRestoreStatus, kind string) {
 func TestNext(t *testing.T) {
 	type status = *v1alpha1.VolumeRestoreStatus
 	now := ptr.To(metav1.NewMicroTime(now))
-	kept := func(o *Observed) {
-		for _, v := range o.Volumes {
-			v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
-		}
-		o.Volumes["pv-old"].Labels = map[string]string{v1alpha1.LabelPrevious: "true"}
-	}
+	kept := keep
 	ready := func(o *Observed) {
 		kept(o)
 		delete(o.Claims, "t")
@@ -123,7 +118,7 @@ func TestNext(t *testing.T) {
 		"released": {func(s status, o *Observed) {
 			swapped(s, o)
 			setTrue(s, v1alpha1.ConditionApplicationReady)
-			o.Volumes["pv-new"].Spec.PersistentVolumeReclaimPolicy = "Delete"
+			o.Volumes["pv-new"].Spec.PersistentVolumeReclaimPolicy, o.Volumes["pv-new"].Labels = "Delete", nil
 		}, StepEnd},
 
 		"back before anything was stopped":         {func(s status, o *Observed) { ready(o); back(s) }, StepDiscard},
@@ -189,7 +184,7 @@ func TestNewClaimsAreThere(t *testing.T) {
 	now := ptr.To(metav1.NewTime(now))
 	repoint := func(s status, o *Observed) {
 		s.Strategy, s.Claims[0].TemporaryClaim, s.Claims[0].RestoredClaim = v1alpha1.StrategyRepoint, "", "new"
-		o.Claims["new"] = aClaim("new", "pv-new", "1Gi")
+		o.Claims["new"], o.Volumes["pv-new"] = aClaim("new", "pv-new", "1Gi"), aVolume("pv-new", "new")
 		delete(o.Claims, "t")
 	}
 	for name, c := range map[string]struct {
@@ -205,8 +200,9 @@ func TestNewClaimsAreThere(t *testing.T) {
 		"the temporary claim before its volume is retained": {func(_ status, o *Observed) { delete(o.Claims, "t") }, true},
 		"the temporary claim afterwards": {func(_ status, o *Observed) {
 			delete(o.Claims, "t")
-			o.Volumes["pv-new"].Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
+			keep(o)
 		}, false},
+		"its volume is somebody else's": {func(_ status, o *Observed) { o.Volumes["pv-new"].Spec.ClaimRef.Namespace = "bank" }, true},
 		"not proven yet":  {func(s status, o *Observed) { s.Conditions = nil; delete(o.Volumes, "pv-new") }, false},
 		"swapped already": {func(s status, o *Observed) { setTrue(s, v1alpha1.ConditionSwapped); delete(o.Claims, "t") }, false},
 		"on its way back": {func(s status, o *Observed) {
@@ -231,6 +227,7 @@ func aRepointing(change func(*v1alpha1.VolumeRestore, *Observed)) *State {
 		o.Workload.Object = &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "db"}}
 		leads(o, [2]string{"v-data", "data"})
 		o.Claims["new"] = aClaim("new", "pv-new", "1Gi")
+		o.Volumes["pv-new"] = aVolume("pv-new", "new")
 		delete(o.Claims, "t")
 	})
 	if change != nil {

@@ -93,6 +93,7 @@ func RecordVolumes(s *State) {
 	for c := range s.claims() {
 		c.RestoredVolume = heldVolume(s.Claims[NewClaimName(c)])
 		c.PreviousVolume = heldVolume(s.Claims[c.PreviousClaim])
+		c.RestoredVolumeUID, c.PreviousVolumeUID = s.uidOf(c.RestoredVolume), s.uidOf(c.PreviousVolume)
 	}
 }
 

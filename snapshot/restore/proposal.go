@@ -29,6 +29,10 @@ type Input struct {
 	// Others are what else of the namespace makes pods, as far as they are told
 	// of. The application may be among them.
 	Others []workload.Workload
+	// Kept are the volumes of the namespace that restores keep, and MaxKept is how many
+	// they may be, 0 for no bound.
+	Kept    []corev1.PersistentVolume
+	MaxKept int
 	// Classes by their names.
 	Classes     map[string]*storagev1.StorageClass
 	Autoscalers []autoscalingv2.HorizontalPodAutoscaler

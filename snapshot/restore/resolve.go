@@ -15,6 +15,8 @@ type Resolution struct {
 	Strategy v1alpha1.RestoreStrategy
 	Reason   string
 	Claims   []v1alpha1.RestoredClaim
+	// Keeps is how many volumes it will keep.
+	Keeps int
 	// Autoscaler that steps aside while there are no replicas.
 	Autoscaler string
 	// Unrestored are claims of the application that the backup doesn't hold.
@@ -47,7 +49,7 @@ func Resolve(in Input) (*Resolution, error) {
 	if p.touches() {
 		p.res.Autoscaler, p.res.Unrestored = p.autoscaler(), p.unrestored()
 	}
-	p.res.Warnings = p.warnings()
+	p.res.Keeps, p.res.Warnings = p.keeps(), p.warnings()
 	return &p.res, nil
 }
 

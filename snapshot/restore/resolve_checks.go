@@ -28,15 +28,15 @@ type resolveCheck struct {
 //	the backup is complete ─ the names are in it ─ its snapshots are ready ─
 //	something is left to restore ─ the named claims are in it
 //	  │
-//	the strategy is possible ─ the application is there ─ it isn't a Deployment's ─
-//	it can be repointed ─ it stays ─ it is the one that was backed up ─
+//	the strategy is possible ─ the application is there ─ it wasn't carried out before ─
+//	the application isn't a Deployment's ─ it can be repointed ─ it stays ─ it is the one that was backed up ─
 //	it keeps its claims ─ no autoscaler fights ─ no revision is let go ─
 //	it mounts the claims
 //	  │
 //	  v   (the claims are worked out)
 //	each has a place of its own ─ a class can make it ─ it can have paths ─
 //	its snapshot can be cloned ─ its mode is right ─ it is large enough ─
-//	its name is free ─ what it replaces can be replaced
+//	its name is free ─ not too much is kept ─ what it replaces can be replaced
 var outsetChecks = []resolveCheck{
 	{name: "the backup is complete", objects: checkBackup},
 	{name: "the selected claims are in the backup", objects: checkSelection},
@@ -45,6 +45,7 @@ var outsetChecks = []resolveCheck{
 	{name: "the named claims are in the backup", objects: checkNames},
 	{name: "the strategy is possible", touching: true, objects: checkScalable},
 	{name: "the application is there", touching: true, objects: checkTargetFound},
+	{name: "it wasn't carried out before", touching: true, objects: checkAgain},
 	{name: "the application isn't a Deployment's", touching: true, objects: checkOwner},
 	{name: "the application can be repointed", touching: true, objects: checkRepoint},
 	{name: "the application stays", touching: true, objects: checkStays},
@@ -63,6 +64,7 @@ var claimChecks = []resolveCheck{
 	{name: "each claim has the mode of its snapshot", objects: ofEach(checkMode)},
 	{name: "each claim has room for its snapshot", objects: ofEach(checkSize)},
 	{name: "each name is free", objects: ofEach(checkNewName)},
+	{name: "not too much is kept", touching: true, objects: checkKept},
 	{name: "each claim can be replaced", touching: true, objects: ofEach(checkReplaced)},
 }
 

@@ -126,8 +126,10 @@ func (s *State) checkGoing(c *v1alpha1.RestoredClaim) *v1alpha1.Problem {
 // previousLost says what has become of a previous volume, empty where the
 // application can have it back: a claim that is gone is made anew.
 func (s *State) previousLost(c *v1alpha1.RestoredClaim) string {
-	v := s.Volumes[c.PreviousVolume]
+	v := s.previousVolume(c)
 	switch {
+	case s.isMadeAnew(c.PreviousVolume, c.PreviousVolumeUID):
+		return fmt.Sprintf("was made anew by somebody: the one that was there had the UID %s", c.PreviousVolumeUID)
 	case v == nil:
 		return "is gone"
 	case !v.DeletionTimestamp.IsZero():
@@ -136,7 +138,7 @@ func (s *State) previousLost(c *v1alpha1.RestoredClaim) string {
 	if other := s.claimedBy(c, v); other != "" {
 		return "belongs to claim " + other + " now"
 	}
-	return ""
+	return s.foreign(v)
 }
 
 func checkHadPrevious(s *State, _ []v1alpha1.VolumeRestore) *v1alpha1.Problem {
@@ -156,6 +158,18 @@ func PreviousLost(s *State) string {
 		}
 	}
 	return strings.Join(lost, ", ")
+}
+
+// LeadsElsewhere are the claims of the application that don't lead to their previous
+// volumes, empty where all do.
+func LeadsElsewhere(s *State) string {
+	var all []string
+	for c := range s.claims() {
+		if !strategyOf(s.Restore).isOnPrevious(s, c) {
+			all = append(all, fmt.Sprintf("claim %s of PersistentVolume %s", c.PreviousClaim, c.PreviousVolume))
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 // HadPrevious is true where the application had a volume before the restore.

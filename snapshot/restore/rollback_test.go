@@ -59,6 +59,7 @@ func TestMayRollBack(t *testing.T) {
 		goingBack(s, true)
 		s.Restore.Status.RollBack, s.Restore.Status.CompletionTime = nil, &metav1.Time{Time: now}
 		setTrue(&s.Restore.Status, v1alpha1.ConditionComplete)
+		s.Volumes["pv-old"].Labels = map[string]string{v1alpha1.LabelRestoreUID: "r-uid"}
 	}
 	onRestored := func(s *State) {
 		completed(s)
@@ -76,10 +77,17 @@ func TestMayRollBack(t *testing.T) {
 		others   []v1alpha1.VolumeRestore
 		want     string
 	}{
-		"only claims were made":     {false, func(s *State) { s.Restore.Status.Strategy = v1alpha1.StrategyClaimsOnly }, nil, v1alpha1.ReasonNothingToRollBack},
-		"nothing was stopped":       {false, func(s *State) { delete(s.Volumes, "pv-old") }, nil, ""},
-		"all is there":              {false, onRestored, nil, ""},
-		"the volume is gone":        {false, and(onRestored, func(s *State) { delete(s.Volumes, "pv-old") }), nil, v1alpha1.ReasonPreviousGone},
+		"only claims were made":   {false, func(s *State) { s.Restore.Status.Strategy = v1alpha1.StrategyClaimsOnly }, nil, v1alpha1.ReasonNothingToRollBack},
+		"nothing was stopped":     {false, func(s *State) { delete(s.Volumes, "pv-old") }, nil, ""},
+		"all is there":            {false, onRestored, nil, ""},
+		"the volume is gone":      {false, and(onRestored, func(s *State) { delete(s.Volumes, "pv-old") }), nil, v1alpha1.ReasonPreviousGone},
+		"the volume is made anew": {false, and(onRestored, func(s *State) { s.Restore.Status.Claims[0].PreviousVolumeUID = "uid-of-old" }), nil, v1alpha1.ReasonPreviousGone},
+		"another namespace's": {false, and(onRestored, func(s *State) {
+			s.Volumes["pv-old"].Spec.ClaimRef = &corev1.ObjectReference{Namespace: "bank", Name: "vault"}
+		}), nil, v1alpha1.ReasonPreviousGone},
+		"an earlier namespace's": {false, and(onRestored, func(s *State) {
+			s.Volumes["pv-old"].Labels, s.Volumes["pv-old"].Spec.ClaimRef.UID = nil, "uid-of-nobody"
+		}), nil, v1alpha1.ReasonPreviousGone},
 		"the volume goes":           {false, and(onRestored, func(s *State) { s.Volumes["pv-old"].DeletionTimestamp = ptr.To(metav1.NewTime(now)) }), nil, v1alpha1.ReasonPreviousGone},
 		"the volume is another's":   {false, and(onRestored, func(s *State) { strangers(s, "pv-old") }), nil, v1alpha1.ReasonPreviousGone},
 		"it was another's":          {false, and(onRestored, func(s *State) { strangers(s, "pv-old"); delete(s.Claims, "stranger") }), nil, ""},

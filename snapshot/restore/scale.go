@@ -26,7 +26,11 @@ func (s *State) scaleDown() Need {
 	if !s.isStopped() && s.Restore.Status.Stops >= mostStops {
 		return Need{Problem: s.scaledUpAgain()}
 	}
-	return Need{Changes: scaled(s.Workload, 0)}
+	changes := scaled(s.Workload, 0)
+	if !WayOf(s.Restore).IsBack {
+		changes = slices.Concat(changes, s.recorded(), s.recordedOnBackup())
+	}
+	return Need{Changes: changes}
 }
 
 // scaledUpAgain tells of somebody who doesn't let the application be stopped. It

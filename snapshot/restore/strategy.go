@@ -96,10 +96,16 @@ func (repoint) isOnPrevious(s *State, c *v1alpha1.RestoredClaim) bool {
 	})
 }
 
+// leadsToPrevious is true for a claim that has the previous volume, and where there
+// was none.
+func (s *State) leadsToPrevious(c *v1alpha1.RestoredClaim, claim *corev1.PersistentVolumeClaim) bool {
+	return c.PreviousVolume == "" || isBoundTo(claim, c.PreviousVolume) && !s.isMadeAnew(c.PreviousVolume, c.PreviousVolumeUID)
+}
+
 // hasPreviousClaim is true where the previous claim has the volume that it had,
 // and stays. A restore that replaced nothing has nothing to have.
 func (s *State) hasPreviousClaim(c *v1alpha1.RestoredClaim) bool {
-	return c.PreviousVolume == "" || isBoundTo(s.Claims[c.PreviousClaim], c.PreviousVolume)
+	return s.leadsToPrevious(c, s.Claims[c.PreviousClaim])
 }
 
 func (repoint) isInUse(s *State, c *v1alpha1.RestoredClaim) bool {
@@ -147,11 +153,11 @@ func (replace) what() string {
 func (replace) current(_ *State, c *v1alpha1.RestoredClaim) string { return c.RestoredClaim }
 
 func (replace) isOnRestored(s *State, c *v1alpha1.RestoredClaim) bool {
-	return isBoundTo(s.Claims[c.RestoredClaim], c.RestoredVolume)
+	return isBoundTo(s.Claims[c.RestoredClaim], c.RestoredVolume) && !s.isMadeAnew(c.RestoredVolume, c.RestoredVolumeUID)
 }
 
 func (replace) isOnPrevious(s *State, c *v1alpha1.RestoredClaim) bool {
-	return c.PreviousVolume == "" || isBoundTo(s.Claims[c.RestoredClaim], c.PreviousVolume)
+	return s.leadsToPrevious(c, s.Claims[c.RestoredClaim])
 }
 
 func (replace) isInUse(s *State, c *v1alpha1.RestoredClaim) bool {

@@ -77,13 +77,15 @@ func (repoint) swap(s *State, way Way) ([]Change, []string, *v1alpha1.Problem) {
 	return s.repointing(way), []string{"its pod template leads to the claims"}, nil
 }
 
-// changesAhead leads there. The template leads to the previous claims as it is;
-// one that is being deleted is made anew on the way back.
+// changesAhead leads there and back. The template leads to the previous claims as it
+// is; one that is being deleted is made anew on the way back.
 func (repoint) changesAhead(s *State) []Change {
 	if s.Workload == nil {
 		return nil
 	}
-	return append(s.repointing(WayOf(s.Restore)), s.changes(func(c *v1alpha1.RestoredClaim) []Change {
+	claims := s.repointedClaims(WayOf(s.Restore))
+	ahead := s.scalingAhead(func(obj workload.Object) { repointTo(obj, claims) }, func(int32) string { return cannotRepoint })
+	return append(ahead, s.changes(func(c *v1alpha1.RestoredClaim) []Change {
 		if s.hasPreviousClaim(c) {
 			return nil
 		}
@@ -92,13 +94,19 @@ func (repoint) changesAhead(s *State) []Change {
 }
 
 func (s *State) repointing(way Way) []Change {
+	return repointed(s.Workload, s.repointedClaims(way))
+}
+
+// repointedClaims are the claims at the end of the way, by the template's volumes
+// that are pointed at them.
+func (s *State) repointedClaims(way Way) map[string]string {
 	claims := map[string]string{}
 	for c := range s.claims() {
 		for _, volume := range volumesToRepoint(s, c) {
 			claims[volume] = way.to(c).claim
 		}
 	}
-	return repointed(s.Workload, claims)
+	return claims
 }
 
 // swap puts another volume under the name of each claim.
@@ -119,7 +127,7 @@ func (replace) changesAhead(s *State) []Change {
 		ahead := append(s.deletedFinished(c.RestoredClaim), deletedClaim(s.Claims[c.RestoredClaim])...)
 		ahead = append(ahead, madeForVolume(s.Restore, c, side{c.RestoredClaim, c.RestoredVolume}))
 		if c.PreviousVolume != "" {
-			ahead = append(ahead, changedVolume(s.Volumes[c.PreviousVolume], reserve(s.Restore.Namespace, c.RestoredClaim, ""))...)
+			ahead = append(ahead, s.changedVolume(s.previousVolume(c), reserve(s.Restore.Namespace, c.RestoredClaim, ""))...)
 			ahead = append(ahead, madeForVolume(s.Restore, c, side{c.RestoredClaim, c.PreviousVolume}))
 		}
 		return ahead
@@ -138,7 +146,7 @@ func (replace) changesAhead(s *State) []Change {
 // seconds: it calls the volume Available once it has.
 func (s *State) nextReplacement(c *v1alpha1.RestoredClaim, way Way) claimNeed {
 	name, volume := way.to(c).claim, way.to(c).volume
-	v, claim := s.Volumes[volume], s.Claims[name]
+	v, claim := way.volume(s, c), s.Claims[name]
 	isBound := fmt.Sprintf("%s is bound to %s", name, volume)
 	switch {
 	case v == nil:
@@ -207,7 +215,7 @@ func (s *State) goingClaim(c *v1alpha1.RestoredClaim, claim *corev1.PersistentVo
 	bound := heldVolume(claim)
 	need := claimNeed{waits: fmt.Sprintf("the old claim %s is gone%s", claim.Name, s.heldBy(claim))}
 	if v := s.Volumes[bound]; v != nil && !isRetained(v) && s.knows(c, bound) {
-		need.changes = changedVolume(v, s.retain(c, false))
+		need.changes = s.changedVolume(v, s.retain(c, false))
 		return need
 	}
 	need.changes = s.deletedFinished(claim.Name)

@@ -34,10 +34,10 @@ func RecordPreviousClaims(s *State) {
 // they are before this restore changes them.
 func RecordPolicies(s *State) {
 	for c := range s.claims() {
-		if v := s.Volumes[c.PreviousVolume]; v != nil && c.PreviousPolicy == "" {
+		if v := s.previousVolume(c); v != nil && c.PreviousPolicy == "" {
 			c.PreviousPolicy = v.Spec.PersistentVolumeReclaimPolicy
 		}
-		if v := s.Volumes[c.RestoredVolume]; v != nil && c.RestoredPolicy == "" {
+		if v := s.restoredVolume(c); v != nil && c.RestoredPolicy == "" {
 			c.RestoredPolicy = v.Spec.PersistentVolumeReclaimPolicy
 		}
 		if v := s.laterVolume(c); v != nil && c.CurrentVolume == "" && WayOf(s.Restore).IsBack {
@@ -64,6 +64,8 @@ func (s *State) keepVolumes() Need {
 	if !WayOf(s.Restore).IsBack {
 		if s.Restore.Status.ScaledDownAt != nil {
 			gone = nil
+		} else if p := s.previousForeign(); p != nil {
+			gone = p
 		}
 		return Need{Changes: s.changes(s.kept), Problem: gone}
 	}
@@ -76,8 +78,21 @@ func (s *State) keepVolumes() Need {
 
 func (s *State) previousGone() *v1alpha1.Problem {
 	for c := range s.claims() {
-		if c.PreviousVolume != "" && s.Volumes[c.PreviousVolume] == nil {
+		if c.PreviousVolume != "" && s.previousVolume(c) == nil {
 			return v1alpha1.Problemf(v1alpha1.ReasonPreviousGone, "PersistentVolume %s, which claim %s names, is gone", c.PreviousVolume, c.PreviousClaim)
+		}
+	}
+	return nil
+}
+
+// previousForeign refuses to go on where a claim's deletion may take a volume along
+// that the restore may not change.
+func (s *State) previousForeign() *v1alpha1.Problem {
+	for c := range s.claims() {
+		if v := s.previousVolume(c); v != nil {
+			if why := s.foreign(v); why != "" {
+				return v1alpha1.Problemf(v1alpha1.ReasonVolumeNotOwned, "PersistentVolume %s, which claim %s is said to have, %s: it isn't touched", c.PreviousVolume, c.PreviousClaim, why)
+			}
 		}
 	}
 	return nil
@@ -86,18 +101,21 @@ func (s *State) previousGone() *v1alpha1.Problem {
 // kept retains and marks the previous volume, and retains the new one where its
 // claim is going to be deleted. A previous claim that stays is marked too.
 func (s *State) kept(c *v1alpha1.RestoredClaim) []Change {
-	changes := s.keptPrevious(s.Volumes[c.PreviousVolume], c)
+	var changes []Change
+	if v := s.previousVolume(c); v != nil && !(isRetained(v) && isPrevious(v) && s.isMarked(v)) {
+		changes = s.changedVolume(v, s.retain(c, true))
+	}
 	if c.TemporaryClaim == "" {
 		return append(changes, s.markedPrevious(s.Claims[c.PreviousClaim], c)...)
 	}
-	return append(changes, s.keptUnmarked(s.Volumes[c.RestoredVolume], c)...)
+	return append(changes, s.keptUnmarked(s.restoredVolume(c), c)...)
 }
 
 // keptBack retains the volume that the application is taken from, and the one
 // that it gets back.
 func (s *State) keptBack(c *v1alpha1.RestoredClaim) []Change {
 	var changes []Change
-	if v := s.Volumes[c.PreviousVolume]; v != nil && !isRetained(v) {
+	if v := s.previousVolume(c); v != nil && !isRetained(v) {
 		changes = append(changes, s.keptPrevious(v, c)...)
 	}
 	repoints := s.Restore.Status.Strategy == v1alpha1.StrategyRepoint
@@ -110,7 +128,7 @@ func (s *State) keptBack(c *v1alpha1.RestoredClaim) []Change {
 		}
 	}
 	if repoints || s.boundVolume(c) == c.RestoredVolume {
-		changes = append(changes, s.keptUnmarked(s.Volumes[c.RestoredVolume], c)...)
+		changes = append(changes, s.keptUnmarked(s.restoredVolume(c), c)...)
 	}
 	return changes
 }
@@ -119,14 +137,16 @@ func (s *State) keptPrevious(v *corev1.PersistentVolume, c *v1alpha1.RestoredCla
 	if v == nil || isRetained(v) && isPrevious(v) {
 		return nil
 	}
-	return changedVolume(v, s.retain(c, true))
+	return s.changedVolume(v, s.retain(c, true))
 }
 
+// keptUnmarked retains a volume that isn't a previous one. It is labelled as the
+// restore's all the same: nothing else says so once its claim is gone.
 func (s *State) keptUnmarked(v *corev1.PersistentVolume, c *v1alpha1.RestoredClaim) []Change {
-	if v == nil || isRetained(v) {
+	if v == nil || isRetained(v) && s.isMarked(v) {
 		return nil
 	}
-	return changedVolume(v, s.retain(c, false))
+	return s.changedVolume(v, s.retain(c, false))
 }
 
 func (s *State) markedPrevious(claim *corev1.PersistentVolumeClaim, c *v1alpha1.RestoredClaim) []Change {
@@ -152,7 +172,7 @@ func (s *State) reserved(c *v1alpha1.RestoredClaim) claimNeed {
 	if temporary := s.Claims[c.TemporaryClaim]; temporary != nil {
 		return claimNeed{changes: deletedClaim(temporary), waits: c.TemporaryClaim + s.heldBy(temporary)}
 	}
-	if v := s.Volumes[c.RestoredVolume]; v != nil && !s.isReserved(c, v) {
+	if v := s.restoredVolume(c); v != nil && !s.isReserved(c, v) {
 		return s.reservedFor(c, v, c.RestoredClaim)
 	}
 	return claimNeed{}
@@ -216,7 +236,11 @@ func (s *State) reservedFor(c *v1alpha1.RestoredClaim, v *corev1.PersistentVolum
 		return claimNeed{problem: v1alpha1.Problemf(v1alpha1.ReasonPreviousGone,
 			"PersistentVolume %s belongs to PersistentVolumeClaim %s by now and isn't taken away from it", v.Name, other)}
 	}
-	return claimNeed{changes: changedVolume(v, reserve(s.Restore.Namespace, claim, ""))}
+	if why := s.foreign(v); why != "" {
+		return claimNeed{problem: v1alpha1.Problemf(v1alpha1.ReasonVolumeNotOwned,
+			"PersistentVolume %s %s: it isn't taken. Where it is this restore's all the same: kubectl label pv %s %s=%s --overwrite", v.Name, why, v.Name, v1alpha1.LabelRestoreUID, s.Restore.UID)}
+	}
+	return claimNeed{changes: s.changedVolume(v, reserve(s.Restore.Namespace, claim, ""))}
 }
 
 // reserve points a volume at a claim. Without a UID it is kept for any claim of
@@ -258,6 +282,9 @@ func (s *State) claimedBy(c *v1alpha1.RestoredClaim, v *corev1.PersistentVolume)
 		if isGone || slices.Contains([]string{c.PreviousClaim, c.RestoredClaim, c.TemporaryClaim}, ref.Name) {
 			return ""
 		}
+	}
+	if ref.Namespace != s.Restore.Namespace {
+		return "of another namespace" // whose it is, is nobody's business here
 	}
 	return ref.Namespace + "/" + ref.Name
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -49,6 +50,15 @@ func WayOf(v *v1alpha1.VolumeRestore) Way {
 	w.since = v.Status.ScaledDownAt
 	w.to = func(c *v1alpha1.RestoredClaim) side { return side{c.RestoredClaim, c.RestoredVolume} }
 	return w
+}
+
+// volume is the one that a claim is to lead the application to, nil where it is
+// gone.
+func (w Way) volume(s *State, c *v1alpha1.RestoredClaim) *corev1.PersistentVolume {
+	if w.IsBack {
+		return s.previousVolume(c)
+	}
+	return s.restoredVolume(c)
 }
 
 // isThere is true for a claim that leads the application to where it is to.

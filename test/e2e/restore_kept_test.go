@@ -38,9 +38,12 @@ var _ = Describe("what a restore leaves behind", func() {
 		beKept(kept, restore)
 		Expect(kept.Status.Phase).To(Equal(corev1.VolumeReleased))
 
-		By("letting it go as the documentation says")
-		change(ctx, kept, `{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}`)
+		By("letting it go as its owner")
+		before := uidsOf(ctx, app)
+		change(ctx, restore, `{"spec":{"releasePrevious":true}}`)
 		gone(ctx, kept)
+		Eventually(ctx, saidOf(ctx, restore)).Should(ContainSubstring("1 volume(s) were let go"))
+		Expect(uidsOf(ctx, app)).To(Equal(before), "nothing was stopped")
 	})
 
 	It("is, of a repointing, a claim that says where it is from, and the previous claim, whose volume stays when that is deleted", func(ctx SpecContext) {

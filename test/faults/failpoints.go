@@ -51,6 +51,15 @@ var unreached = map[string]string{
 	"sub.Patch mover.Movers.Doubt<restore.run.find":        noOutage,
 
 	"Delete mover.Movers.Remove<restore.run.endMoversOf<restore.run.notFoundYet": "no look into a repository lasts so long",
+
+	"sub.Patch reconcile.Scope.Save<reconcile.Scope.LeaveAlone<backup.run.leaveAlone":  noVelero,
+	"sub.Patch reconcile.Scope.Save<reconcile.Scope.LeaveAlone<restore.run.leaveAlone": noVelero,
+	"Patch reconcile.Scope.patch<reconcile.Scope.Release<reconcile.Scope.LeaveAlone":   noVelero,
+
+	"sub.Patch reconcile.Scope.Save<restore.run.releasePrevious":         noRelease,
+	"Create restore.write<restore.run.apply<restore.run.releasePrevious": noRelease,
+	"Delete restore.write<restore.run.apply<restore.run.releasePrevious": noRelease,
+	"Patch restore.write<restore.run.apply<restore.run.releasePrevious":  noRelease,
 }
 
 const (
@@ -59,5 +68,7 @@ const (
 	noMaintenance    = "no scenario waits for maintenance"
 	noRekey          = "no scenario exchanges a password"
 	noCopy           = "no scenario has a second repository"
+	noVelero         = "no scenario puts objects back as Velero does"
+	noRelease        = "no scenario lets go what a restore keeps; a unit test has the manager die there"
 	noOutage         = "no scenario's repository fails while a mover is in it"
 )

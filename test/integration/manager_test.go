@@ -95,6 +95,16 @@ func (fc *fakeCluster) aPolicyManager() *manager {
 	return m
 }
 
+// aRestoreManager starts, which carries out restores and takes no backups.
+func (fc *fakeCluster) aRestoreManager() *manager {
+	fc.Helper()
+	m := fc.newManager()
+	m.start(func(_ context.Context, mgr ctrl.Manager) (drain func(context.Context), err error) {
+		return func(context.Context) {}, setUpRestores(mgr, &mortalReader{mgr.GetAPIReader(), m})
+	})
+	return m
+}
+
 func (fc *fakeCluster) newManager() *manager {
 	return &manager{fc: fc, done: make(chan struct{}), fault: func(int, string) action { return action{} }}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/lull-dev/lull/controllers/live"
 	"github.com/lull-dev/lull/controllers/mover"
 	"github.com/lull-dev/lull/controllers/policy"
+	"github.com/lull-dev/lull/controllers/restore"
 	"github.com/lull-dev/lull/hooks"
 	"github.com/lull-dev/lull/snapshot/cut"
 )
@@ -48,6 +49,15 @@ func setUp(ctx context.Context, mgr ctrl.Manager, reader client.Reader, executor
 		Options:  o,
 	}
 	return backups.Drain, backups.SetupWithManager(ctx, mgr)
+}
+
+// setUpRestores adds the controller of restores in the same way.
+func setUpRestores(mgr ctrl.Manager, reader client.Reader) error {
+	restores := &restore.Reconciler{
+		Client: mgr.GetClient(), Live: reader, Movers: &mover.Movers{Writes: mgr.GetClient(), Live: reader},
+		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}, Options: restore.DefaultOptions(),
+	}
+	return restores.SetupWithManager(mgr)
 }
 
 // setUpPolicies adds the controllers of both kinds of policy in the same way.

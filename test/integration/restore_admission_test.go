@@ -134,6 +134,68 @@ func TestWhoDeletesARestoreUnderWayMayUpdateItsApplication(t *testing.T) {
 	}
 }
 
+// An owner that isn't there has Kubernetes delete the restore, and the finalizer is
+// what has it undone then.
+func TestWhoHasARestoreUndoneByItsMetadataMayUpdateItsApplication(t *testing.T) {
+	fc := aFakeCluster(t)
+	stranger := fc.aUser("stranger", fc.mayRestore("create"))
+	owner := fc.aUser("owner", fc.mayRestore("create"), fc.mayUpdate("deployments"))
+	begun := func() *v1alpha1.VolumeRestore {
+		r := fc.endedRestore(v1alpha1.ConditionComplete)
+		r.Finalizers = []string{v1alpha1.FinalizerVolumeRestore}
+		fc.must(admin.Update(fc.ctx, r))
+		r.Status.Strategy, r.Status.Conditions = v1alpha1.StrategyRepoint, nil
+		fc.must(admin.Status().Update(fc.ctx, r))
+		return r
+	}
+	patched := func(as client.Client, r *v1alpha1.VolumeRestore, patch string) error {
+		return as.Patch(fc.ctx, r.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(patch)))
+	}
+	const (
+		nobody   = `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"gone","uid":"0c5e22ab-0000-4000-8000-000000000000"}]}}`
+		unheld   = `{"metadata":{"finalizers":null}}`
+		labelled = `{"metadata":{"labels":{"team":"shop"}}}`
+	)
+	fc.eventually("the roles are in force", func() bool {
+		return patched(stranger, begun(), labelled) == nil && patched(owner, begun(), nobody) == nil
+	})
+	for what, patch := range map[string]string{"an owner that isn't there": nobody, "no finalizer": unheld} {
+		r := begun()
+		refusedBecause(t, patched(stranger, r, patch), fc.namespace+"-stranger may not update deployments/shop in namespace "+fc.namespace+", and a restore that gets an owner, or loses its finalizer")
+		if err := patched(owner, r, patch); err != nil {
+			t.Errorf("%s, by who may update it: %v", what, err)
+		}
+		ended := begun()
+		meta.SetStatusCondition(&ended.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue, Reason: "x"})
+		fc.must(admin.Status().Update(fc.ctx, ended))
+		if err := patched(stranger, ended, patch); err != nil {
+			t.Errorf("%s, once it has ended: %v", what, err)
+		}
+	}
+	operator, err := client.New(asManager, client.Options{Scheme: scheme})
+	fc.must(err)
+	new := begun()
+	new.Status.Strategy = ""
+	fc.must(admin.Status().Update(fc.ctx, new))
+	fc.must(patched(operator, new, unheld)) // nothing was begun
+	refusedBecause(t, patched(operator, begun(), unheld), "may not update deployments/shop")
+}
+
+func TestWhoLetsKeptVolumesGoMayDeleteClaims(t *testing.T) {
+	fc := aFakeCluster(t)
+	maker := fc.aUser("maker", fc.mayRestore("create"), fc.mayUpdate("deployments"))
+	owner := fc.aUser("owner", fc.mayRestore("create", "delete"), fc.mayUpdate("deployments"))
+	stranger := fc.aUser("stranger", fc.mayRestore("create", "delete"))
+	release := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"releasePrevious":true}}`))
+	fc.eventually("the roles are in force", func() bool {
+		_, mine := fc.restoreAs(maker, `{`+ontoShop+`}`)
+		return mine == nil && owner.Patch(fc.ctx, fc.endedRestore(v1alpha1.ConditionComplete), release) == nil
+	})
+	ended := fc.endedRestore(v1alpha1.ConditionComplete)
+	refusedBecause(t, maker.Patch(fc.ctx, ended.DeepCopy(), release), fc.namespace+"-maker may not delete persistentvolumeclaims in namespace "+fc.namespace)
+	refusedBecause(t, stranger.Patch(fc.ctx, ended.DeepCopy(), release), fc.namespace+"-stranger may not update deployments/shop")
+}
+
 // endedRestore is one of Deployment shop that has the condition.
 func (fc *fakeCluster) endedRestore(condition string) *v1alpha1.VolumeRestore {
 	fc.Helper()
@@ -160,16 +222,17 @@ func TestATypedClientCanUpdateARestore(t *testing.T) {
 		fc.must(admin.Get(fc.ctx, client.ObjectKeyFromObject(made), r))
 		r.Labels = map[string]string{"team": "shop"}
 		fc.must(admin.Update(fc.ctx, r))
-		r.Spec.RollBack = true
+		r.Spec.RollBack, r.Spec.ReleasePrevious = true, true
 		fc.must(admin.Update(fc.ctx, r))
 		for what, change := range map[string]func(*v1alpha1.VolumeRestoreSpec){
 			"the target":  func(s *v1alpha1.VolumeRestoreSpec) { s.Target.Strategy = v1alpha1.StrategyClaimsOnly },
 			"the volumes": func(s *v1alpha1.VolumeRestoreSpec) { s.Volumes.Exclude = []string{"other"} },
+			"again":       func(s *v1alpha1.VolumeRestoreSpec) { s.Again = true },
 		} {
 			other := r.DeepCopy()
 			change(&other.Spec)
 			t.Run(what, func(t *testing.T) {
-				refusedBecause(t, admin.Update(fc.ctx, other), "of a restore's spec only rollBack can be changed")
+				refusedBecause(t, admin.Update(fc.ctx, other), "of a restore's spec only rollBack and releasePrevious can be changed")
 			})
 		}
 	}
