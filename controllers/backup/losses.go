@@ -10,6 +10,8 @@ import (
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -76,18 +78,42 @@ func (l *losses) note(b *v1alpha1.VolumeBackup, snap *snapshotv1.VolumeSnapshot)
 
 // listed is told that a list is through, and has those of the backups that it lacks a
 // snapshot of.
-func (l *losses) listed(all []any) (lacking []types.NamespacedName) {
+func (l *losses) listed(all []*v1alpha1.VolumeBackup) (lacking []types.NamespacedName) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, obj := range all {
-		b, is := obj.(*v1alpha1.VolumeBackup)
-		if is && canLose(b) && l.seen[b.UID]&namedBy(b) != namedBy(b) {
+	for _, b := range all {
+		if canLose(b) && l.seen[b.UID]&namedBy(b) != namedBy(b) {
 			l.add(client.ObjectKeyFromObject(b))
 			lacking = append(lacking, client.ObjectKeyFromObject(b))
 		}
 	}
 	l.seen = nil
 	return lacking
+}
+
+// inCache are the backups that a cache has, not copied: a list of it would copy all of
+// them, which may be very many. An informer tells a new handler of each.
+func inCache(ctx context.Context, informer cache.Informer) (all []*v1alpha1.VolumeBackup, err error) {
+	var mu sync.Mutex
+	told, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{AddFunc: func(obj any) {
+		if b, is := obj.(*v1alpha1.VolumeBackup); is {
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, b)
+		}
+	}})
+	if err != nil {
+		return nil, err
+	}
+	if !toolscache.WaitForCacheSync(ctx.Done(), told.HasSynced) {
+		return nil, context.Cause(ctx)
+	}
+	if err := informer.RemoveEventHandler(told); err != nil {
+		return nil, err
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	return all, nil
 }
 
 // namedBy has a bit for each snapshot that a backup names.

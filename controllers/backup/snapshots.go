@@ -2,7 +2,6 @@ package backup
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 
@@ -10,7 +9,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
-	toolscache "k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -26,7 +24,7 @@ type snapshots struct {
 	// backups reads them by the cache, which has them all.
 	backups client.Reader
 	// allBackups are those of the cache, not copied.
-	allBackups func() []any
+	allBackups func() ([]*v1alpha1.VolumeBackup, error)
 	waiters    *waiters
 	losses     losses
 
@@ -56,10 +54,15 @@ func (s *snapshots) keep(ctx context.Context, obj client.Object) {
 func (s *snapshots) lists() { s.losses.lists() }
 
 // listed has the backups looked at that what was listed lacks a snapshot of.
-func (s *snapshots) listed() {
-	for _, backup := range s.losses.listed(s.allBackups()) {
+func (s *snapshots) listed() error {
+	all, err := s.allBackups()
+	if err != nil {
+		return err
+	}
+	for _, backup := range s.losses.listed(all) {
 		s.queue.Add(ctrl.Request{NamespacedName: backup})
 	}
+	return nil
 }
 
 func (s *snapshots) wants(ctx context.Context, obj client.Object) bool {
@@ -179,7 +182,7 @@ func (c contents) wakes(queue) {}
 
 func (c contents) lists() {}
 
-func (c contents) listed() {}
+func (c contents) listed() error { return nil }
 
 func (c contents) wants(_ context.Context, obj client.Object) bool { return c.isAwaited(keyOf(obj)) }
 
@@ -233,11 +236,7 @@ func (r *Reconciler) watchSnapshots(mgr ctrl.Manager) (ofSnapshots, ofContents *
 				if err != nil {
 					return err
 				}
-				inStore, is := informer.(toolscache.SharedIndexInformer)
-				if !is {
-					return fmt.Errorf("the cache of VolumeBackups is a %T", informer)
-				}
-				r.snapshots.allBackups = inStore.GetStore().List
+				r.snapshots.allBackups = func() ([]*v1alpha1.VolumeBackup, error) { return inCache(ctx, informer) }
 				return nil
 			},
 		}, &storeless{

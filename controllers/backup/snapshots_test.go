@@ -34,13 +34,13 @@ func someSnapshots(t *testing.T) *keptSnapshots {
 	}
 	cluster := fake.NewClientBuilder().WithScheme(scheme).Build()
 	s := &snapshots{backups: cluster, waiters: newWaiters(), by: map[types.NamespacedName][]*snapshotv1.VolumeSnapshot{}}
-	s.allBackups = func() (all []any) {
+	s.allBackups = func() (all []*v1alpha1.VolumeBackup, err error) {
 		var list v1alpha1.VolumeBackupList
-		check(t, cluster.List(t.Context(), &list))
+		err = cluster.List(t.Context(), &list)
 		for i := range list.Items {
 			all = append(all, &list.Items[i])
 		}
-		return all
+		return all, err
 	}
 	return &keptSnapshots{storeless: sourceFor(t, s), snapshots: s, t: t, cluster: cluster}
 }

@@ -33,7 +33,7 @@ type keeper interface {
 	// lists is told that a list of what is there begins, once or more, and listed that
 	// it is through.
 	lists()
-	listed()
+	listed() error
 	// wakes has what the keeper tells come to a controller's queue.
 	wakes(queue)
 }
@@ -175,7 +175,9 @@ func (s *storeless) Replace(objs []any, _ string) error {
 			s.keeper.forget(obj)
 		}
 	}
-	s.keeper.listed()
+	if err := s.keeper.listed(); err != nil {
+		return err
+	}
 	s.sync()
 	return nil
 }
