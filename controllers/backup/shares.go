@@ -71,13 +71,16 @@ func (l *line[T]) drop(namespace string, is func(T) bool) {
 // notYet is the rank of whoever isn't served, even if nobody else waits.
 const notYet = math.MaxInt
 
-// next is the namespace whose first is to be served: the one of the lowest rank, and
-// of several the one whose turn it is.
+// next is the namespace whose first is to be served: the one of the lowest rank, from
+// 0, and of several the one whose turn it is.
 func (l *line[T]) next(rank func(namespace string, first T) int) (namespace string, found bool) {
 	lowest := notYet
 	for _, n := range l.namespaces {
 		if r := rank(n, l.waiting[n][0]); r < lowest {
 			namespace, lowest = n, r
+		}
+		if lowest == 0 {
+			break
 		}
 	}
 	return namespace, lowest < notYet
