@@ -71,15 +71,15 @@ func awaitServer(ctx context.Context, config *rest.Config) error {
 	if err != nil {
 		return err
 	}
-	answered, isTold := time.Time{}, false
+	answered, told := time.Time{}, ""
 	return wait.PollUntilContextCancel(ctx, askEvery, true, func(ctx context.Context) (bool, error) {
 		why := isReady(ctx, httpClient, base.JoinPath("readyz").String())
 		if why == nil {
 			return true, nil
 		}
-		if !isTold {
-			ctrl.Log.Info("waits for the API server", "error", why.Error())
-			isTold = true
+		if why.Error() != told {
+			told = why.Error()
+			ctrl.Log.Info("waits for the API server", "error", told)
 		}
 		if !why.answered {
 			answered = time.Time{}

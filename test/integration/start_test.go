@@ -16,6 +16,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/utils/ptr"
@@ -52,6 +53,10 @@ func anAddress(t *testing.T) string {
 // forward has the API server be there at an address, until the test ends.
 func forward(t *testing.T, address string) {
 	t.Helper()
+	is, _, err := rest.DefaultServerUrlFor(environment.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +68,7 @@ func forward(t *testing.T, address string) {
 			if err != nil {
 				return
 			}
-			server, err := net.Dial("tcp", strings.TrimPrefix(environment.Config.Host, "https://"))
+			server, err := net.Dial("tcp", is.Host)
 			if err != nil {
 				client.Close()
 				continue
