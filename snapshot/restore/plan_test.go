@@ -203,8 +203,8 @@ func TestNewClaimsAreThere(t *testing.T) {
 			keep(o)
 		}, false},
 		"its volume is somebody else's": {func(_ status, o *Observed) { o.Volumes["pv-new"].Spec.ClaimRef.Namespace = "bank" }, true},
-		"not proven yet":  {func(s status, o *Observed) { s.Conditions = nil; delete(o.Volumes, "pv-new") }, false},
-		"swapped already": {func(s status, o *Observed) { setTrue(s, v1alpha1.ConditionSwapped); delete(o.Claims, "t") }, false},
+		"not proven yet":                {func(s status, o *Observed) { s.Conditions = nil; delete(o.Volumes, "pv-new") }, false},
+		"swapped already":               {func(s status, o *Observed) { setTrue(s, v1alpha1.ConditionSwapped); delete(o.Claims, "t") }, false},
 		"on its way back": {func(s status, o *Observed) {
 			s.RollBack = &v1alpha1.RollBackStatus{}
 			delete(o.Volumes, "pv-new")

@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/snapshot/workload"
 )
 
 // What a restore leaves behind is found by one of the same name and spec.
@@ -69,7 +68,7 @@ func TestTheStopIsOnRecord(t *testing.T) {
 	s.Workload.Object.SetAnnotations(map[string]string{"team": "shop"})
 	var on []string
 	for _, c := range s.scaleDown().Changes {
-		annotations := c.After.(workload.Object).GetAnnotations()
+		annotations := c.After.GetAnnotations()
 		if annotations[recordKey(s.Restore)] == "" {
 			continue
 		}

@@ -102,7 +102,7 @@ func (s *State) previousForeign() *v1alpha1.Problem {
 // claim is going to be deleted. A previous claim that stays is marked too.
 func (s *State) kept(c *v1alpha1.RestoredClaim) []Change {
 	var changes []Change
-	if v := s.previousVolume(c); v != nil && !(isRetained(v) && isPrevious(v) && s.isMarked(v)) {
+	if v := s.previousVolume(c); v != nil && (!isRetained(v) || !isPrevious(v) || !s.isMarked(v)) {
 		changes = s.changedVolume(v, s.retain(c, true))
 	}
 	if c.TemporaryClaim == "" {
