@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/limits"
 	"github.com/lull-dev/lull/snapshot/workload"
 )
 
@@ -121,6 +122,9 @@ func (p ApplicationPlan) quieted(app Application) (ApplicationPlan, error) {
 		}
 		return p, nil
 	}
+	if problem := limits.Commands(Words(p.Targets)); problem != nil {
+		return p.unlessContinue(problem, app.CutTimeout)
+	}
 	p.Uncovered = uncovered(app, pods, p.Targets, one)
 	p.Writing = stillWritten(app, pods, p.Targets)
 	return p, nil
@@ -157,6 +161,9 @@ func (p *ApplicationPlan) add(q QuiescePlan, pod *corev1.Pod, claims []string) e
 	if err != nil {
 		return err
 	}
+	if problem := limits.Quieted(len(p.Targets) + 1); problem != nil {
+		return problem
+	}
 	p.warn(target.Elsewhere(pod, claims))
 	p.Targets = append(p.Targets, target)
 	if q.Method == v1alpha1.MethodHooks {
@@ -166,10 +173,11 @@ func (p *ApplicationPlan) add(q QuiescePlan, pod *corev1.Pod, claims []string) e
 	return nil
 }
 
-// warn keeps each warning once: most pods are of one template.
+// warn keeps each warning once: most pods are of one template. There are no more than
+// a status has room for.
 func (p *ApplicationPlan) warn(warnings []Warning) {
 	for _, w := range warnings {
-		if !slices.Contains(p.Warnings, w) {
+		if len(p.Warnings) < limits.Warnings && !slices.Contains(p.Warnings, w) {
 			p.Warnings = append(p.Warnings, w)
 		}
 	}

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/limits"
 )
 
 // podOn is a pod that runs and mounts a claim.
@@ -132,6 +134,59 @@ func TestPlanApplication(t *testing.T) {
 				t.Errorf("warnings: %v, want %q", p.Warnings, c.warns)
 			}
 		})
+	}
+}
+
+// Who may write a template decides how long its commands are, and how many pods it
+// has: too much is refused before a session is begun.
+func TestTooMuchIsRefused(t *testing.T) {
+	many := Application{Annotations: map[types.UID]map[string]string{}, Claims: []string{"data"}, IsOne: true, CutTimeout: time.Hour}
+	for i := range limits.Pods + 1 {
+		pod := podOn(fmt.Sprintf("pod-%03d", i), "data")
+		many.Pods = append(many.Pods, pod)
+		many.Annotations[pod.UID] = map[string]string{"lull.dev/hold-hook": "h"}
+	}
+	long := func(annotations map[string]string) Application {
+		pod := podOn("a", "data")
+		return Application{Pods: []corev1.Pod{pod}, Annotations: map[types.UID]map[string]string{pod.UID: annotations}, Claims: []string{"data"}, IsOne: true, CutTimeout: time.Hour}
+	}
+	script := strings.Repeat("x", 200<<10)
+	each := Application{Annotations: map[types.UID]map[string]string{}, Claims: []string{"data"}, IsOne: true, CutTimeout: time.Hour}
+	for i := range 20 {
+		pod := podOn(fmt.Sprintf("pod-%03d", i), "data")
+		each.Pods = append(each.Pods, pod)
+		each.Annotations[pod.UID] = map[string]string{"lull.dev/hold-hook": fmt.Sprint(i) + script[:60<<10]}
+	}
+	for name, c := range map[string]struct {
+		app  Application
+		says string
+	}{
+		"pods":        {many, "more than 100 pods"},
+		"all holds":   {each, "the hooks of all pods have 1201 KiB"},
+		"a hold":      {long(map[string]string{"lull.dev/hold-hook": script}), "the hold has 204809 bytes"},
+		"a pre-hook":  {long(map[string]string{"lull.dev/pre-hook": script, "lull.dev/post-hook": "b"}), "the pre-hook has 204809 bytes"},
+		"a post-hook": {long(map[string]string{"lull.dev/pre-hook": "a", "lull.dev/post-hook": script}), "the post-hook has 204809 bytes"},
+		"Velero's":    {long(map[string]string{"pre.hook.backup.velero.io/command": script}), "the pre-hook has 204800 bytes"},
+	} {
+		_, err := PlanApplication(c.app)
+		var problem *v1alpha1.Problem
+		if !errors.As(err, &problem) || problem.Reason != v1alpha1.ReasonLimitExceeded || !strings.Contains(problem.Message, c.says) {
+			t.Errorf("%s: %v, want %q", name, err, c.says)
+		}
+		c.app.Spec = &v1alpha1.QuiesceSpec{OnFailure: v1alpha1.OnFailureContinue}
+		if p, err := PlanApplication(c.app); err != nil || len(p.Targets) > 0 || !strings.Contains(p.Uncovered, c.says) {
+			t.Errorf("%s, where a backup is wanted all the same: %v, %q", name, err, p.Uncovered)
+		}
+	}
+	for uid := range each.Annotations {
+		each.Annotations[uid] = each.Annotations[each.Pods[0].UID]
+	}
+	if p, err := PlanApplication(each); err != nil || len(p.Targets) != len(each.Pods) {
+		t.Errorf("what all pods say counts once: %d, %v", len(p.Targets), err)
+	}
+	many.Pods = many.Pods[1:]
+	if p, err := PlanApplication(many); err != nil || len(p.Targets) != limits.Pods {
+		t.Errorf("as many pods as may be: %d, %v", len(p.Targets), err)
 	}
 }
 

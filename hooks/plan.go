@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/limits"
+	"github.com/lull-dev/lull/snapshot/names"
 )
 
 // DefaultTimeout is the longest that an application stays frozen where nobody
@@ -96,7 +98,15 @@ func (asked settings) resolve(limits Limits) (QuiescePlan, error) {
 	if q.Post, err = limits.postHook(q.Post); err != nil {
 		return QuiescePlan{}, err
 	}
+	if problem := q.tooLong(); problem != nil {
+		return QuiescePlan{}, problem
+	}
 	return q.still(asked.stills)
+}
+
+// tooLong is the Problem of a command that is too long, nil where none is.
+func (q QuiescePlan) tooLong() *v1alpha1.Problem {
+	return cmp.Or(limits.Command("the hold", q.Hold.Args), limits.Command("the pre-hook", q.Pre.Args), limits.Command("the post-hook", q.Post.Args))
 }
 
 // still sets what the held session keeps still. A recipe knows that by itself:
@@ -188,7 +198,7 @@ func unused(errs ...error) []Warning {
 	for _, err := range errs {
 		var problem *v1alpha1.Problem
 		if errors.As(err, &problem) {
-			warnings = append(warnings, Warning{problem.Reason, "not used: " + problem.Message})
+			warnings = append(warnings, Warning{problem.Reason, names.Clip("not used: "+problem.Message, limits.WarningBytes)})
 		}
 	}
 	return warnings

@@ -3,7 +3,9 @@ package hooks
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"unique"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -50,12 +52,34 @@ func (q QuiescePlan) ForPod(pod *corev1.Pod, claims []string) (Target, error) {
 		if err := checkContainer(pod, c.Container); err != nil {
 			return Target{}, err
 		}
+		c.Args = once(c.Args)
 	}
 	t.ContainerIDs = map[string]string{}
 	for _, name := range t.Containers() {
 		t.ContainerIDs[name] = containerID(pod, name)
 	}
 	return t, nil
+}
+
+// once has words that many pods say be in memory once, without the rest of the
+// annotation that they stand in.
+func once(words []string) []string {
+	var all []string
+	for _, word := range words {
+		all = append(all, unique.Make(word).Value())
+	}
+	return all
+}
+
+// Words are those of all commands of targets, each once.
+func Words(targets []Target) []string {
+	all := map[string]bool{}
+	for _, t := range targets {
+		for _, word := range slices.Concat(t.Hold.Args, t.Pre.Args, t.Post.Args) {
+			all[word] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
 }
 
 // containerID is what the runtime calls a container, empty where none has run.

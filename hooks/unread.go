@@ -33,14 +33,21 @@ var elsewhere = []string{
 	"lull.dev/policy", "lull.dev/backup", "lull.dev/keep",
 }
 
+// mostMisspelt is how many are named of the annotations that aren't read.
+const mostMisspelt = 5
+
 // misspelt warns of the annotations of a pod template that look as if they were
-// read and aren't.
+// read and aren't: of the first few, where there are many.
 func misspelt(a map[string]string) []Warning {
 	var warnings []Warning
 	for _, key := range slices.Sorted(maps.Keys(a)) {
 		like := keysLike(key)
 		if like == nil || slices.Contains(like, key) || slices.Contains(elsewhere, key) {
 			continue
+		}
+		if len(warnings) == mostMisspelt {
+			return append(warnings, Warning{v1alpha1.ReasonAnnotationNotRead, fmt.Sprintf(
+				"nor are others read that look like these; the first of them is %s", key)})
 		}
 		warnings = append(warnings, Warning{v1alpha1.ReasonAnnotationNotRead, fmt.Sprintf(
 			"the annotation %s of the pod template isn't read: write one of %s", key, strings.Join(like, ", "))})
@@ -66,8 +73,8 @@ func misplaced(unread map[string]map[string]string, templates []map[string]strin
 	carriers := map[string][]string{}
 	for _, object := range slices.Sorted(maps.Keys(unread)) {
 		for key, value := range unread[object] {
-			inherited := slices.ContainsFunc(templates, func(t map[string]string) bool { return t[key] == value })
-			if slices.Contains(keysLike(key), key) && !inherited {
+			isInherited := func(t map[string]string) bool { return t[key] == value }
+			if slices.Contains(keysLike(key), key) && !slices.ContainsFunc(templates, isInherited) {
 				carriers[key] = append(carriers[key], object)
 			}
 		}

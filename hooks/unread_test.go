@@ -1,13 +1,17 @@
 package hooks
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/limits"
 )
 
 func TestAnnotationsThatArentRead(t *testing.T) {
@@ -50,5 +54,35 @@ func TestAnnotationsThatArentRead(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A template may carry tens of thousands of annotations. A few warnings tell of them,
+// and none is long.
+func TestWarningsAreFewAndShort(t *testing.T) {
+	notes := map[string]string{
+		"lull.dev/hook-timeout":               strings.Repeat("\x00", 60<<10),
+		"pre.hook.backup.velero.io/command":   "x",
+		"pre.hook.backup.velero.io/on-error":  strings.Repeat("y", 60<<10),
+		"backups.example.com.pre-hook":        `["` + strings.Repeat("z", 60<<10),
+		"post.hook.backup.velero.io/on-error": "Continue",
+	}
+	for i := range 10_000 {
+		notes[fmt.Sprintf("lull.dev/x%d", i)] = ""
+	}
+	pods, annotations := []corev1.Pod{}, map[types.UID]map[string]string{}
+	for i := range 50 {
+		pod := podOn(fmt.Sprint("pod", i), "data")
+		pods, annotations[pod.UID] = append(pods, pod), notes
+	}
+	quiet := &v1alpha1.QuiesceSpec{Hold: &v1alpha1.HookCommand{Command: []string{"h"}}, Timeout: &metav1.Duration{Duration: time.Second}, OnFailure: v1alpha1.OnFailureFail}
+	p, err := PlanApplication(Application{Spec: quiet, Pods: pods, Annotations: annotations, Template: notes, Claims: []string{"data"}, IsOne: true})
+	if err != nil || len(p.Warnings) < mostMisspelt || len(p.Warnings) > limits.Warnings {
+		t.Fatalf("%d warnings, %v", len(p.Warnings), err)
+	}
+	for _, w := range p.Warnings {
+		if len(w.Message) > limits.WarningBytes {
+			t.Errorf("it has %d bytes: %.80s", len(w.Message), w.Message)
+		}
 	}
 }

@@ -44,8 +44,11 @@ const (
 	ReasonAnnotationNotRead     = "AnnotationNotRead"
 	ReasonNothingExcluded       = "NothingExcluded"
 	ReasonClassRetains          = "ClassRetains"
-	ReasonWaitingForRoom        = "WaitingForRoom"
-	ReasonApplicationBusy       = "ApplicationBusy"
+	// ReasonLimitExceeded: there is too much of something, or an object is larger
+	// than the API takes. It is a reason of every kind.
+	ReasonLimitExceeded   = "LimitExceeded"
+	ReasonWaitingForRoom  = "WaitingForRoom"
+	ReasonApplicationBusy = "ApplicationBusy"
 
 	ReasonAPIError      = "APIError"
 	ReasonPreparing     = "Preparing"

@@ -71,11 +71,13 @@ type QuiesceSpec struct {
 
 // HookCommand is a command that runs in a container of the application.
 type HookCommand struct {
-	// Command with its arguments, run as it is, without a shell.
+	// Command with its arguments, run as it is, without a shell. It has 65536
+	// characters at most, all of its words together.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=16384
 	// +kubebuilder:validation:XValidation:rule="self[0] != ''",message="the first word of a command names a program: it can't be empty"
+	// +kubebuilder:validation:XValidation:rule="self.map(word, size(word)).sum() <= 65536",message="a command has at most 65536 characters, all of its words together: put a long script into the image, or into a ConfigMap that the pod mounts, and write the command that runs it"
 	Command []string `json:"command"`
 
 	// Container to run it in. Default: the first that mounts a volume that is

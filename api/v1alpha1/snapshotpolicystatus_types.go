@@ -28,8 +28,9 @@ type SnapshotPolicyStatus struct {
 	// ApplicationCount is how many applications the policy has.
 	// +optional
 	ApplicationCount int32 `json:"applicationCount"`
-	// Applications of the policy, with their newest backups. At most 500: first
-	// those that a run is open of, then those whose newest run gave no backup.
+	// Applications of the policy, with their newest backups. At most 500, and fewer
+	// where they take more than 1 MiB: first those that a run is open of, then those
+	// whose newest run gave no backup.
 	// +listType=atomic
 	// +optional
 	Applications []PolicyApplicationStatus `json:"applications,omitempty"`
@@ -97,7 +98,7 @@ type MassDeletionStatus struct {
 
 // RunNowStatus is a run that a person asked for.
 type RunNowStatus struct {
-	// Value of the annotation.
+	// Value of the annotation; of more than 253 bytes how it begins, and a hash.
 	Value string `json:"value"`
 	// At is when it was seen.
 	At metav1.MicroTime `json:"at"`

@@ -197,7 +197,7 @@ type VolumeBackupStatus struct {
 	// +optional
 	Unthawed *QuiesceStatus `json:"unthawed,omitempty"`
 	// Warnings are what the owner of the application should know of the newest
-	// attempt. Each was told by an event too.
+	// attempt, at most 20, of 1024 bytes each. Each was told by an event too.
 	// +listType=atomic
 	// +optional
 	Warnings []string `json:"warnings,omitempty"`

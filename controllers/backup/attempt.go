@@ -93,9 +93,7 @@ func (w *run) intend(p *plan) cutter {
 		deadline := metav1.NewMicroTime(q.StartedAt.Add(p.quiesce.Timeout))
 		q.Deadline = &deadline
 	}
-	for _, t := range p.quiesce.Targets {
-		q.Pods = append(q.Pods, intendedPod(t))
-	}
+	q.Pods = intendedPods(p.quiesce.Targets)
 	w.Status.Quiesce = q
 	w.Status.ApplicationUID = p.application
 	w.Status.Volumes = slices.Clone(p.volumes)
@@ -112,6 +110,14 @@ func (w *run) intend(p *plan) cutter {
 	w.Remove(v1alpha1.ConditionStalled)
 	w.Working(v1alpha1.ReasonQuiescing, "%s: quiets %d pod(s) and cuts %d volume(s)", attemptOf(w.VolumeBackup), len(q.Pods), len(p.volumes))
 	return cutter
+}
+
+func intendedPods(targets []hooks.Target) []v1alpha1.QuiescedPod {
+	var pods []v1alpha1.QuiescedPod
+	for _, t := range targets {
+		pods = append(pods, intendedPod(t))
+	}
+	return pods
 }
 
 // intendedPod is what a later manager needs to know to thaw a target.
@@ -190,7 +196,8 @@ func (w *run) saveOutcome(ctx context.Context) error {
 	defer cancel()
 	outcome := w.Status.DeepCopy()
 	backoff := wait.Backoff{Duration: 50 * time.Millisecond, Factor: 2, Steps: 9, Cap: 5 * time.Second}
-	return clientretry.OnError(backoff, func(err error) bool { return !errors.Is(err, errNotOurs) }, func() error {
+	mayPass := func(err error) bool { return !errors.Is(err, errNotOurs) && !reconcile.IsTooLarge(err) }
+	return clientretry.OnError(backoff, mayPass, func() error {
 		conflict := w.Save(ctx)
 		if !apierrors.IsConflict(conflict) {
 			return conflict

@@ -224,9 +224,14 @@ func (r *Reconciler) isAtRest(ctx context.Context, b *v1alpha1.VolumeBackup) boo
 	return err == nil && len(orphans) == 0 && !r.snapshots.losses.isSuspect(client.ObjectKeyFromObject(b))
 }
 
-// stalled ends a backup that only a person can help: by another one.
+// stalled ends a backup that only a person can help: by another one. What may be
+// frozen is thawed before, also where there was no room to write that it is.
 func (r *Reconciler) stalled(on *reconcile.Scope[*v1alpha1.VolumeBackup], p *v1alpha1.Problem) reconcile.Outcome {
 	w := &run{VolumeBackup: on.Object, Scope: on, Reconciler: r}
+	if p.Reason == v1alpha1.ReasonLimitExceeded && cut.Open(w.Status.Quiesce) {
+		w.Record(eventFailed(p.Message))
+		return reconcile.Wait(unwrittenThawDelay).Unsaved()
+	}
 	return w.fail(p.Reason, p.Message)
 }
 

@@ -18,6 +18,8 @@ import (
 	"github.com/lull-dev/lull/controllers/live"
 	"github.com/lull-dev/lull/hooks"
 	"github.com/lull-dev/lull/snapshot/cut"
+	"github.com/lull-dev/lull/snapshot/limits"
+	"github.com/lull-dev/lull/snapshot/names"
 	"github.com/lull-dev/lull/snapshot/workload"
 )
 
@@ -56,8 +58,15 @@ func (p *plan) warn(reason, message string) {
 	}
 }
 
-// allWarnings are those that its owner should know.
-func (p *plan) allWarnings() []hooks.Warning { return slices.Concat(p.warnings, p.quiesce.Warnings) }
+// allWarnings are those that its owner should know, as many as a status has room for.
+func (p *plan) allWarnings() []hooks.Warning {
+	all := slices.Concat(p.warnings, p.quiesce.Warnings)
+	all = all[:min(len(all), limits.Warnings)]
+	for i := range all {
+		all[i].Message = names.Clip(all[i].Message, limits.WarningBytes)
+	}
+	return all
+}
 
 // untold are the warnings that weren't told before, one for each reason: of
 // several events of one reason the API keeps the words of one.
@@ -105,9 +114,15 @@ func (w *run) plan(ctx context.Context) (*plan, error) {
 		app.IgnorePodAnnotations()
 	}
 	excluded, volumes := hooks.ExcludedVolumes(w.ownAnnotations(app)), workload.VolumeClaims(app.Workload, app.Pods, app.Claims)
+	if problem := limits.Excluded(v1alpha1.AnnotationExcludeVolumes, len(excluded)); problem != nil {
+		return nil, problem
+	}
 	claims, err := cut.SelectClaims(app.Claims, w.Spec.Volumes, excluded, volumes)
 	if err != nil {
 		return nil, err
+	}
+	if problem := limits.BackedUp(len(claims)); problem != nil {
+		return nil, problem
 	}
 	p := &plan{
 		application: app.UID, handles: map[string]string{}, cutBy: map[string]cut.By{}, onePod: map[string]bool{}, unread: app.Unread,
@@ -129,6 +144,10 @@ func (w *run) plan(ctx context.Context) (*plan, error) {
 	if w.next() == cut.StepAttemptUnquieted {
 		p.quiesce = p.quiesce.Unquieted(w.Status.Quiesce.Failure, w.Options.CutTimeout)
 	}
+	if problem := w.fit(p); problem != nil {
+		return nil, problem
+	}
+	p.unread = nil // a plan may be waited with for hours
 	return p, nil
 }
 

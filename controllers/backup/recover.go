@@ -41,7 +41,7 @@ func (w *run) recover(ctx context.Context) reconcile.Outcome {
 	// call it good any more once a post-hook has run.
 	q.ThawAttempts++
 	q.ThawTriedAt = microTime(w.Now())
-	if err := w.Save(ctx); err != nil {
+	if err := w.Save(ctx); err != nil && !reconcile.IsTooLarge(err) { // where there is no room it is thawed all the same
 		return reconcile.Retry(err)
 	}
 	err := w.thawPods(ctx, w.Status.Quiesce)
@@ -68,8 +68,17 @@ func (w *run) recover(ctx context.Context) reconcile.Outcome {
 	if len(q.Pods) > 0 {
 		w.RecordOnceSaved(eventRecoveredThaw(len(q.Pods), interrupted))
 	}
-	return reconcile.Failed(w.Save(ctx))
+	err = w.Save(ctx)
+	if reconcile.IsTooLarge(err) {
+		q.Pods = nil // they are thawed, and nobody needs their commands any more
+		err = w.Save(ctx)
+	}
+	return reconcile.Failed(err)
 }
+
+// unwrittenThawDelay is how soon it is thawed again where nothing can be written of an
+// attempt, as somebody has filled the object meanwhile.
+const unwrittenThawDelay = time.Minute
 
 // isUnfinished is true for a backup with an attempt whose end isn't written.
 func isUnfinished(b *v1alpha1.VolumeBackup) bool {

@@ -103,13 +103,15 @@ func notFound(ref v1alpha1.ApplicationReference, namespace string) error {
 }
 
 // claimsOf are the claims of every replica, whether its pod runs or not. Of a
-// StatefulSet that is scaled to zero they are those that its replicas had.
+// StatefulSet that is scaled to zero they are those that its replicas had. Too many
+// of them are a Problem.
 func (r Reader) claimsOf(ctx context.Context, namespace string, w *workload.Workload) ([]string, error) {
-	if !w.IsAtZero() {
-		return w.Claims(), nil
+	claims, err := w.Claims()
+	if err != nil || !w.IsAtZero() {
+		return claims, err
 	}
 	there, err := r.Claims(ctx, namespace)
-	return append(w.Claims(), w.ClaimsHad(slices.Sorted(maps.Keys(there)))...), err
+	return append(claims, w.ClaimsHad(slices.Sorted(maps.Keys(there)))...), err
 }
 
 // addAnnotations finds what speaks for each pod, and what doesn't.

@@ -35,6 +35,19 @@ type Movers struct {
 	placing sync.Mutex
 }
 
+// OnlyOwner is the transform of a cache that keeps of a Job whose it is: that it has
+// changed is all that it tells. Anybody may make one that looks like a mover's.
+func OnlyOwner(obj any) (any, error) {
+	job, ok := obj.(*batchv1.Job)
+	if !ok {
+		return obj, nil
+	}
+	kept := &batchv1.Job{TypeMeta: job.TypeMeta}
+	kept.Namespace, kept.Name, kept.UID, kept.ResourceVersion = job.Namespace, job.Name, job.UID, job.ResourceVersion
+	kept.OwnerReferences = job.OwnerReferences
+	return kept, nil
+}
+
 // keptFor is how long the Job of a look is there after its end.
 const keptFor = time.Hour
 
@@ -128,7 +141,7 @@ func isOwnedBy(obj metav1.Object, owner types.UID) bool {
 // of its namespace: a quota, or an admission policy. Somebody may lift it.
 func Refusal(what string, err error) (waits string, _ error) {
 	if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) {
-		return fmt.Sprintf("%s can't be made: %v", what, err), nil
+		return fmt.Sprintf("%s can't be made: %.512v", what, err), nil
 	}
 	return "", client.IgnoreAlreadyExists(err)
 }

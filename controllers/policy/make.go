@@ -10,6 +10,7 @@ import (
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/controllers/reconcile"
+	"github.com/lull-dev/lull/snapshot/limits"
 	"github.com/lull-dev/lull/snapshot/policy"
 )
 
@@ -46,7 +47,7 @@ func (w *run[T]) makeDue(ctx context.Context) reconcile.Outcome {
 // isRefusal is true where the API server won't take a backup, however often it is
 // asked: an admission policy or a quota is against it.
 func isRefusal(err error) bool {
-	return !reconcile.LacksRight(err) && (apierrors.IsForbidden(err) || apierrors.IsInvalid(err))
+	return !reconcile.LacksRight(err) && (apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || reconcile.IsTooLarge(err))
 }
 
 func (w *run[T]) tellMissed(newest []string) {
@@ -91,7 +92,7 @@ func (w *run[T]) runNow(ctx context.Context) reconcile.Outcome {
 			w.state.RefusedNow(app, err)
 		case err != nil:
 			now.Done, w.failed = false, errors.Join(w.failed, err)
-		case len(now.Backups) < policy.MaxRows:
+		case len(now.Backups) < limits.Names:
 			now.Backups = append(now.Backups, w.state.Qualified(app.Namespace, name))
 		}
 	}

@@ -185,10 +185,27 @@ func sooner(a, b time.Duration) time.Duration {
 
 // finish writes what the steps came to, and turns it into a result. After a
 // conflict it is looked again: what somebody wrote may change what is to be done.
+//
+// Another try of what the API server has no room for comes to the same: what becomes
+// of the object, as it was last written, is the kind's to say. Where not even that has
+// room an event tells it, and the object comes here again when somebody changes it.
 func (l *Loop[T]) finish(ctx context.Context, s *Scope[T], out Outcome) (ctrl.Result, error) {
-	err := out.err
-	if err == nil && !out.unsaved {
-		err = client.IgnoreNotFound(s.Save(ctx))
+	var err error
+	for isGivenUp := false; ; isGivenUp = true {
+		if err = out.err; err == nil && !out.unsaved {
+			err = client.IgnoreNotFound(s.Save(ctx))
+		}
+		if !IsTooLarge(err) {
+			break
+		}
+		p := noRoom(err)
+		s.forget()
+		s.log.Info("gives up", "reason", p.Reason, "error", p.Message)
+		if isGivenUp {
+			s.Record(Warning(p.Reason, "Write", "%s", p.Message))
+			return ctrl.Result{}, nil
+		}
+		out = l.Stalled(s, p)
 	}
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil
@@ -197,4 +214,9 @@ func (l *Loop[T]) finish(ctx context.Context, s *Scope[T], out Outcome) (ctrl.Re
 		return ctrl.Result{}, errors.Join(err, s.tellError(ctx, err))
 	}
 	return ctrl.Result{RequeueAfter: out.after}, nil
+}
+
+func noRoom(refused error) *v1alpha1.Problem {
+	return v1alpha1.Problemf(v1alpha1.ReasonLimitExceeded,
+		"the API server has no room for what is to be written: %.512v. Take labels and annotations off the objects, or make the spec smaller", refused)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -33,7 +34,9 @@ type bench struct {
 	told   *events.FakeRecorder
 	writes int
 	refuse error
-	seen   *backup
+	// refusals is how many writes are refused, 0 for all.
+	refusals int
+	seen     *backup
 }
 
 func aBench(t *testing.T, steps ...func(context.Context, *Scope[*backup]) Outcome) *bench {
@@ -46,7 +49,7 @@ func aBench(t *testing.T, steps ...func(context.Context, *Scope[*backup]) Outcom
 		WithObjects(&backup{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "b"}}).
 		WithInterceptorFuncs(interceptor.Funcs{
 			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
-				if b.writes++; b.refuse != nil {
+				if b.writes++; b.refuse != nil && (b.refusals == 0 || b.writes <= b.refusals) {
 					return b.refuse
 				}
 				return c.SubResource(sub).Patch(ctx, obj, patch, opts...)
@@ -240,5 +243,53 @@ func TestReread(t *testing.T) {
 	})
 	if _, err := b.reconcile(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Another try of what there is no room for comes to the same: the kind ends it, as it
+// was last written.
+func TestWhatThereIsNoRoomForIsGivenUp(t *testing.T) {
+	for what, refused := range map[string]error{
+		"by etcd":           apierrors.NewInternalError(errors.New("etcdserver: request is too large")),
+		"by etcd's client":  apierrors.NewInternalError(errors.New("rpc error: code = ResourceExhausted desc = trying to send message larger than max (2097201 vs. 2097152)")),
+		"by the API server": apierrors.NewRequestEntityTooLargeError("limit is 3145728"),
+	} {
+		b := aBench(t, func(_ context.Context, s *Scope[*backup]) Outcome {
+			if s.Object.Status.Phase == v1alpha1.PhaseCompleted {
+				return Done()
+			}
+			s.Object.Status.Warnings = []string{"too long"}
+			return Done()
+		})
+		b.refuse, b.refusals = refused, 1
+		if result, err := b.reconcile(); err != nil || result.RequeueAfter != 0 {
+			t.Errorf("%s: it is tried again: %v, %v", what, result, err)
+		}
+		o := b.stored()
+		failed := meta.FindStatusCondition(o.Status.Conditions, v1alpha1.ConditionFailed)
+		if failed == nil || failed.Reason != v1alpha1.ReasonLimitExceeded || !strings.Contains(failed.Message, refused.Error()) || o.Status.Warnings != nil {
+			t.Errorf("%s: it ends as %+v", what, o.Status)
+		}
+	}
+}
+
+// Where not even that has room, an event tells it, and nothing is tried until somebody
+// changes the object.
+func TestAnObjectWithoutAnyRoomIsLeftAlone(t *testing.T) {
+	b := aBench(t, func(_ context.Context, s *Scope[*backup]) Outcome {
+		s.Object.Status.Message = "x"
+		return Done()
+	})
+	b.refuse = apierrors.NewRequestEntityTooLargeError("limit is 3145728")
+	if result, err := b.reconcile(); err != nil || result.RequeueAfter != 0 || b.writes != 2 {
+		t.Errorf("%d writes, %v, %v", b.writes, result, err)
+	}
+	select {
+	case told := <-b.told.Events:
+		if !strings.Contains(told, v1alpha1.ReasonLimitExceeded) || !strings.Contains(told, "no room") {
+			t.Errorf("told is %s", told)
+		}
+	default:
+		t.Error("nothing is told")
 	}
 }

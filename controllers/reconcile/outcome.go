@@ -117,6 +117,17 @@ func LacksRight(err error) bool {
 	return apierrors.IsForbidden(err) && lackedRight.MatchString(err.Error())
 }
 
+// tooLarge is how the API server says that what is written is larger than it, or its
+// etcd, takes: a request (413), an object (etcd's --max-request-bytes), or what its
+// client of etcd sends at once.
+var tooLarge = regexp.MustCompile(`etcdserver: request is too large|trying to send message larger than max`)
+
+// IsTooLarge is true for an answer of the API server that there is no room for what is
+// written. Another try comes to the same.
+func IsTooLarge(err error) bool {
+	return err != nil && (apierrors.IsRequestEntityTooLargeError(err) || tooLarge.MatchString(err.Error()))
+}
+
 // ProblemOf is the Problem that an error is or wraps, nil where it is none.
 func ProblemOf(err error) *v1alpha1.Problem {
 	var p *v1alpha1.Problem

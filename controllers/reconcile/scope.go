@@ -63,15 +63,21 @@ func (s *Scope[T]) RecordOnceSaved(e Event) { s.OnceSaved(func() { s.Record(e) }
 func (s *Scope[T]) OnceSaved(do func()) { s.onceSaved = append(s.onceSaved, do) }
 
 // Save writes the status where it has changed. The write fails with a conflict
-// where anybody has written the object since it was read.
+// where anybody has written the object since it was read. An object that is being
+// deleted goes also where there is no room for what its status has to say.
 func (s *Scope[T]) Save(ctx context.Context) error {
 	s.summarize(s)
 	if !equality.Semantic.DeepEqual(s.Object, s.written) {
 		patch := client.MergeFromWithOptions(s.written, client.MergeFromWithOptimisticLock{})
-		if err := s.writer.Status().Patch(ctx, s.Object, patch); err != nil {
+		err := s.writer.Status().Patch(ctx, s.Object, patch)
+		switch {
+		case IsTooLarge(err) && !s.Object.GetDeletionTimestamp().IsZero():
+			s.log.Info("status not written", "error", err.Error())
+		case err != nil:
 			return err
+		default:
+			s.accept()
 		}
-		s.accept()
 	}
 	told := s.onceSaved
 	s.onceSaved = nil
@@ -79,6 +85,12 @@ func (s *Scope[T]) Save(ctx context.Context) error {
 		do()
 	}
 	return nil
+}
+
+// forget takes back what isn't written.
+func (s *Scope[T]) forget() {
+	reflect.ValueOf(s.Object).Elem().Set(reflect.ValueOf(s.written.DeepCopyObject()).Elem()) // whoever has the object sees it change
+	s.onceSaved = nil
 }
 
 // accept takes the object as it is for what is written.
@@ -123,7 +135,7 @@ func (s *Scope[T]) patch(ctx context.Context, change func()) error {
 // written: what the failed step had in mind doesn't count. It is told once:
 // each write brings the object here again, and would end the back-off.
 func (s *Scope[T]) tellError(ctx context.Context, obstacle error) error {
-	s.Object, s.onceSaved = s.written.DeepCopyObject().(T), nil
+	s.forget()
 	told := s.Find(v1alpha1.ConditionReconciling)
 	doing := ""
 	if told != nil {

@@ -42,7 +42,7 @@ func (w *run) apply(ctx context.Context, changes []restore.Change) (refused []st
 
 // judge is what the answer to a change comes to.
 func judge(change restore.Change, err error) (refusal string, _ error) {
-	isRefused := apierrors.IsForbidden(err) || apierrors.IsInvalid(err)
+	isRefused := apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || reconcile.IsTooLarge(err)
 	isLiftable := apierrors.IsForbidden(err) && !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 	switch {
 	case reconcile.LacksRight(err) && !change.IsOptional:
@@ -83,7 +83,7 @@ func isRefusal(err error) bool {
 		return false
 	}
 	isDenied := strings.Contains(err.Error(), "denied request: ") || strings.Contains(err.Error(), "denied the request")
-	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || isDenied
+	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || reconcile.IsTooLarge(err) || isDenied
 }
 
 // isOfQuota is true for a refusal by a quota. The claim whose place a new one

@@ -39,6 +39,7 @@ func TestWhatARefusalComesTo(t *testing.T) {
 		"refused":                               {final, denial, false, true, false},
 		"refused to everybody, by a new server": {final, lacking, false, false, true},
 		"refused as it is":                      {final, invalid, false, true, false},
+		"refused as too large":                  {final, apierrors.NewRequestEntityTooLargeError("limit is 3145728"), false, true, false},
 		"refused by a quota":                    {liftable, denial, true, false, false},
 		"refused as it is, though":              {liftable, invalid, false, true, false},
 		"refused since the namespace goes":      {liftable, terminating, false, true, false},

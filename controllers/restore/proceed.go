@@ -120,7 +120,7 @@ func (w *run) await(state *restore.State, step restore.Step, wait *restore.Wait)
 	switch {
 	case wait.IsLate(now) && wait.GoesOn:
 		if rb := w.Object.Status.RollBack; rb != nil {
-			rb.Message += wait.Note
+			rb.Message = reconcile.Shorten(rb.Message + wait.Note)
 		}
 		return w.mark(state, step)
 	case wait.IsLate(now) && wait.KeepsOn:

@@ -63,7 +63,7 @@ func (w *run) fix(in *restore.Input, target v1alpha1.ApplicationReference, res *
 	if in.Workload != nil && res.Strategy != v1alpha1.StrategyClaimsOnly {
 		status.ApplicationUID = in.Workload.Meta.UID
 	}
-	status.Strategy, status.StrategyReason = res.Strategy, res.Reason
+	status.Strategy, status.StrategyReason = res.Strategy, reconcile.Shorten(res.Reason)
 	status.Claims, status.Autoscaler = res.Claims, res.Autoscaler
 	status.Kept = &v1alpha1.KeptVolumes{InNamespace: int32(len(in.Kept) + res.Keeps), Limit: int32(in.MaxKept)}
 	w.Remove(v1alpha1.ConditionStalled)

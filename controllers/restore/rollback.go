@@ -183,7 +183,7 @@ func giveUp(s *scope, p *v1alpha1.Problem) reconcile.Outcome {
 // rollBack writes down that the restore is undone from here.
 func rollBack(s *scope, reason, message string) reconcile.Outcome {
 	v := s.Object
-	v.Status.RollBack = &v1alpha1.RollBackStatus{Reason: reason, Message: message, StartedAt: *microTime(s.Now())}
+	v.Status.RollBack = &v1alpha1.RollBackStatus{Reason: reason, Message: reconcile.Shorten(message), StartedAt: *microTime(s.Now())}
 	v.Status.Step, v.Status.Stops = "", 0
 	s.Remove(v1alpha1.ConditionStalled)
 	s.Set(v1alpha1.ConditionRolledBack, false, v1alpha1.ReasonRollingBack, "%s", message)
@@ -248,7 +248,7 @@ func (w *run) orCallOff(state *restore.State, out reconcile.Outcome) reconcile.O
 	if p == nil || !restore.MayCallOff(state) {
 		return out
 	}
-	w.Object.Status.RollBack.CalledOff = &v1alpha1.CalledOff{Reason: p.Reason, Message: p.Message}
+	w.Object.Status.RollBack.CalledOff = &v1alpha1.CalledOff{Reason: p.Reason, Message: reconcile.Shorten(p.Message)}
 	return reconcile.Continue()
 }
 

@@ -6,6 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/limits"
 	"github.com/lull-dev/lull/snapshot/names"
 )
 
@@ -84,7 +85,7 @@ func (s *State) NoteMassDeletion(mass []Deletion, released string) (isNew bool) 
 	if !isNew && GoesOnFor(mass, s.Now) > 0 {
 		return false
 	}
-	for _, d := range mass[:min(len(mass), MaxRows)] {
+	for _, d := range mass[:min(len(mass), limits.Names)] {
 		noted.Backups = append(noted.Backups, s.Qualified(d.Backup.Namespace, d.Backup.Name))
 	}
 	s.Status.MassDeletion = noted

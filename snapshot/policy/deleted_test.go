@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/limits"
 )
 
 // deletions of backups b0, b1 and so on of Deployment db, so many seconds after
@@ -117,8 +118,8 @@ func TestWhatIsNotedOfAMassDeletion(t *testing.T) {
 
 func TestTheNamesOfAMassDeletionFitIntoAStatus(t *testing.T) {
 	s := &State{Policy: nightly(t, nil), Now: now, Status: &v1alpha1.SnapshotPolicyStatus{}}
-	s.NoteMassDeletion(deletions(each(MaxRows+1, 0)...), "")
-	if got := s.Status.MassDeletion; got.Count != MaxRows+1 || len(got.Backups) != MaxRows || got.Backups[1] != "b1" {
+	s.NoteMassDeletion(deletions(each(limits.Names+1, 0)...), "")
+	if got := s.Status.MassDeletion; got.Count != limits.Names+1 || len(got.Backups) != limits.Names || got.Backups[1] != "b1" {
 		t.Errorf("%d names of %d, and the second is %s", len(got.Backups), got.Count, got.Backups[1])
 	}
 	if got := s.ApplicationsOf(deletions(0, 0)); !slices.Equal(got, []string{"Deployment db"}) {

@@ -5,14 +5,14 @@ import (
 	"time"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/limits"
 )
 
-// MaxRows bounds the applications, and the names, that a status tells of, and
-// maxRowMessage what it says of one, in bytes: an object has room for about a
-// megabyte.
+// maxRowMessage bounds what a status says of one application, in bytes, and fewRows
+// are always told of: they have room whatever they say.
 const (
-	MaxRows       = 500
 	maxRowMessage = 512
+	fewRows       = 50
 )
 
 // noteApplications has a row for each application. Those that had one keep it.
@@ -34,7 +34,7 @@ func (s *State) noteApplications() {
 // are more of them than rows, may have been there.
 func (s *State) newRow(app Application) *v1alpha1.PolicyApplicationStatus {
 	row := &v1alpha1.PolicyApplicationStatus{Kind: app.Ref.Kind, Name: app.Ref.Name, Since: newTime(s.Now)}
-	if s.Status.ApplicationCount > MaxRows {
+	if int(s.Status.ApplicationCount) > len(s.Status.Applications) {
 		row.Since = nil
 		if at := s.Status.DoneUntil; at != nil {
 			row.Since = newTime(at.Add(-s.Offset(app)))
@@ -54,20 +54,30 @@ func (s *State) applicationOf(row *v1alpha1.PolicyApplicationStatus) Application
 	return Application{Namespace: namespace, Ref: v1alpha1.ApplicationReference{Kind: row.Kind, Name: row.Name}}
 }
 
-// reportRows tells of the applications, of MaxRows where there are more: first of
-// those that have something open, then of those that something is said of. Of the
-// others one moment tells until when all of theirs is dealt with.
+// reportRows tells of the applications, of as many as the status has room for.
 func (s *State) reportRows() {
+	for most := limits.Rows; ; most /= 2 {
+		s.reportMost(most)
+		if len(s.Status.Applications) <= fewRows || limits.Bytes(s.Status) <= limits.ObjectBytes {
+			return
+		}
+	}
+}
+
+// reportMost tells of so many applications, where there are more: first of those that
+// have something open, then of those that something is said of. Of the others one
+// moment tells until when all of theirs is dealt with.
+func (s *State) reportMost(most int) {
 	told := s.Applications
 	s.Status.DoneUntil = nil
-	if len(told) > MaxRows {
+	if len(told) > most {
 		rank := map[Application]int{}
 		for _, app := range told {
 			rank[app] = s.rank(app)
 		}
 		sorted := slices.SortedStableFunc(slices.Values(told), func(a, b Application) int { return rank[a] - rank[b] })
-		s.Status.DoneUntil = newTime(s.allDoneUntil(sorted[MaxRows:]))
-		told = sorted[:MaxRows]
+		s.Status.DoneUntil = newTime(s.allDoneUntil(sorted[most:]))
+		told = sorted[:most]
 		slices.SortFunc(told, Application.Compare)
 	}
 	s.Status.Applications = nil

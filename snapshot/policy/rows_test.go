@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/limits"
 )
 
 // many are more applications than a status has rows for.
@@ -50,7 +51,7 @@ func TestWhatHasNoRowIsDealtWithOnce(t *testing.T) {
 				t.Fatalf("jitter %s: %s is refused %d times", jitter, a.Ref.Name, refused[a])
 			}
 		}
-		if row := status.Applications[0]; row.Name != apps[0].Ref.Name || row.WaitingFor != "by-hand" || len(status.Applications) != MaxRows {
+		if row := status.Applications[0]; row.Name != apps[0].Ref.Name || row.WaitingFor != "by-hand" || len(status.Applications) != limits.Rows {
 			t.Errorf("jitter %s: of %d rows the first is %+v", jitter, len(status.Applications), row)
 		}
 	}
@@ -77,26 +78,53 @@ func TestRowsAtRest(t *testing.T) {
 	}
 }
 
-// The largest status fits into an object, which has room for 1.5 MiB.
+// The largest status fits into an object: it tells of fewer applications where they
+// take more room, and none of the others has a run twice.
 func TestAStatusFits(t *testing.T) {
 	p := nightly(t, nil)
 	s := &State{Policy: p, Status: &v1alpha1.SnapshotPolicyStatus{}, Unwritten: &Unwritten{}, Now: now}
-	for i := range MaxRows {
+	for i := range limits.Rows {
 		a := app(v1alpha1.KindDeployment, fmt.Sprintf("%0253d", i))
 		s.Applications = append(s.Applications, a)
 		b := NewBackup(p, a, BackupName(p.Name, a, now), &now)
 		b.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionFailed, Status: metav1.ConditionTrue}}
-		b.Status.Message = strings.Repeat("ü", 2048)
+		b.Status.Message = strings.Repeat("<", 2048) // as JSON it takes six times as much
 		s.Backups = append(s.Backups, b)
 	}
+	s.Status.MassDeletion = &v1alpha1.MassDeletionStatus{Backups: slices.Repeat([]string{strings.Repeat("b", 253)}, limits.Names)}
 	s.Observe()
-	s.RunsNow("1")
+	s.RunsNow(strings.Repeat("1", 200<<10))
 	for _, a := range s.Applications {
-		s.RefusedNow(a, errors.New(strings.Repeat("x", 4096)))
+		s.RefusedNow(a, errors.New(strings.Repeat("<", 4096)))
 	}
 	s.Report()
-	if size := len(toText(t, s.Status)); size > 1<<20 {
-		t.Errorf("it has %d bytes", size)
+	rows := len(s.Status.Applications)
+	if size := limits.Bytes(s.Status); size > limits.ObjectBytes || rows < fewRows || rows == limits.Rows {
+		t.Errorf("with %d rows it has %d bytes", rows, size)
+	}
+	again := &State{Policy: p, Status: s.Status.DeepCopy(), Applications: s.Applications, Unwritten: &Unwritten{}, Now: now.Add(time.Minute)}
+	again.Observe()
+	if due := again.Due(); len(due.Runs) > 0 || due.Count > 0 {
+		t.Errorf("due again are %d, missed %d", len(due.Runs), due.Count)
+	}
+}
+
+// A value that a person asks by is known again, however long it is.
+func TestALongValueRunsOnce(t *testing.T) {
+	s := &State{Policy: nightly(t, nil), Status: &v1alpha1.SnapshotPolicyStatus{}, Now: now}
+	long, longer := strings.Repeat("x", 100<<10), strings.Repeat("x", 100<<10)+"y"
+	if runs, isNew := s.RunsNow(long); !runs || !isNew || limits.Bytes(s.Status) > 1<<10 {
+		t.Errorf("it runs: %t, is new: %t; the status has %d bytes", runs, isNew, limits.Bytes(s.Status))
+	}
+	s.Status.RunNow.Done = true
+	if runs, isNew := s.RunsNow(long); runs || isNew {
+		t.Errorf("it runs again: %t, %t", runs, isNew)
+	}
+	if runs, isNew := s.RunsNow(longer); !runs || !isNew {
+		t.Errorf("another that begins alike runs: %t, %t", runs, isNew)
+	}
+	if runs, isNew := s.RunsNow(long); runs || isNew {
+		t.Errorf("an earlier one runs again: %t, %t", runs, isNew)
 	}
 }
 

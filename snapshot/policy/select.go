@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/limits"
 	"github.com/lull-dev/lull/snapshot/workload"
 )
 
@@ -70,11 +71,12 @@ func Joined(annotations map[string]string) []string {
 	return all
 }
 
-// OwnAnnotations are those of the annotations that policies read.
+// OwnAnnotations are those of the annotations that policies read. One that is longer
+// than anybody has use for isn't read.
 func OwnAnnotations(annotations map[string]string) map[string]string {
 	kept := map[string]string{}
 	for _, key := range append([]string{v1alpha1.AnnotationPolicy, v1alpha1.AnnotationPolicies}, optsOut...) {
-		if value, is := annotations[key]; is {
+		if value, is := annotations[key]; is && len(value) <= limits.AnnotationBytes {
 			kept[key] = value
 		}
 	}
@@ -102,12 +104,29 @@ func isRefTo(ref v1alpha1.ApplicationReference, c *Candidate) bool {
 }
 
 // hasClaims is true for what mounts a claim that may be backed up, and where that
-// isn't known.
-func (c *Candidate) hasClaims(there map[v1alpha1.ApplicationReference]*Candidate) bool {
-	return c.Mounts == nil || c.Mounts.IsAtZero() || slices.ContainsFunc(c.Mounts.Names, func(name string) bool {
-		claim := there[v1alpha1.ApplicationReference{Kind: v1alpha1.KindPersistentVolumeClaim, Name: name}]
-		return claim == nil || !claim.IsOut()
-	})
+// isn't known. out are the claims that say that they aren't.
+func (c *Candidate) hasClaims(out []string) bool {
+	if c.Mounts == nil || c.Mounts.IsAtZero() {
+		return true
+	}
+	left := c.Mounts.Count()
+	for _, claim := range out {
+		if c.Mounts.Mounts(claim) {
+			left--
+		}
+	}
+	return left > 0
+}
+
+// claimsOut are the claims that say of themselves that they aren't backed up.
+func claimsOut(there map[v1alpha1.ApplicationReference]*Candidate) []string {
+	var out []string
+	for ref, c := range there {
+		if c.isClaim() && c.IsOut() {
+			out = append(out, ref.Name)
+		}
+	}
+	return out
 }
 
 // Select is who a policy has in one namespace: what is named, what a selector
@@ -138,8 +157,9 @@ func (p *Policy) Select(namespace string, isSelected bool, candidates []Candidat
 			chosen[ref] = true
 		}
 	}
+	out := claimsOut(there)
 	for ref, c := range there {
-		isTaken := isSelected && !c.isClaim() && workloads.Matches(labels.Set(c.Labels)) && c.hasClaims(there)
+		isTaken := isSelected && !c.isClaim() && workloads.Matches(labels.Set(c.Labels)) && c.hasClaims(out)
 		if !c.isNobodys() && (isTaken || c.Joins(p.Name)) {
 			chosen[ref] = true
 		}

@@ -36,6 +36,7 @@ var folderChecks = []resolveCheck{
 	{name: "no pod mounts the claim", objects: ofEach(func(p *proposal, c *v1alpha1.RestoredClaim) *v1alpha1.Problem {
 		return checkUnused(p.Restore, p.Pods, c)
 	})},
+	{name: "all claims have room in the status", objects: checkRoom},
 }
 
 func checkFolderClaim(p *proposal, c *v1alpha1.RestoredClaim) *v1alpha1.Problem {

@@ -98,8 +98,8 @@ func TestNothingSelectsAMountCheckPod(t *testing.T) {
 	}
 }
 
-// limits is a LimitRange of one item: bounds as memory=64Mi.
-func limits(kind corev1.LimitType, least, most, ratio string) corev1.LimitRange {
+// limitsOf is a LimitRange of one item: bounds as memory=64Mi.
+func limitsOf(kind corev1.LimitType, least, most, ratio string) corev1.LimitRange {
 	list := func(text string) corev1.ResourceList {
 		all := corev1.ResourceList{}
 		for _, part := range strings.Fields(text) {
@@ -120,16 +120,16 @@ func TestResourcesFitTheNamespace(t *testing.T) {
 		want   string
 	}{
 		"no rule":              {nil, "cpu 10m to 500m, memory 32Mi to 128Mi"},
-		"at least":             {[]corev1.LimitRange{limits(container, "cpu=50m memory=64Mi", "", "")}, "cpu 50m to 500m, memory 64Mi to 128Mi"},
-		"at least, much":       {[]corev1.LimitRange{limits(container, "cpu=1 memory=1Gi", "", "")}, "cpu 1 to 1, memory 1Gi to 1Gi"},
-		"at most":              {[]corev1.LimitRange{limits(container, "", "cpu=100m memory=64Mi", "")}, "cpu 10m to 100m, memory 32Mi to 64Mi"},
-		"at most, little":      {[]corev1.LimitRange{limits(pod, "", "cpu=5m memory=16Mi", "")}, "cpu 5m to 5m, memory 16Mi to 16Mi"},
-		"a ratio":              {[]corev1.LimitRange{limits(container, "", "", "cpu=4 memory=1.5")}, "cpu 125m to 500m, memory 89478486 to 128Mi"},
-		"all of it":            {[]corev1.LimitRange{limits(container, "cpu=50m memory=64Mi", "", "cpu=4 memory=2")}, "cpu 125m to 500m, memory 64Mi to 128Mi"},
-		"two ranges":           {[]corev1.LimitRange{limits(container, "cpu=50m", "cpu=1", ""), limits(pod, "cpu=20m", "cpu=200m", "cpu=1")}, "cpu 200m to 200m, memory 32Mi to 128Mi"},
-		"of claims":            {[]corev1.LimitRange{limits(corev1.LimitTypePersistentVolumeClaim, "storage=1Gi", "", "")}, "cpu 10m to 500m, memory 32Mi to 128Mi"},
-		"another resource":     {[]corev1.LimitRange{limits(container, "ephemeral-storage=10Mi", "", "")}, "cpu 10m to 500m, ephemeral-storage 10Mi to 10Mi, memory 32Mi to 128Mi"},
-		"one that isn't asked": {[]corev1.LimitRange{limits(container, "", "example.com/gpu=2", "")}, "cpu 10m to 500m, example.com/gpu 0 to 0, memory 32Mi to 128Mi"},
+		"at least":             {[]corev1.LimitRange{limitsOf(container, "cpu=50m memory=64Mi", "", "")}, "cpu 50m to 500m, memory 64Mi to 128Mi"},
+		"at least, much":       {[]corev1.LimitRange{limitsOf(container, "cpu=1 memory=1Gi", "", "")}, "cpu 1 to 1, memory 1Gi to 1Gi"},
+		"at most":              {[]corev1.LimitRange{limitsOf(container, "", "cpu=100m memory=64Mi", "")}, "cpu 10m to 100m, memory 32Mi to 64Mi"},
+		"at most, little":      {[]corev1.LimitRange{limitsOf(pod, "", "cpu=5m memory=16Mi", "")}, "cpu 5m to 5m, memory 16Mi to 16Mi"},
+		"a ratio":              {[]corev1.LimitRange{limitsOf(container, "", "", "cpu=4 memory=1.5")}, "cpu 125m to 500m, memory 89478486 to 128Mi"},
+		"all of it":            {[]corev1.LimitRange{limitsOf(container, "cpu=50m memory=64Mi", "", "cpu=4 memory=2")}, "cpu 125m to 500m, memory 64Mi to 128Mi"},
+		"two ranges":           {[]corev1.LimitRange{limitsOf(container, "cpu=50m", "cpu=1", ""), limitsOf(pod, "cpu=20m", "cpu=200m", "cpu=1")}, "cpu 200m to 200m, memory 32Mi to 128Mi"},
+		"of claims":            {[]corev1.LimitRange{limitsOf(corev1.LimitTypePersistentVolumeClaim, "storage=1Gi", "", "")}, "cpu 10m to 500m, memory 32Mi to 128Mi"},
+		"another resource":     {[]corev1.LimitRange{limitsOf(container, "ephemeral-storage=10Mi", "", "")}, "cpu 10m to 500m, ephemeral-storage 10Mi to 10Mi, memory 32Mi to 128Mi"},
+		"one that isn't asked": {[]corev1.LimitRange{limitsOf(container, "", "example.com/gpu=2", "")}, "cpu 10m to 500m, example.com/gpu 0 to 0, memory 32Mi to 128Mi"},
 	} {
 		s := &State{Resources: MountCheckResources()}
 		s.Rules.Limits = c.ranges

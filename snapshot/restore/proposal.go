@@ -36,6 +36,23 @@ type Input struct {
 	// Classes by their names.
 	Classes     map[string]*storagev1.StorageClass
 	Autoscalers []autoscalingv2.HorizontalPodAutoscaler
+
+	// mounted are the claims that the workload mounts, sorted, each once.
+	mounted []string
+}
+
+// noteMounted takes the claims that the workload mounts. Too many of them are a
+// Problem, unless no application is to be touched.
+func (in *Input) noteMounted() error {
+	if in.Workload == nil {
+		return nil
+	}
+	mounted, err := in.Workload.Claims()
+	if err != nil && in.Restore.Spec.Target.Strategy != v1alpha1.StrategyClaimsOnly {
+		return err
+	}
+	in.mounted = names.Set(mounted)
+	return nil
 }
 
 // proposal is what a restore would do, before it is known whether it can.
@@ -103,7 +120,7 @@ func (in *Input) mountedAs(strategy v1alpha1.RestoreStrategy, claim string) (str
 		return wanted, true
 	}
 	original := originalOf(wanted, in.Claims[wanted])
-	for _, name := range names.Set(in.Workload.Claims()) {
+	for _, name := range in.mounted {
 		if originalOf(name, in.Claims[name]) == original {
 			return name, true
 		}

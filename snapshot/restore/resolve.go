@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/snapshot/names"
 	"github.com/lull-dev/lull/snapshot/workload"
 )
 
@@ -31,6 +30,9 @@ type Warning struct{ Reason, Message string }
 // Resolve decides what a restore does, or says by a Problem why it can't. It
 // changes nothing, so that a dry run can ask the same.
 func Resolve(in Input) (*Resolution, error) {
+	if err := in.noteMounted(); err != nil {
+		return nil, err
+	}
 	p := &proposal{Input: &in, volumes: in.chosen()}
 	p.res.Strategy, p.res.Reason = in.strategy()
 	if problem := p.check(outsetChecks); problem != nil {
@@ -133,7 +135,7 @@ func (in *Input) group(claim string) string {
 // unrestored are the claims of the application that the backup doesn't hold.
 func (p *proposal) unrestored() []string {
 	var unrestored []string
-	for _, name := range names.Set(p.Workload.Claims()) {
+	for _, name := range p.mounted {
 		if !slices.ContainsFunc(p.held(), func(held string) bool {
 			mounted, _ := p.mountedAs(p.res.Strategy, held)
 			return mounted == name

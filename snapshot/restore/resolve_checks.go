@@ -11,6 +11,7 @@ import (
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/snapshot/cut"
+	"github.com/lull-dev/lull/snapshot/limits"
 	"github.com/lull-dev/lull/snapshot/names"
 	"github.com/lull-dev/lull/snapshot/workload"
 )
@@ -36,7 +37,8 @@ type resolveCheck struct {
 //	  v   (the claims are worked out)
 //	each has a place of its own ─ a class can make it ─ it can have paths ─
 //	its snapshot can be cloned ─ its mode is right ─ it is large enough ─
-//	its name is free ─ not too much is kept ─ what it replaces can be replaced
+//	its name is free ─ not too much is kept ─ what it replaces can be replaced ─ all of
+//	them have room in the status
 var outsetChecks = []resolveCheck{
 	{name: "the backup is complete", objects: checkBackup},
 	{name: "the selected claims are in the backup", objects: checkSelection},
@@ -66,6 +68,7 @@ var claimChecks = []resolveCheck{
 	{name: "each name is free", objects: ofEach(checkNewName)},
 	{name: "not too much is kept", touching: true, objects: checkKept},
 	{name: "each claim can be replaced", touching: true, objects: ofEach(checkReplaced)},
+	{name: "all claims have room in the status", objects: checkRoom},
 }
 
 func (p *proposal) check(checks []resolveCheck) *v1alpha1.Problem {
@@ -78,6 +81,17 @@ func (p *proposal) check(checks []resolveCheck) *v1alpha1.Problem {
 		}
 	}
 	return nil
+}
+
+// checkRoom sees that the status can be written, to the end of the restore: with an
+// application that is stopped it is too late.
+func checkRoom(p *proposal) *v1alpha1.Problem {
+	alone := p.Restore.DeepCopy()
+	alone.ManagedFields, alone.Status.Claims = nil, nil
+	claims := limits.Bytes(p.res.Claims)
+	why := fmt.Sprintf("%d claim(s) with their labels and annotations, which are made anew with the claims, take %d KiB of it", len(p.res.Claims), limits.KiB(claims))
+	return limits.Object(limits.Bytes(alone)+claims+len(p.res.Claims)*limits.ClaimBytes, why,
+		"Take off annotations of the claims that nobody needs, or restore fewer claims at once (spec.volumes.include)")
 }
 
 func ofEach(check func(*proposal, *v1alpha1.RestoredClaim) *v1alpha1.Problem) func(*proposal) *v1alpha1.Problem {
@@ -269,7 +283,7 @@ func checkMounted(p *proposal) *v1alpha1.Problem {
 		}
 		return v1alpha1.Problemf(v1alpha1.ReasonClaimNotMounted,
 			"%s holds claim %q, which %s %s doesn't mount: it mounts %s. Exclude it by spec.volumes.exclude, or write strategy ClaimsOnly",
-			p.source(), p.wanted(p.res.Strategy, v.ClaimName), w.Ref.Kind, w.Ref.Name, names.List(names.Set(w.Claims())))
+			p.source(), p.wanted(p.res.Strategy, v.ClaimName), w.Ref.Kind, w.Ref.Name, names.List(p.mounted))
 	}
 	return nil
 }

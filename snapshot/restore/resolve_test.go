@@ -322,3 +322,36 @@ func reasonOf(err error) string {
 	}
 	return p.Reason
 }
+
+// What would make the status too large, or hold millions of names, is refused before
+// anything is made.
+func TestTooMuchIsNotRestored(t *testing.T) {
+	crowd := func(in *Input) {
+		aStatefulSet(in)
+		in.Workload.Replicas = 200_000
+	}
+	heavy := func(in *Input) {
+		aStatefulSet(in)
+		for _, claim := range in.Claims {
+			claim.Annotations = map[string]string{"example.com/a": strings.Repeat("x", 300<<10)}
+		}
+	}
+	for name, c := range map[string]struct {
+		change func(*Input)
+		says   string
+	}{
+		"replicas":                    {crowd, "StatefulSet mysql mounts 400000 claims"},
+		"annotations":                 {heavy, "4 claim(s) with their labels and annotations, which are made anew with the claims, take 120"},
+		"of a claim that is left out": {func(in *Input) { heavy(in); in.Restore.Spec.Volumes.Include = []string{"data-mysql-5"} }, ""},
+	} {
+		_, err := Resolve(aRestorable(c.change))
+		var problem *v1alpha1.Problem
+		if errors.As(err, &problem) != (c.says != "") || c.says != "" && (problem.Reason != v1alpha1.ReasonLimitExceeded || !strings.Contains(problem.Message, c.says)) {
+			t.Errorf("%s: %v, want %q", name, err, c.says)
+		}
+	}
+	only := aRestorable(func(in *Input) { crowd(in); in.Restore.Spec.Target.Strategy = v1alpha1.StrategyClaimsOnly })
+	if res, err := Resolve(only); err != nil || len(res.Claims) != 4 {
+		t.Errorf("claims alone: %+v, %v", res, err)
+	}
+}

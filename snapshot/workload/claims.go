@@ -4,9 +4,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/lull-dev/lull/snapshot/limits"
+	"github.com/lull-dev/lull/snapshot/names"
 )
 
 // ClaimsOf are the claims of a pod: those that it names, and those that are made
@@ -48,15 +52,20 @@ func NamedClaims(spec *corev1.PodSpec) []string {
 	return names
 }
 
-// Claims are those that the workload's pods mount, or would if they were there.
-func (w *Workload) Claims() []string {
-	names := NamedClaims(&w.Template.Spec)
-	for _, t := range w.ClaimTemplates {
+// Claims are those that the workload's pods mount, or would if they were there. It
+// is a Problem where they are too many: a few words in a spec stand for millions.
+func (w *Workload) Claims() ([]string, error) {
+	m := w.MountedClaims()
+	if err := limits.Mounted(fmt.Sprintf("%s %s", w.Ref.Kind, w.Ref.Name), m.Count()); err != nil {
+		return nil, err
+	}
+	claims := slices.Clone(m.named)
+	for _, prefix := range m.prefixes {
 		for i := range w.Replicas {
-			names = append(names, fmt.Sprintf("%s%d", w.prefix(t.Name), w.Start+i))
+			claims = append(claims, fmt.Sprintf("%s%d", prefix, w.Start+i))
 		}
 	}
-	return names
+	return claims, nil
 }
 
 // IsAtZero is true for a StatefulSet without replicas: its claims are those
@@ -81,17 +90,20 @@ func (w *Workload) ClaimsHad(claims []string) []string {
 // it had.
 func (w *Workload) MayMount(claim string) bool { return w.MountedClaims().May(claim) }
 
-// MountedClaims are what a workload mounts, without the rest of it.
+// MountedClaims are what a workload mounts, without the rest of it. It has no name
+// for each replica: there may be any number of those.
 type MountedClaims struct {
-	// Names of those that its pods mount, or would if they were there.
-	Names []string
-	// prefixes are how the names of claims begin that replicas of it have.
-	prefixes []string
+	// named are those that the pod template names, each once.
+	named []string
+	// prefixes are how the names of claims begin that replicas of it have, and start
+	// and replicas which of them there are.
+	prefixes        []string
+	start, replicas int32
 }
 
 // MountedClaims are those of the workload.
 func (w *Workload) MountedClaims() *MountedClaims {
-	m := &MountedClaims{Names: w.Claims()}
+	m := &MountedClaims{named: names.Set(NamedClaims(&w.Template.Spec)), start: w.Start, replicas: w.Replicas}
 	for _, t := range w.ClaimTemplates {
 		m.prefixes = append(m.prefixes, w.prefix(t.Name))
 	}
@@ -99,12 +111,30 @@ func (w *Workload) MountedClaims() *MountedClaims {
 }
 
 // IsAtZero is true for those of a StatefulSet without replicas, see ClaimsHad.
-func (m *MountedClaims) IsAtZero() bool { return len(m.Names) == 0 && len(m.prefixes) > 0 }
+func (m *MountedClaims) IsAtZero() bool {
+	return len(m.named) == 0 && m.replicas == 0 && len(m.prefixes) > 0
+}
+
+// Count is how many its pods mount, or would if they were there.
+func (m *MountedClaims) Count() int64 {
+	return int64(len(m.named)) + int64(len(m.prefixes))*int64(m.replicas)
+}
+
+// Mounts is true for a claim that its pods mount, or would if they were there.
+func (m *MountedClaims) Mounts(claim string) bool {
+	isOfReplica := func(prefix string) bool {
+		text, is := ordinalAfter(claim, prefix)
+		ordinal, err := strconv.ParseInt(text, 10, 64)
+		isWritten := is && err == nil && text == strconv.FormatInt(ordinal, 10)
+		return isWritten && ordinal >= int64(m.start) && ordinal < int64(m.start)+int64(m.replicas)
+	}
+	return slices.Contains(m.named, claim) || slices.ContainsFunc(m.prefixes, isOfReplica)
+}
 
 // May is true for a claim that its pods mount, or those of replicas that it had.
 func (m *MountedClaims) May(claim string) bool {
 	isReplicas := func(prefix string) bool { _, is := ordinalAfter(claim, prefix); return is }
-	return slices.Contains(m.Names, claim) || slices.ContainsFunc(m.prefixes, isReplicas)
+	return slices.Contains(m.named, claim) || slices.ContainsFunc(m.prefixes, isReplicas)
 }
 
 // ClaimTemplate is the template that a claim is made from, and the ordinal of

@@ -1,7 +1,10 @@
 package workload
 
 import (
+	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,8 +61,8 @@ func TestEveryKindIsRead(t *testing.T) {
 
 func TestClaimsOfAStatefulSet(t *testing.T) {
 	w := Of(aSet(2), nil)
-	if got := w.Claims(); !slices.Equal(got, []string{"shared", "data-db-3", "data-db-4"}) || w.IsAtZero() {
-		t.Errorf("mounts %v", got)
+	if got, err := w.Claims(); err != nil || !slices.Equal(got, []string{"shared", "data-db-3", "data-db-4"}) || w.IsAtZero() {
+		t.Errorf("mounts %v, %v", got, err)
 	}
 	there := []string{"data-db-0", "data-db-x", "data-db-", "data-other-0", "xdata-db-0", "data-db-17"}
 	if got := Of(aSet(0), nil).ClaimsHad(there); !slices.Equal(got, []string{"data-db-0", "data-db-17"}) {
@@ -73,6 +76,48 @@ func TestClaimsOfAStatefulSet(t *testing.T) {
 	}
 	if got, ok := w.SameReplica("data-old-2", "old"); got != "data-db-2" || !ok {
 		t.Errorf("the same replica's claim is %q, %t", got, ok)
+	}
+}
+
+// Which claims it mounts is told by their names alone, as by a list of them.
+func TestMountedClaims(t *testing.T) {
+	m := Of(aSet(2), nil).MountedClaims()
+	for claim, want := range map[string]bool{
+		"shared": true, "data-db-3": true, "data-db-4": true,
+		"data-db-2": false, "data-db-5": false, "data-db-03": false, "data-db-99999999999999999999": false, "data-db-x": false, "data-other-3": false, "log-db-3": false,
+	} {
+		if m.Mounts(claim) != want {
+			t.Errorf("%s is mounted: %t", claim, !want)
+		}
+	}
+	if m.Count() != 3 || !m.May("data-db-17") || m.May("data-db-x") {
+		t.Errorf("there are %d", m.Count())
+	}
+	twice := aSet(0)
+	twice.Spec.Template.Spec = mounting("shared", "shared")
+	if got := Of(twice, nil).MountedClaims().Count(); got != 1 {
+		t.Errorf("one that is named twice counts %d times", got)
+	}
+}
+
+// A few words in a spec stand for millions of claims: nobody makes us hold their names.
+func TestMillionsOfClaimsAreNotHeldInMemory(t *testing.T) {
+	set := aSet(200_000)
+	set.Spec.VolumeClaimTemplates = nil
+	for i := range 20 {
+		set.Spec.VolumeClaimTemplates = append(set.Spec.VolumeClaimTemplates, corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("data%d", i)}})
+	}
+	w := Of(set, nil)
+	var problem *v1alpha1.Problem
+	var err error
+	made := testing.AllocsPerRun(1, func() { _, err = w.Claims() })
+	if !errors.As(err, &problem) || problem.Reason != v1alpha1.ReasonLimitExceeded || !strings.Contains(problem.Message, "mounts 4000001 claims") {
+		t.Errorf("it is refused by %v", err)
+	}
+	isMounted := false
+	made += testing.AllocsPerRun(1, func() { isMounted = w.MayMount("data7-db-150000") })
+	if !isMounted || made > 200 {
+		t.Errorf("it mounts it: %t; %v objects were made for the answers", isMounted, made)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/lull-dev/lull/controllers/live"
 	"github.com/lull-dev/lull/controllers/mover"
 	"github.com/lull-dev/lull/controllers/policy"
+	"github.com/lull-dev/lull/controllers/reconcile"
 	"github.com/lull-dev/lull/controllers/restore"
 	"github.com/lull-dev/lull/hooks"
 	"github.com/lull-dev/lull/snapshot/cut"
@@ -68,3 +69,6 @@ func setUpPolicies(ctx context.Context, mgr ctrl.Manager, reader client.Reader) 
 	}
 	return policies.SetupWithManager(ctx, mgr)
 }
+
+// isTooLarge is true for what the operator knows as an answer that there is no room.
+func isTooLarge(err error) bool { return reconcile.IsTooLarge(err) }
