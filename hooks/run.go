@@ -11,11 +11,11 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/lull-dev/lull/snapshot/limits"
 )
 
 const (
-	// outputCap is how much of a command's output is kept, in bytes.
-	outputCap = 64 << 10
 	// messageCap is how much of it a message carries, in bytes.
 	messageCap = 1 << 10
 	// killTimeout bounds the command that ends another.
@@ -55,9 +55,16 @@ func (p *process) wrapped(command []string) []string {
 // it: where command lines are compared nothing else does.
 func (m Mark) word() string { return "lull=" + string(m) + "." }
 
-// run runs the command to its end, or that of ctx.
+// errPrintsTooMuch breaks the stream of a command. What is left of it is ended as
+// that of any other whose stream broke.
+var errPrintsTooMuch = fmt.Errorf("it printed more than %d KiB: have it write what nobody reads to /dev/null, or into a file", limits.KiB(limits.OutputBytes))
+
+// run runs the command to its end, or that of ctx, or until it has printed too much.
 func (p *process) run(ctx context.Context, command []string, in io.Reader, out io.Writer) error {
-	streams := Streams{In: in, Out: out, Err: &p.stderr}
+	ctx, breakOff := context.WithCancelCause(ctx)
+	defer breakOff(nil)
+	meter := &meter{left: limits.OutputBytes, over: func() { breakOff(errPrintsTooMuch) }}
+	streams := Streams{In: in, Out: meter.of(out), Err: meter.of(&p.stderr)}
 	shell := command
 	if !p.isMarked {
 		shell = p.wrapped(command)
@@ -163,7 +170,36 @@ func (p *process) endBroken(ctx context.Context) error {
 	return nil
 }
 
-// tail keeps the last of what is written to it, at most outputCap bytes. It
+// meter counts what a command prints, to all of its streams.
+type meter struct {
+	mu   sync.Mutex
+	left int
+	over func()
+}
+
+func (m *meter) of(out io.Writer) io.Writer { return metered{out, m} }
+
+func (m *meter) count(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.left -= n; m.left < 0 {
+		m.over()
+	}
+}
+
+// metered is one stream. It never refuses: a command that can't print might never
+// thaw.
+type metered struct {
+	io.Writer
+	meter *meter
+}
+
+func (m metered) Write(b []byte) (int, error) {
+	m.meter.count(len(b))
+	return m.Writer.Write(b)
+}
+
+// tail keeps the last of what is written to it, at most limits.KeptOutputBytes. It
 // never blocks its writer: a command that can't print might never thaw.
 type tail struct {
 	mu  sync.Mutex
@@ -173,10 +209,10 @@ type tail struct {
 func (t *tail) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.buf = append(t.buf, b...)
-	if over := len(t.buf) - outputCap; over > 0 {
-		t.buf = append(t.buf[:0], t.buf[over:]...)
-	}
+	last := b[max(0, len(b)-limits.KeptOutputBytes):]
+	over := max(0, len(t.buf)+len(last)-limits.KeptOutputBytes)
+	t.buf = append(t.buf[:0], t.buf[over:]...)
+	t.buf = append(t.buf, last...)
 	return len(b), nil
 }
 

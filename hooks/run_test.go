@@ -3,6 +3,8 @@ package hooks
 import (
 	"strings"
 	"testing"
+
+	"github.com/lull-dev/lull/snapshot/limits"
 )
 
 func TestTheLastWordsCanBePrinted(t *testing.T) {
@@ -22,5 +24,22 @@ func TestTheLastWordsCanBePrinted(t *testing.T) {
 				t.Errorf("got %q, want %q", got, c.last)
 			}
 		})
+	}
+}
+
+// What is kept of what a command prints doesn't grow, however it comes: all pods of
+// all attempts have some.
+func TestWhatIsKeptOfOutputIsBounded(t *testing.T) {
+	var kept tail
+	for _, size := range []int{1, limits.KeptOutputBytes - 1, 10 * limits.KeptOutputBytes, 3} {
+		if n, err := kept.Write([]byte(strings.Repeat("x", size))); n != size || err != nil {
+			t.Fatalf("wrote %d of %d, %v", n, size, err)
+		}
+		if len(kept.buf) > limits.KeptOutputBytes || cap(kept.buf) > 2*limits.KeptOutputBytes {
+			t.Errorf("after %d bytes %d are kept, with room for %d", size, len(kept.buf), cap(kept.buf))
+		}
+	}
+	if _, err := kept.Write([]byte(" end")); err != nil || !strings.HasSuffix(kept.last(), "x end") {
+		t.Errorf("the last is %q, %v", kept.last(), err)
 	}
 }
