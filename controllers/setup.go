@@ -3,10 +3,12 @@ package controllers
 import (
 	"cmp"
 	"context"
+	"maps"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
@@ -29,6 +31,7 @@ import (
 	"github.com/lull-dev/lull/controllers/watchlist"
 	"github.com/lull-dev/lull/deploy"
 	"github.com/lull-dev/lull/hooks"
+	"github.com/lull-dev/lull/snapshot/limits"
 	decisions "github.com/lull-dev/lull/snapshot/restore"
 )
 
@@ -127,8 +130,9 @@ func lookAtBounds(mgr ctrl.Manager, live client.Reader, o Options) error {
 }
 
 // CacheOptions are what the controllers need of a manager's cache: of what only
-// tells that there is something to read no more than that is kept, and of no object
-// who wrote which field. Snapshots aren't in it. With a namespace it is the only one
+// tells that there is something to read no more than that is kept, of what is written
+// by others nothing that may be long and isn't decided by, and of no object who wrote
+// which field. Snapshots aren't in it. With a namespace it is the only one
 // in it.
 func CacheOptions(config *rest.Config, namespace string) (cache.Options, error) {
 	backups, err := watchlist.NewResource(config, v1alpha1.GroupVersion.WithResource("volumebackups"), &v1alpha1.VolumeBackup{}, watchlist.Which{Namespace: namespace})
@@ -136,11 +140,14 @@ func CacheOptions(config *rest.Config, namespace string) (cache.Options, error) 
 		return cache.Options{}, err
 	}
 	options := cache.Options{
-		DefaultTransform: cache.TransformStripManagedFields(),
+		DefaultTransform: withoutRecords,
 		NewInformer:      newInformer(backups),
 		ByObject: map[client.Object]cache.ByObject{
-			&v1alpha1.VolumeBackup{}: {Transform: backup.OnlyOutcome},
-			&batchv1.Job{}:           {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})},
+			&v1alpha1.VolumeBackup{}:  {Transform: backup.OnlyOutcome},
+			&v1alpha1.VolumeRestore{}: {Transform: restore.OnlyProgress},
+			&batchv1.Job{}: {
+				Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}), Transform: mover.OnlyOwner,
+			},
 		},
 	}
 	for _, kind := range policy.WatchedKinds() {
@@ -162,6 +169,23 @@ func newInformer(backups watchlist.Resource) func(toolscache.ListerWatcher, runt
 		}
 		return toolscache.NewSharedIndexInformer(lw, kind, resync, indexers)
 	}
+}
+
+// withoutRecords leaves out of an object who wrote which field, what kubectl applied
+// last, and annotations that are longer than any of ours: together they may be more
+// than all the rest, and nobody here reads them.
+func withoutRecords(obj any) (any, error) {
+	m, err := meta.Accessor(obj)
+	if err != nil {
+		return obj, nil //nolint:nilerr // it is what is left of one that is gone
+	}
+	m.SetManagedFields(nil)
+	notes := m.GetAnnotations()
+	maps.DeleteFunc(notes, func(key, value string) bool {
+		return key == corev1.LastAppliedConfigAnnotation || len(value) > limits.AnnotationBytes
+	})
+	m.SetAnnotations(notes) // what isn't typed gives a copy
+	return obj, nil
 }
 
 // onlyWhatPodsTell is for the two watches of pods, of their metadata and of

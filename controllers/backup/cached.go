@@ -23,7 +23,7 @@ import (
 
 // OnlyOutcome is the transform of a cache that keeps of a backup that has ended
 // how, what it is of, when it was due or cut, and what is its own. Of one that
-// goes on it keeps all. What it made itself it leaves as it is: it is asked twice,
+// goes on it keeps all but what may be long. What it made itself it leaves as it is: it is asked twice,
 // for what is there at the start and once it goes into the cache.
 func OnlyOutcome(obj any) (any, error) {
 	b, ok := obj.(*v1alpha1.VolumeBackup)
@@ -32,8 +32,7 @@ func OnlyOutcome(obj any) (any, error) {
 	}
 	b.ManagedFields = nil
 	if !cut.Ended(b) {
-		b.Labels, b.Annotations = shared.ifOurs(b.Labels), shared.ifOurs(b.Annotations)
-		return b, nil
+		return withoutLong(b), nil
 	}
 	return &v1alpha1.VolumeBackup{
 		ObjectMeta: identityOf(b),
@@ -51,6 +50,25 @@ func OnlyOutcome(obj any) (any, error) {
 			Conditions:     onlyEnd(b.Status.Conditions),
 		},
 	}, nil
+}
+
+// withoutLong is a backup that goes on without what takes the most room in it: who
+// made it decides how long its commands are, and what its claims carry.
+func withoutLong(b *v1alpha1.VolumeBackup) *v1alpha1.VolumeBackup {
+	b.Labels, b.Annotations = shared.ours(b.Labels), shared.ours(b.Annotations)
+	b.Spec.Volumes, b.Spec.Quiesce, b.Status.Warnings = v1alpha1.VolumeSelection{}, nil, nil
+	for i := range b.Status.Volumes {
+		b.Status.Volumes[i].Claim = nil
+	}
+	for _, q := range []*v1alpha1.QuiesceStatus{b.Status.Quiesce, b.Status.Unthawed} {
+		if q == nil {
+			continue
+		}
+		for i := range q.Pods {
+			q.Pods[i].Post = nil
+		}
+	}
+	return b
 }
 
 // identityOf is what an object is told apart by, and what is ours of its

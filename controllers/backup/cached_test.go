@@ -12,11 +12,13 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/snapshot/cut"
+	"github.com/lull-dev/lull/snapshot/limits"
 )
 
 // What is kept of a backup that has ended is enough for all that asks the cache.
@@ -68,6 +70,31 @@ func TestWhatIsKeptOfAnEndedBackup(t *testing.T) {
 	}
 	if kept, err := OnlyOutcome(goesOn.DeepCopy()); err != nil || len(kept.(*v1alpha1.VolumeBackup).Finalizers) == 0 {
 		t.Errorf("of one that goes on all is kept: %+v, %v", kept, err)
+	}
+}
+
+// Of a backup that goes on what its owner may make long isn't kept, and all that is
+// asked of the cache is.
+func TestWhatIsKeptOfALargeBackup(t *testing.T) {
+	long := []string{strings.Repeat("x", 64<<10)}
+	b := intended(v1alpha1.MethodHooks)
+	b.Name, b.Labels = "b", map[string]string{v1alpha1.LabelPolicy: "nightly"}
+	b.Annotations = map[string]string{"kubectl.kubernetes.io/last-applied-configuration": long[0], v1alpha1.AnnotationScheduledAt: "2025-11-26T02:00:00Z"}
+	b.Spec.Quiesce = &v1alpha1.QuiesceSpec{Pre: &v1alpha1.HookCommand{Command: long}, Post: &v1alpha1.HookCommand{Command: long}}
+	b.Status.Quiesce.Pods[0].Post = long
+	b.Status.Unthawed = b.Status.Quiesce.DeepCopy()
+	b.Status.Volumes[0].Claim = &v1alpha1.BackedUpClaim{Annotations: map[string]string{"a": long[0]}}
+	b.Status.Warnings = long
+	kept, err := OnlyOutcome(b.DeepCopy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := kept.(*v1alpha1.VolumeBackup)
+	if size := limits.Bytes(o); size > 2<<10 {
+		t.Errorf("it keeps %d bytes of %d", size, limits.Bytes(b))
+	}
+	if !mayHoldAny(o, []types.UID{"p"}) || !cut.Names(o, "s") || turnOf(o) != turnOf(b) || !mayBegin(o).Equal(mayBegin(b)) || mayBeFrozen(o) == nil {
+		t.Errorf("it isn't known how far it is: %+v", o)
 	}
 }
 
@@ -152,11 +179,8 @@ func TestSharedMaps(t *testing.T) {
 	if s.ours(map[string]string{"team": "a"}) != nil {
 		t.Error("nothing of it is ours")
 	}
-	if !isFirst(s.ifOurs(map[string]string{v1alpha1.LabelPolicy: "nightly"})) {
-		t.Error("one in which all is ours isn't shared")
-	}
-	if whole := s.ifOurs(map[string]string{v1alpha1.LabelPolicy: "nightly", "team": "a"}); len(whole) != 2 {
-		t.Errorf("of one with others' keys there is %v", whole)
+	if long := s.ours(map[string]string{v1alpha1.LabelPolicy: "nightly", "lull.dev/x": strings.Repeat("x", limits.AnnotationBytes+1)}); !isFirst(long) {
+		t.Errorf("what is longer than any of ours is kept: %d keys", len(long))
 	}
 	for i := range 3 * rememberedMaps {
 		said(strconv.Itoa(i), "")

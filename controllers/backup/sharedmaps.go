@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/snapshot/limits"
 )
 
 // shared are the labels and annotations of what is in the cache.
@@ -25,11 +26,12 @@ type sharedMaps struct {
 // rememberedMaps is how many are known at least.
 const rememberedMaps = 1 << 14
 
-// ours has of all what has keys of ours, nil where nothing has.
+// ours has of all what has keys of ours, nil where nothing has. No value of ours is
+// long.
 func (s *sharedMaps) ours(all map[string]string) map[string]string {
 	var keys []string
-	for key := range all {
-		if strings.HasPrefix(key, v1alpha1.GroupVersion.Group+"/") {
+	for key, value := range all {
+		if strings.HasPrefix(key, v1alpha1.GroupVersion.Group+"/") && len(value) <= limits.AnnotationBytes {
 			keys = append(keys, key)
 		}
 	}
@@ -37,15 +39,6 @@ func (s *sharedMaps) ours(all map[string]string) map[string]string {
 		return nil
 	}
 	return s.only(all, keys)
-}
-
-// ifOurs has of a map in which all keys are ours the one that is shared, and any
-// other as it is.
-func (s *sharedMaps) ifOurs(all map[string]string) map[string]string {
-	if ours := s.ours(all); len(ours) == len(all) {
-		return ours
-	}
-	return all
 }
 
 func (s *sharedMaps) only(all map[string]string, keys []string) map[string]string {

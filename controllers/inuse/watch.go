@@ -38,7 +38,11 @@ func OnlyWhereabouts(obj any) (any, error) {
 	kept.Namespace, kept.Name, kept.UID, kept.ResourceVersion = p.Namespace, p.Name, p.UID, p.ResourceVersion
 	kept.Spec.NodeName, kept.Status.Phase, kept.Status.Message = p.Spec.NodeName, p.Status.Phase, p.Status.Message
 	for _, v := range p.Spec.Volumes {
-		if v.PersistentVolumeClaim != nil || v.Ephemeral != nil {
+		switch {
+		case v.Ephemeral != nil: // its claim has the name of the pod and of the volume
+			v.Ephemeral = &corev1.EphemeralVolumeSource{}
+			kept.Spec.Volumes = append(kept.Spec.Volumes, v)
+		case v.PersistentVolumeClaim != nil:
 			kept.Spec.Volumes = append(kept.Spec.Volumes, v)
 		}
 	}
@@ -51,7 +55,11 @@ func OnlyWhereabouts(obj any) (any, error) {
 func onlyState(all []corev1.ContainerStatus) []corev1.ContainerStatus {
 	kept := make([]corev1.ContainerStatus, 0, len(all))
 	for _, c := range all {
-		kept = append(kept, corev1.ContainerStatus{State: c.State, ContainerID: c.ContainerID, RestartCount: c.RestartCount})
+		state := corev1.ContainerState{Running: c.State.Running}
+		if c.State.Terminated != nil {
+			state.Terminated = &corev1.ContainerStateTerminated{}
+		}
+		kept = append(kept, corev1.ContainerStatus{State: state, ContainerID: c.ContainerID, RestartCount: c.RestartCount})
 	}
 	return kept
 }

@@ -124,20 +124,6 @@ func workloadIn(obj runtime.Object, sets []appsv1.ReplicaSet) *workload.Workload
 	return workload.Of(o, workload.OwnedSets(o, sets))
 }
 
-// Backups are all of a namespace.
-func (r Reader) Backups(ctx context.Context, namespace string) ([]v1alpha1.VolumeBackup, error) {
-	var all v1alpha1.VolumeBackupList
-	err := r.List(ctx, &all, client.InNamespace(namespace))
-	return all.Items, err
-}
-
-// Restores are all of a namespace.
-func (r Reader) Restores(ctx context.Context, namespace string) ([]v1alpha1.VolumeRestore, error) {
-	var all v1alpha1.VolumeRestoreList
-	err := r.List(ctx, &all, client.InNamespace(namespace))
-	return all.Items, err
-}
-
 // Snapshot is a snapshot with its content, each nil where it isn't there.
 func (r Reader) Snapshot(ctx context.Context, namespace, name string) (*snapshotv1.VolumeSnapshot, *snapshotv1.VolumeSnapshotContent, error) {
 	snap, content := &snapshotv1.VolumeSnapshot{}, &snapshotv1.VolumeSnapshotContent{}

@@ -126,6 +126,19 @@ func wakingKinds() []client.Object {
 	return []client.Object{&corev1.Pod{}, &corev1.PersistentVolumeClaim{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}, &appsv1.ReplicaSet{}}
 }
 
+// OnlyProgress is the transform of a cache that keeps of a restore how far it has come
+// and what it is of, without what may be long. Whatever is done about it is read past
+// the cache.
+func OnlyProgress(obj any) (any, error) {
+	v, ok := obj.(*v1alpha1.VolumeRestore)
+	if !ok {
+		return obj, nil
+	}
+	live.ShortenRestore(v)
+	v.Spec.Source.Paths, v.Spec.Target.Claims, v.Spec.Volumes = nil, nil, v1alpha1.VolumeSelection{}
+	return v, nil
+}
+
 // OnlyIdentity is the transform of a cache that keeps of an object's metadata
 // what tells that it has changed: the cluster may have tens of thousands.
 func OnlyIdentity(obj any) (any, error) {
@@ -138,13 +151,13 @@ func OnlyIdentity(obj any) (any, error) {
 // underWay are the restores of an object's namespace that aren't at their end, or
 // have left their application stopped.
 func (r *Reconciler) underWay(ctx context.Context, obj client.Object) []ctrl.Request {
-	all, err := live.Reader{Reader: r.Client}.Restores(ctx, obj.GetNamespace())
-	if err != nil {
+	var all v1alpha1.VolumeRestoreList
+	if err := r.List(ctx, &all, client.InNamespace(obj.GetNamespace()), client.UnsafeDisableDeepCopy); err != nil {
 		return nil // the cache isn't there: every restore comes again when it is
 	}
 	var found []ctrl.Request
-	for i := range all {
-		if v := &all[i]; v.UID != obj.GetUID() && (!restore.Ended(v) || restore.IsLeftStopped(v)) {
+	for i := range all.Items {
+		if v := &all.Items[i]; v.UID != obj.GetUID() && (!restore.Ended(v) || restore.IsLeftStopped(v)) {
 			found = append(found, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(v)})
 		}
 	}
