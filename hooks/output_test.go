@@ -40,7 +40,7 @@ func TestACommandThatPrintsWithoutEndIsEnded(t *testing.T) {
 					t.Fatal("it goes on")
 				}
 			}
-			r := q.End(t.Context())["a"]
+			r := q.End(t.Context())[uidOf("a")]
 			if r.Testified || c.begins && (r.Err == nil || !strings.Contains(r.Err.Error(), says)) {
 				t.Errorf("it ends with %+v", r)
 			}
@@ -57,7 +57,7 @@ func TestAsMuchAsMayBeIsNoMatter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := q.End(t.Context())["a"]; !r.Thawed || !r.Testified || r.Err != nil {
+	if r := q.End(t.Context())[uidOf("a")]; !r.Thawed || !r.Testified || r.Err != nil {
 		t.Errorf("%+v", r)
 	}
 }

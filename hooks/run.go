@@ -59,11 +59,14 @@ func (m Mark) word() string { return "lull=" + string(m) + "." }
 // that of any other whose stream broke.
 var errPrintsTooMuch = fmt.Errorf("it printed more than %d KiB: have it write what nobody reads to /dev/null, or into a file", limits.KiB(limits.OutputBytes))
 
+// ownWords is how much a watchman says itself, beside its post-hook.
+const ownWords = len("HELD\nSTILL_HELD\n")
+
 // run runs the command to its end, or that of ctx, or until it has printed too much.
 func (p *process) run(ctx context.Context, command []string, in io.Reader, out io.Writer) error {
 	ctx, breakOff := context.WithCancelCause(ctx)
 	defer breakOff(nil)
-	meter := &meter{left: limits.OutputBytes, over: func() { breakOff(errPrintsTooMuch) }}
+	meter := &meter{left: limits.OutputBytes + ownWords, over: func() { breakOff(errPrintsTooMuch) }}
 	streams := Streams{In: in, Out: meter.of(out), Err: meter.of(&p.stderr)}
 	shell := command
 	if !p.isMarked {
