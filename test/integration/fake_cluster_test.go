@@ -82,10 +82,13 @@ func (fc *fakeCluster) create(obj client.Object) {
 	fc.must(admin.Create(fc.ctx, obj))
 }
 
-// writesStatus writes the status of an object of ours, as the operator.
+// writesStatus writes the status of an object of ours, as the operator: all of it,
+// also what isn't there any more.
 func (fc *fakeCluster) writesStatus(obj client.Object) {
 	fc.Helper()
-	fc.must(operator.Status().Patch(fc.ctx, obj, client.Merge))
+	there := obj.DeepCopyObject().(client.Object)
+	fc.must(admin.Get(fc.ctx, client.ObjectKeyFromObject(obj), there))
+	fc.must(operator.Status().Patch(fc.ctx, obj, client.MergeFrom(there)))
 }
 
 func (fc *fakeCluster) delete(obj client.Object) {

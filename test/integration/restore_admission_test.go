@@ -145,7 +145,7 @@ func TestWhoHasARestoreUndoneByItsMetadataMayUpdateItsApplication(t *testing.T) 
 		r.Finalizers = []string{v1alpha1.FinalizerVolumeRestore}
 		fc.must(admin.Update(fc.ctx, r))
 		r.Status.Strategy, r.Status.Conditions = v1alpha1.StrategyRepoint, nil
-		fc.must(admin.Status().Update(fc.ctx, r))
+		fc.writesStatus(r)
 		return r
 	}
 	patched := func(as client.Client, r *v1alpha1.VolumeRestore, patch string) error {
@@ -167,16 +167,14 @@ func TestWhoHasARestoreUndoneByItsMetadataMayUpdateItsApplication(t *testing.T) 
 		}
 		ended := begun()
 		meta.SetStatusCondition(&ended.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionComplete, Status: metav1.ConditionTrue, Reason: "x"})
-		fc.must(admin.Status().Update(fc.ctx, ended))
+		fc.writesStatus(ended)
 		if err := patched(stranger, ended, patch); err != nil {
 			t.Errorf("%s, once it has ended: %v", what, err)
 		}
 	}
-	operator, err := client.New(asManager, client.Options{Scheme: scheme})
-	fc.must(err)
 	new := begun()
 	new.Status.Strategy = ""
-	fc.must(admin.Status().Update(fc.ctx, new))
+	fc.writesStatus(new)
 	fc.must(patched(operator, new, unheld)) // nothing was begun
 	refusedBecause(t, patched(operator, begun(), unheld), "may not update deployments/shop")
 }

@@ -84,7 +84,7 @@ func (r *replacement) is(conditions ...string) {
 // begins writes the status, and has a manager work from there.
 func (r *replacement) begins() {
 	r.Helper()
-	r.must(admin.Status().Update(r.ctx, r.restore))
+	r.writesStatus(r.restore)
 	r.aRestoreManager()
 }
 
