@@ -108,10 +108,21 @@ func (a *attempt) freeze(pod quiescedPod) *exec {
 	return nil
 }
 
+// watchman is the session that watches over a pair of hooks in a pod, nil for none.
+// Where the hooks are in two containers it is the first of two.
+func (a *attempt) watchman(pod quiescedPod) *exec {
+	for _, x := range a.in(pod.Name) {
+		if x.waits > 0 && x.began {
+			return x
+		}
+	}
+	return nil
+}
+
 // release is when a pod that a command froze was let go, zero for never, and the
 // command that did so where it was another one: a hold lets go as its session ends;
-// after a pre-hook, the post-hook does. That it was tried is what counts: what comes
-// of it is not the operator's.
+// after a pre-hook, the post-hook does, or the watchman, who ends then. That it was
+// tried is what counts: what comes of it is not the operator's.
 func (a *attempt) release(pod quiescedPod, freeze *exec) (time.Time, *exec) {
 	if freeze.hasInput {
 		return freeze.end, nil
@@ -120,6 +131,9 @@ func (a *attempt) release(pod quiescedPod, freeze *exec) (time.Time, *exec) {
 		if x != freeze && x.isRun && x.first.Received.After(freeze.first.Received) {
 			return x.first.Received, x
 		}
+	}
+	if watchman := a.watchman(pod); watchman != nil {
+		return watchman.end, watchman
 	}
 	return time.Time{}, nil
 }

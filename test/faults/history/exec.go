@@ -21,15 +21,19 @@ type exec struct {
 	isRun bool
 	// hasInput: it waits for the end of its input.
 	hasInput bool
+	// waits is how long a watchman waits, who runs the post-hook of a pair when he
+	// is told to, or then by himself; 0 for any other command.
+	waits time.Duration
 	// began: the stream to it was open.
 	began bool
 	// end of the stream, zero where nobody saw it.
 	end time.Time
 }
 
-// Two forms of the mark: the word that stands before a command, and the argument of
-// the script that ends what is left of one.
+// Three forms of the mark: the word that stands before a command, that of a watchman,
+// and the argument of the script that ends what is left of one.
 var (
+	markWatch    = regexp.MustCompile(`^lull=watch\.([0-9a-f-]{36})\.([0-9]+)\.$`)
 	markWord     = regexp.MustCompile(`^lull=([0-9a-f-]{36})\.([0-9]+)\.$`)
 	markArgument = regexp.MustCompile(`^([0-9a-f-]{36})\.([0-9]+)$`)
 )
@@ -66,6 +70,11 @@ func newExec(e *Event) *exec {
 	for i, word := range x.words {
 		if found := markWord.FindStringSubmatch(word); found != nil {
 			x.key, x.isRun, x.words = keyOf(found), true, x.words[i+1:]
+			return x
+		}
+		if found := markWatch.FindStringSubmatch(word); found != nil && len(x.words) > i+2 {
+			seconds, _ := strconv.Atoi(x.words[i+2]) // 0 is no watchman's
+			x.key, x.waits = keyOf(found), time.Duration(seconds)*time.Second
 			return x
 		}
 	}

@@ -36,6 +36,13 @@ func (j *judge) judgeThaw(a *attempt, pod quiescedPod, freeze *exec) {
 		j.violates(Thaw, events, "attempt %d of backup %s froze pod %s without a deadline", a.key.number, a.backup, pod.Name)
 		return
 	}
+	if watchman := a.watchman(pod); watchman != nil {
+		// He thaws by himself then, whatever becomes of managers.
+		if acts := watchman.first.At.Add(watchman.waits); acts.After(a.due().Add(slack)) {
+			j.violates(Thaw, events, "attempt %d of backup %s has a watchman in pod %s who acts at %s by himself, and was to be over by %s", a.key.number, a.backup, pod.Name, clock(acts), clock(a.due()))
+		}
+		return
+	}
 	due := a.due()
 	if freeze.first.Received.After(due) {
 		due = freeze.first.Received // it was halted before its command
@@ -57,7 +64,7 @@ func (a *attempt) due() time.Time {
 // server went has ended with it.
 func (j *judge) released(a *attempt, pod quiescedPod, freeze *exec) (time.Time, *exec) {
 	at, by := a.release(pod, freeze)
-	if at.IsZero() && freeze.hasInput {
+	if at.IsZero() && (freeze.hasInput || by != nil) {
 		at = j.outageAfter(freeze.first.Received)
 	}
 	return at, by
