@@ -2,6 +2,7 @@ package v1alpha1
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -37,6 +38,14 @@ type VolumeBackup struct {
 
 // StatusConditions are the conditions in its status, to read and to set.
 func (b *VolumeBackup) StatusConditions() *[]metav1.Condition { return &b.Status.Conditions }
+
+// HasLostSnapshots is true for a complete backup of which a snapshot is there no more.
+// Nothing counts on it.
+func (b *VolumeBackup) HasLostSnapshots() bool {
+	ready := meta.FindStatusCondition(b.Status.Conditions, ConditionSnapshotsReady)
+	return ready != nil && ready.Status != metav1.ConditionTrue && ready.Reason == ReasonSnapshotLost &&
+		meta.IsStatusConditionTrue(b.Status.Conditions, ConditionComplete)
+}
 
 // VolumeBackupList is a list of VolumeBackups.
 // +kubebuilder:object:root=true

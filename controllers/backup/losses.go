@@ -130,7 +130,7 @@ func namedBy(b *v1alpha1.VolumeBackup) (bits uint64) {
 // anybody knows.
 func canLose(b *v1alpha1.VolumeBackup) bool {
 	return meta.IsStatusConditionTrue(b.Status.Conditions, v1alpha1.ConditionComplete) &&
-		b.DeletionTimestamp.IsZero() && !cut.IsOnlyExported(b) && !cut.IsLost(b)
+		b.DeletionTimestamp.IsZero() && !cut.IsOnlyExported(b) && !b.HasLostSnapshots()
 }
 
 // noteLosses tells of the snapshots that a complete backup has lost. It stays

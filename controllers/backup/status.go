@@ -81,7 +81,7 @@ func messageOf(b *v1alpha1.VolumeBackup) string {
 	if !b.DeletionTimestamp.IsZero() {
 		return reconcile.FirstMessage(b.Status.Conditions, v1alpha1.ConditionStalled, v1alpha1.ConditionReconciling)
 	}
-	if cut.IsLost(b) {
+	if b.HasLostSnapshots() {
 		return meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionSnapshotsReady).Message
 	}
 	return reconcile.FirstMessage(b.Status.Conditions,

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 )
@@ -84,14 +83,6 @@ func IsWhole(b *v1alpha1.VolumeBackup) bool {
 func IsOnlyExported(b *v1alpha1.VolumeBackup) bool {
 	ready := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionSnapshotsReady)
 	return ready != nil && ready.Reason == v1alpha1.ReasonOnlyExported
-}
-
-// IsLost is true for a complete backup of which a snapshot is there no more. Nothing
-// counts on it.
-func IsLost(b *v1alpha1.VolumeBackup) bool {
-	ready := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionSnapshotsReady)
-	return ready != nil && ready.Status != metav1.ConditionTrue && ready.Reason == v1alpha1.ReasonSnapshotLost &&
-		meta.IsStatusConditionTrue(b.Status.Conditions, v1alpha1.ConditionComplete)
 }
 
 // Open is true for an attempt whose end is not written: what it froze may be

@@ -8,7 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/snapshot/cut"
 )
 
 // IsComplete is true for a backup that ended well.
@@ -18,7 +17,7 @@ func IsComplete(b *v1alpha1.VolumeBackup) bool {
 
 // isRestorable is true for a backup that ended well and has its snapshots still, or
 // is in a repository by its owner's wish.
-func isRestorable(b *v1alpha1.VolumeBackup) bool { return IsComplete(b) && !cut.IsLost(b) }
+func isRestorable(b *v1alpha1.VolumeBackup) bool { return IsComplete(b) && !b.HasLostSnapshots() }
 
 // HasFailed is true for a backup that ended badly.
 func HasFailed(b *v1alpha1.VolumeBackup) bool {

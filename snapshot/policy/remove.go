@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
-	"github.com/lull-dev/lull/snapshot/cut"
 	"github.com/lull-dev/lull/snapshot/names"
 	"github.com/lull-dev/lull/snapshot/retention"
 )
@@ -60,13 +59,13 @@ func (p *Policy) Remove(backups []*v1alpha1.VolumeBackup, inUse map[string]bool,
 // nobody's place there, and goes when it would have gone: the rest of it may be all
 // that somebody has.
 func (p *Policy) surplusOrLost(complete []*v1alpha1.VolumeBackup, inUse map[string]bool, now time.Time) []*v1alpha1.VolumeBackup {
-	whole := slices.DeleteFunc(slices.Clone(complete), cut.IsLost)
+	whole := slices.DeleteFunc(slices.Clone(complete), (*v1alpha1.VolumeBackup).HasLostSnapshots)
 	surplus := p.surplus(whole, inUse, now)
 	if len(whole) == len(complete) {
 		return surplus
 	}
 	for _, b := range p.surplus(complete, inUse, now) {
-		if cut.IsLost(b) {
+		if b.HasLostSnapshots() {
 			surplus = append(surplus, b)
 		}
 	}
