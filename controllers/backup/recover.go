@@ -80,9 +80,10 @@ func (w *run) recover(ctx context.Context) reconcile.Outcome {
 // attempt, as somebody has filled the object meanwhile.
 const unwrittenThawDelay = time.Minute
 
-// isUnfinished is true for a backup with an attempt whose end isn't written.
+// isUnfinished is true for a backup with an attempt whose end isn't written. What was
+// put back speaks of an earlier life.
 func isUnfinished(b *v1alpha1.VolumeBackup) bool {
-	return !cut.Ended(b) && cut.Open(b.Status.Quiesce)
+	return !cut.Ended(b) && cut.Open(b.Status.Quiesce) && v1alpha1.PutBackBy(b, b.Status.StartTime) == ""
 }
 
 // untilNextThaw is how long it is before the next round of post-hooks, at most

@@ -69,7 +69,7 @@ func needsThaw(obj client.Object) bool {
 // isGivenUp is true for a backup that is deleted, and couldn't be thawed before. The
 // cache has no finalizers.
 func isGivenUp(b *v1alpha1.VolumeBackup) bool {
-	return !b.DeletionTimestamp.IsZero() && cut.Open(mayBeFrozen(b))
+	return !b.DeletionTimestamp.IsZero() && cut.Open(mayBeFrozen(b)) && v1alpha1.PutBackBy(b, b.Status.StartTime) == ""
 }
 
 func (r *Reconciler) needsNoThaw(_ context.Context, b *v1alpha1.VolumeBackup) bool {
