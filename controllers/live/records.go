@@ -17,7 +17,8 @@ import (
 // recordsAtOnce is how many are read at once.
 const recordsAtOnce = 100
 
-// Backups are all of a namespace, in short: without their settings, volumes and pods.
+// Backups are all of a namespace, in short: without their volumes and pods, and of
+// their settings with no more than where they are exported to.
 func (r Reader) Backups(ctx context.Context, namespace string) ([]v1alpha1.VolumeBackup, error) {
 	var found []v1alpha1.VolumeBackup
 	for next := ""; ; {
@@ -36,7 +37,7 @@ func (r Reader) Backups(ctx context.Context, namespace string) ([]v1alpha1.Volum
 }
 
 func shortenBackup(b *v1alpha1.VolumeBackup) {
-	b.ManagedFields, b.Spec.BackupSettings = nil, v1alpha1.BackupSettings{}
+	b.ManagedFields, b.Spec.BackupSettings = nil, v1alpha1.BackupSettings{Export: b.Spec.Export}
 	b.Status.Volumes, b.Status.Warnings, b.Status.Unthawed = nil, nil, nil
 	if b.Status.Quiesce != nil {
 		b.Status.Quiesce.Pods = nil

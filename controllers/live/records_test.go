@@ -53,6 +53,8 @@ func (p *pages) List(_ context.Context, list client.ObjectList, opts ...client.L
 func aRecord(meta metav1.ObjectMeta) v1alpha1.VolumeBackup {
 	b := v1alpha1.VolumeBackup{ObjectMeta: meta, Spec: v1alpha1.VolumeBackupSpec{ApplicationRef: v1alpha1.ApplicationReference{Name: "db"}}}
 	b.Spec.Quiesce = &v1alpha1.QuiesceSpec{Hold: &v1alpha1.HookCommand{Command: []string{meta.Annotations["long"]}}}
+	b.Spec.Export = &v1alpha1.ExportSpec{}
+	b.Status.Volumes = []v1alpha1.VolumeStatus{{ClaimName: "data", Claim: &v1alpha1.BackedUpClaim{Annotations: meta.Annotations}}}
 	b.Status.Quiesce = &v1alpha1.QuiesceStatus{Method: v1alpha1.MethodHooks, Pods: []v1alpha1.QuiescedPod{{Post: []string{meta.Annotations["long"]}}}}
 	return b
 }
@@ -72,7 +74,7 @@ func TestRecordsAreReadInPages(t *testing.T) {
 		t.Errorf("%d bytes of %d records are kept", size, 2*there.all)
 	}
 	b, v := backups[7], restores[7]
-	if b.Spec.ApplicationRef.Name != "db" || b.Annotations["short"] != "x" || b.Status.Quiesce.Method != v1alpha1.MethodHooks || v.Status.Claims[0].RestoredClaim != "data" {
+	if b.Spec.ApplicationRef.Name != "db" || b.Spec.Export == nil || b.Annotations["short"] != "x" || b.Status.Quiesce.Method != v1alpha1.MethodHooks || v.Status.Claims[0].RestoredClaim != "data" {
 		t.Errorf("too little is kept: %+v, %+v", b, v)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/controllers/live"
 	"github.com/lull-dev/lull/controllers/mover"
 	"github.com/lull-dev/lull/controllers/reconcile"
 	resticexport "github.com/lull-dev/lull/restic-export"
@@ -124,11 +125,12 @@ func (w *run) histories(ctx context.Context) ([]resticexport.History, error) {
 	if err != nil || len(policies) == 0 {
 		return nil, err // how far retention is stays: they may come back
 	}
-	var backups v1alpha1.VolumeBackupList // of what has ended the cache doesn't know where it was exported to
-	if err := w.Live.List(ctx, &backups, client.InNamespace(w.Object.Namespace)); err != nil {
+	// Of what has ended the cache doesn't know where it was exported to.
+	backups, err := live.Reader{Reader: w.Live}.Backups(ctx, w.Object.Namespace)
+	if err != nil {
 		return nil, err
 	}
-	return remaining(s, historiesOf(w.Object.Name, policies, backups.Items, since)), nil
+	return remaining(s, historiesOf(w.Object.Name, policies, backups, since)), nil
 }
 
 // exportPolicies are the policies that say which of their exports into the
