@@ -20,14 +20,19 @@ var (
 // made by the test, as nobody else makes them here.
 func (fc *fakeCluster) aStatefulSet(name string, replicas int32, claimTemplates ...string) *appsv1.StatefulSet {
 	fc.Helper()
+	set := fc.newStatefulSet(name, replicas, claimTemplates...)
+	fc.create(set)
+	return set
+}
+
+func (fc *fakeCluster) newStatefulSet(name string, replicas int32, claimTemplates ...string) *appsv1.StatefulSet {
 	set := &appsv1.StatefulSet{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
+		ObjectMeta: metav1.ObjectMeta{Namespace: fc.namespace, Name: name},
 		Spec:       appsv1.StatefulSetSpec{Replicas: &replicas, Selector: selector, ServiceName: name, Template: template()},
 	}
 	for _, t := range claimTemplates {
 		set.Spec.VolumeClaimTemplates = append(set.Spec.VolumeClaimTemplates, *fc.newClaim(t))
 	}
-	fc.create(set)
 	return set
 }
 

@@ -37,7 +37,7 @@ type attack struct {
 const withToken = "act as the operator"
 
 // attacks are all, in the order of the page. A new list is one more argument.
-var attacks = slices.Concat(commandAttacks, orderAttacks, evidenceAttacks, statusAttacks, tokenAttacks)
+var attacks = slices.Concat(commandAttacks, orderAttacks, evidenceAttacks, statusAttacks, sizeAttacks, tokenAttacks)
 
 func TestEveryAttackIsStopped(t *testing.T) {
 	for _, a := range attacks {
@@ -104,7 +104,7 @@ func groupOf(resource string) string {
 	switch plural, _, _ := strings.Cut(resource, "/"); plural {
 	case "pods", "persistentvolumeclaims":
 		return corev1.GroupName
-	case "deployments":
+	case "deployments", "statefulsets":
 		return appsv1.GroupName
 	case "volumesnapshots":
 		return snapshotv1.GroupName
