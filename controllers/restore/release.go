@@ -34,7 +34,7 @@ func (w *run) releasePrevious(ctx context.Context) reconcile.Outcome {
 	}
 	changes, volumes, p := restore.ReleasePrevious(state, workloads)
 	if p == nil {
-		if _, err = w.apply(ctx, changes); isRefusal(err) {
+		if err = w.letGo(ctx, changes); isRefusal(err) {
 			p, err = v1alpha1.Problemf(v1alpha1.ReasonChangeRefused, "%v. Once that is allowed ask again (spec.releasePrevious: false, then true)", err), nil
 		}
 	}
@@ -47,6 +47,16 @@ func (w *run) releasePrevious(ctx context.Context) reconcile.Outcome {
 		markReleased(w.scope, restore.WhatReleased(volumes))
 	}
 	return reconcile.Failed(w.Save(ctx))
+}
+
+// letGo makes changes one after the other: nobody waits for them.
+func (w *run) letGo(ctx context.Context, changes []restore.Change) error {
+	for _, change := range changes {
+		if _, err := judge(change, write(ctx, w.Client, change)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // refuseRelease says why nothing is let go.

@@ -56,10 +56,10 @@ var unreached = map[string]string{
 	"sub.Patch reconcile.Scope.Save<reconcile.Scope.LeaveAlone<restore.run.leaveAlone": noVelero,
 	"Patch reconcile.Scope.patch<reconcile.Scope.Release<reconcile.Scope.LeaveAlone":   noVelero,
 
-	"sub.Patch reconcile.Scope.Save<restore.run.releasePrevious":         noRelease,
-	"Create restore.write<restore.run.apply<restore.run.releasePrevious": noRelease,
-	"Delete restore.write<restore.run.apply<restore.run.releasePrevious": noRelease,
-	"Patch restore.write<restore.run.apply<restore.run.releasePrevious":  noRelease,
+	"sub.Patch reconcile.Scope.Save<restore.run.releasePrevious": noRelease,
+	"Create restore.write<restore.run.letGo":                     noRelease,
+	"Delete restore.write<restore.run.letGo":                     noRelease,
+	"Patch restore.write<restore.run.letGo":                      noRelease,
 }
 
 const (
