@@ -119,10 +119,12 @@ var _ = Describe("a manager that has nothing to do", Serial, func() {
 		}
 		look() // it asks once who we are
 		before, _ := look()
+		at := time.Now()
 		Eventually(ctx, func(g Gomega) {
 			after, memory := look()
-			made := after - before
-			before = after
+			made, took := after-before, time.Since(at)
+			before, at = after, time.Now()
+			g.Expect(took).To(BeNumerically(">=", span)) // the first look comes at once
 			g.Expect(made).To(BeNumerically("<=", renewals+2))
 			g.Expect(memory).To(BeNumerically("<", 64<<20)) // right after work it has more
 		}).WithPolling(span).Should(Succeed())
