@@ -61,8 +61,7 @@ func newPodSession(t Target, executor Executor) *podSession {
 }
 
 // Begin quiets all targets at once, once all pairs of hooks are watched over, and
-// returns when all are quiet, with the
-// first error where one isn't. ctx bounds the quieting; life bounds the held
+// returns when all are quiet, with the first error where one isn't. ctx bounds the quieting; life bounds the held
 // sessions, which live on after Begin. By the deadline all are to be thawed: a
 // session that doesn't heed its end is killed in time for it, and a pair of hooks
 // has a watchman that thaws it by then whatever becomes of this process.
