@@ -117,10 +117,10 @@ func (w *run) thawOnceMore(ctx context.Context) reconcile.Outcome {
 // underWay are the attempts of this process that are under way. They thaw by
 // themselves.
 type underWay struct {
-	all sync.WaitGroup
-
 	mu  sync.Mutex
 	ids map[types.UID]bool
+	// none is closed once there is none, nil where nobody waits for that.
+	none chan struct{}
 }
 
 func (u *underWay) has(backup types.UID) bool {
@@ -130,7 +130,6 @@ func (u *underWay) has(backup types.UID) bool {
 }
 
 func (u *underWay) add(backup types.UID) (end func()) {
-	u.all.Add(1)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.ids == nil {
@@ -139,23 +138,37 @@ func (u *underWay) add(backup types.UID) (end func()) {
 	u.ids[backup] = true
 	return func() {
 		u.mu.Lock()
+		defer u.mu.Unlock()
 		delete(u.ids, backup)
-		u.mu.Unlock()
-		u.all.Done()
+		if len(u.ids) == 0 && u.none != nil {
+			close(u.none)
+			u.none = nil
+		}
 	}
 }
 
 // drain waits until none is under way, or ctx ends.
 func (u *underWay) drain(ctx context.Context) {
-	done := make(chan struct{})
-	go func() {
-		u.all.Wait()
-		close(done)
-	}()
 	select {
-	case <-done:
+	case <-u.untilNone():
 	case <-ctx.Done():
 	}
+}
+
+// untilNone is closed once none is under way. One may begin meanwhile, where a manager
+// stops because it lost its lease: it is waited for, too.
+func (u *underWay) untilNone() <-chan struct{} {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.ids) == 0 {
+		none := make(chan struct{})
+		close(none)
+		return none
+	}
+	if u.none == nil {
+		u.none = make(chan struct{})
+	}
+	return u.none
 }
 
 // isUnderWay notes that an attempt of the backup is under way, before its intent is

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/xml"
 	"fmt"
+	"html"
 	"os"
 	"strings"
 	"time"
@@ -69,6 +70,7 @@ func (o *outcome) readReport(file string) error {
 	if err != nil {
 		return err
 	}
+	o.failures = append(o.failures, o.races(string(text))...)
 	var report junit
 	if err := xml.Unmarshal(text, &report); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
@@ -77,6 +79,26 @@ func (o *outcome) readReport(file string) error {
 		o.count(s)
 	}
 	return nil
+}
+
+// The race detector prints a report of its own, which lands in whatever test spoke
+// last, and fails all that run at that time: what those say isn't what is wrong.
+const (
+	raceBegins = "WARNING: DATA RACE"
+	raceEnds   = "=================="
+)
+
+// races are the reports of the race detector.
+func (o *outcome) races(report string) (found []string) {
+	for {
+		_, rest, isThere := strings.Cut(report, raceBegins)
+		if !isThere {
+			return found
+		}
+		var race string
+		race, report, _ = strings.Cut(rest, raceEnds)
+		found = append(found, fmt.Sprintf("%s: a data race, which fails all tests that ran beside it%s", o.tier, html.UnescapeString(race)))
+	}
 }
 
 func (o *outcome) count(s suite) {

@@ -68,6 +68,21 @@ func TestReportsAreCounted(t *testing.T) {
 	}
 }
 
+// With many tests side by side one race fails all of them, and its report is in the
+// text of one.
+func TestARaceIsToldBeforeWhatItFailed(t *testing.T) {
+	o := read(t, "integration", `<testsuites><testsuite>
+		<testcase classname="shop" name="TestDoor"><failure message="Failed">race detected during execution of test</failure></testcase>
+		<testcase classname="shop" name="TestTill"><failure message="Failed">==================&#xA;WARNING: DATA RACE&#xA;Write at 0x00c0 by goroutine 7:&#xA;  shop.(*till).add()&#xA;==================&#xA;race detected</failure></testcase>
+	</testsuite></testsuites>`)
+	if len(o.failures) != 3 || o.failed != 2 {
+		t.Fatalf("%d failed: %q", o.failed, o.failures)
+	}
+	if race := o.failures[0]; !strings.Contains(race, "goroutine 7:\n  shop.(*till).add()\n") || strings.Contains(race, "race detected") {
+		t.Errorf("%q", race)
+	}
+}
+
 func TestAReportThatCantBeReadIsAnError(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "unit.xml")
 	if err := os.WriteFile(file, []byte("<testsuites"), 0o600); err != nil {
