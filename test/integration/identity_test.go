@@ -116,14 +116,16 @@ func TestASnapshotThatIsReplacedByAnUnmarkedOneIsLost(t *testing.T) {
 func TestASnapshotThatIsReplacedBeforeItIsExportedFailsTheBackup(t *testing.T) {
 	fc := aFakeCluster(t)
 	fc.anApplication("data")
-	fc.aManager()
+	m := fc.aManager()
 	b := fc.aBackup(fc.held, func(s *v1alpha1.VolumeBackupSpec) {
 		s.Export = &v1alpha1.ExportSpec{RepositoryRef: v1alpha1.RepositoryReference{Name: "offsite"}}
 	})
 	b = fc.await(b, "waiting for the repository", func(b *v1alpha1.VolumeBackup) bool {
 		return strings.Contains(b.Status.Message, "there is no ResticRepository offsite")
 	})
+	m.stop() // who sees the deletion calls it deleted
 	another := fc.replaceSnapshot(b, "data")
+	fc.aManager()
 	b = fc.await(b, "at its end", ended)
 	failed := condition(b, v1alpha1.ConditionFailed)
 	if want := "the UID should be " + string(b.Status.Volumes[0].SnapshotUID) + " and is " + string(another.UID); failed.Reason != v1alpha1.ReasonExportFailed || !strings.Contains(failed.Message, want) {
