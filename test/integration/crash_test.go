@@ -107,18 +107,35 @@ func (fc *fakeCluster) endsOrDies(b *v1alpha1.VolumeBackup, m *manager) {
 }
 
 // run runs a scenario under a fault. Where the fault kills the manager another
-// takes its place.
+// takes its place, also where that is while it cleans up after the end.
 func (s *scenario) run(fc *fakeCluster, f fault) *manager {
 	b := s.begin(fc)
 	m := fc.aManager(withFault(f))
+	defer fc.replaced(m)()
 	if s.meanwhile != nil {
 		s.meanwhile(fc, m, b)
 	}
-	if fc.endsOrDies(b, m); m.dead() {
-		fc.aManager()
-	}
+	fc.endsOrDies(b, m)
 	s.end(fc, b)
 	return m
+}
+
+// replaced has another manager take the place of one that dies, until it is told that
+// nobody needs one any more.
+func (fc *fakeCluster) replaced(m *manager) (unneeded func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-m.life.Done():
+			fc.aManager()
+		case <-done:
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
 }
 
 // points are those that the scenario passes through undisturbed.
