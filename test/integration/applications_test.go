@@ -11,10 +11,9 @@ import (
 	"github.com/lull-dev/lull/snapshot/cut"
 )
 
-var (
-	appLabels = map[string]string{"app": "db"}
-	selector  = &metav1.LabelSelector{MatchLabels: appLabels}
-)
+func appLabels() map[string]string { return map[string]string{"app": "db"} }
+
+func selector() *metav1.LabelSelector { return &metav1.LabelSelector{MatchLabels: appLabels()} }
 
 // aStatefulSet has one claim template for each name; its pods and claims are
 // made by the test, as nobody else makes them here.
@@ -28,7 +27,7 @@ func (fc *fakeCluster) aStatefulSet(name string, replicas int32, claimTemplates 
 func (fc *fakeCluster) newStatefulSet(name string, replicas int32, claimTemplates ...string) *appsv1.StatefulSet {
 	set := &appsv1.StatefulSet{
 		ObjectMeta: metav1.ObjectMeta{Namespace: fc.namespace, Name: name},
-		Spec:       appsv1.StatefulSetSpec{Replicas: &replicas, Selector: selector, ServiceName: name, Template: template()},
+		Spec:       appsv1.StatefulSetSpec{Replicas: &replicas, Selector: selector(), ServiceName: name, Template: template()},
 	}
 	for _, t := range claimTemplates {
 		set.Spec.VolumeClaimTemplates = append(set.Spec.VolumeClaimTemplates, *fc.newClaim(t))
@@ -40,7 +39,7 @@ func (fc *fakeCluster) aDeployment(name string, of corev1.PodTemplateSpec) *apps
 	fc.Helper()
 	d := &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec:       appsv1.DeploymentSpec{Replicas: ptr.To[int32](1), Selector: selector, Template: of},
+		Spec:       appsv1.DeploymentSpec{Replicas: ptr.To[int32](1), Selector: selector(), Template: of},
 	}
 	fc.create(d)
 	return d
@@ -50,7 +49,7 @@ func (fc *fakeCluster) aReplicaSet(name string, of corev1.PodTemplateSpec, owner
 	fc.Helper()
 	r := &appsv1.ReplicaSet{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec:       appsv1.ReplicaSetSpec{Replicas: ptr.To[int32](1), Selector: selector, Template: of},
+		Spec:       appsv1.ReplicaSetSpec{Replicas: ptr.To[int32](1), Selector: selector(), Template: of},
 	}
 	if owner != nil {
 		fc.owns(owner, r)

@@ -151,7 +151,7 @@ func TestAMessageHasItsBounds(t *testing.T) {
 	many := &appsv1.StatefulSet{
 		ObjectMeta: metav1.ObjectMeta{Name: "a-database-with-a-rather-long-name"},
 		Spec: appsv1.StatefulSetSpec{
-			Replicas: ptr.To[int32](1000), Selector: &metav1.LabelSelector{MatchLabels: appLabels}, Template: template(),
+			Replicas: ptr.To[int32](1000), Selector: &metav1.LabelSelector{MatchLabels: appLabels()}, Template: template(),
 			VolumeClaimTemplates: []corev1.PersistentVolumeClaim{*fc.newClaim("what-it-keeps")},
 		},
 	}

@@ -202,7 +202,7 @@ func TestEveryKindOfApplicationIsFound(t *testing.T) {
 		}, nil, []string{"data-db-0", "data-db-1"}},
 		{"DaemonSet", v1alpha1.KindDaemonSet, func(fc *fakeCluster) {
 			fc.claims("data")
-			d := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "db"}, Spec: appsv1.DaemonSetSpec{Selector: selector, Template: template("data")}}
+			d := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "db"}, Spec: appsv1.DaemonSetSpec{Selector: selector(), Template: template("data")}}
 			fc.create(d)
 			fc.runs("db-a", template("data"), d)
 		}, []string{"db-a"}, []string{"data"}},
@@ -214,7 +214,7 @@ func TestEveryKindOfApplicationIsFound(t *testing.T) {
 			fc.claims("data")
 			r := &corev1.ReplicationController{
 				ObjectMeta: metav1.ObjectMeta{Name: "db"},
-				Spec:       corev1.ReplicationControllerSpec{Selector: appLabels, Template: ptr.To(template("data"))},
+				Spec:       corev1.ReplicationControllerSpec{Selector: appLabels(), Template: ptr.To(template("data"))},
 			}
 			fc.create(r)
 			fc.runs("db-a", template("data"), r)
