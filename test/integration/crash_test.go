@@ -70,7 +70,7 @@ func uncuttable(fc *fakeCluster) *v1alpha1.VolumeBackup {
 func uncuttableHooks(fc *fakeCluster) *v1alpha1.VolumeBackup {
 	fc.anApplication("data")
 	fc.storage.decide(func(string, int) fate { return fate{never: true} })
-	return fc.aBackup(fc.hooked, within(2*time.Second))
+	return fc.aBackup(fc.hooked, within(30*time.Second)) // its deletion ends it
 }
 
 func deletedWhileFrozen(fc *fakeCluster, m *manager, b *v1alpha1.VolumeBackup) {
