@@ -10,8 +10,9 @@ import (
 
 // exec is a command in a pod, from its first event to its last.
 type exec struct {
-	first *Event
-	pod   string
+	first     *Event
+	pod       string
+	container string
 	// key is the attempt that it is marked with, the zero value for none.
 	key attemptKey
 	// words are the command itself, without what carries the mark.
@@ -24,18 +25,22 @@ type exec struct {
 	// waits is how long a watchman waits, who runs the post-hook of a pair when he
 	// is told to, or then by himself; 0 for any other command.
 	waits time.Duration
+	// ends are the marks of whom it looks for to end them, nil for any other command.
+	ends []string
 	// began: the stream to it was open.
 	began bool
 	// end of the stream, zero where nobody saw it.
 	end time.Time
 }
 
-// Three forms of the mark: the word that stands before a command, that of a watchman,
-// and the argument of the script that ends what is left of one.
+// The forms of the mark: the word that stands before a command, that of a watchman,
+// the argument of the script that ends what is left of one, and the same for watchmen,
+// of an attempt or of a pod.
 var (
 	markWatch    = regexp.MustCompile(`^lull=watch\.([0-9a-f-]{36})\.([0-9]+)\.$`)
 	markWord     = regexp.MustCompile(`^lull=([0-9a-f-]{36})\.([0-9]+)\.$`)
 	markArgument = regexp.MustCompile(`^([0-9a-f-]{36})\.([0-9]+)$`)
+	markWatchmen = regexp.MustCompile(`^(watch\.[0-9a-f-]{36}\.[0-9]+|watchman-of\.[0-9a-f-]{36})$`)
 )
 
 const switchingProtocols = 101
@@ -66,7 +71,7 @@ func newExec(e *Event) *exec {
 		return x
 	}
 	asked := at.Query()
-	x.words, x.hasInput = asked["command"], asked.Get("stdin") == "true"
+	x.words, x.container, x.hasInput = asked["command"], asked.Get("container"), asked.Get("stdin") == "true"
 	for i, word := range x.words {
 		if found := markWord.FindStringSubmatch(word); found != nil {
 			x.key, x.isRun, x.words = keyOf(found), true, x.words[i+1:]
@@ -79,9 +84,11 @@ func newExec(e *Event) *exec {
 		}
 	}
 	for _, word := range x.words {
-		if found := markArgument.FindStringSubmatch(word); found != nil {
+		if found := markArgument.FindStringSubmatch(word); found != nil && x.key == (attemptKey{}) {
 			x.key = keyOf(found)
-			return x
+		}
+		if markWatchmen.MatchString(word) {
+			x.ends = append(x.ends, word)
 		}
 	}
 	return x

@@ -17,6 +17,7 @@ var rejected = map[string]Rule{
 	"valid-manager-killed-in-hold": "",
 	"valid-api-server-killed":      "",
 	"valid-pair-with-a-watchman":   "",
+	"valid-watchman-is-relieved":   "",
 
 	"claim-deleted-before-its-volume-is-retained": Retain,
 	"claim-deleted-after-its-volume-was-released": Retain,
@@ -29,6 +30,9 @@ var rejected = map[string]Rule{
 	"post-hook-late-after-back-off":               Thaw,
 	"watchman-waits-past-the-deadline":            Thaw,
 	"called-thawed-while-the-watchman-waits":      Thaw,
+	"called-thawed-as-the-watchman-was-ended":     Thaw,
+	"watchman-ended-and-nobody-thaws":             Thaw,
+	"watchman-ended-and-thawed-late":              Thaw,
 	"hold-outlives-its-deadline":                  Thaw,
 	"called-thawed-while-the-session-holds":       Thaw,
 	"late-cut-adopted":                            LateCut,

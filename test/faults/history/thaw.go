@@ -41,6 +41,9 @@ func (j *judge) judgeThaw(a *attempt, pod quiescedPod, freeze *exec) {
 		if acts := watchman.first.At.Add(watchman.waits); acts.After(a.due().Add(slack)) {
 			j.violates(Thaw, events, "attempt %d of backup %s has a watchman in pod %s who acts at %s by himself, and was to be over by %s", a.key.number, a.backup, pod.Name, clock(acts), clock(a.due()))
 		}
+		if ended := j.endOf(a, pod, watchman); ended != nil {
+			j.judgeRelief(a, pod, ended)
+		}
 		return
 	}
 	due := a.due()
@@ -61,9 +64,12 @@ func (a *attempt) due() time.Time {
 }
 
 // released is as attempt.release has it. A session that was open when the API
-// server went has ended with it.
+// server went has ended with it. A watchman that somebody ended has released nothing.
 func (j *judge) released(a *attempt, pod quiescedPod, freeze *exec) (time.Time, *exec) {
 	at, by := a.release(pod, freeze)
+	if by != nil && by.waits > 0 && j.endOf(a, pod, by) != nil {
+		return time.Time{}, nil
+	}
 	if at.IsZero() && (freeze.hasInput || by != nil) {
 		at = j.outageAfter(freeze.first.Received)
 	}
