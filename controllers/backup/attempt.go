@@ -55,7 +55,12 @@ func (w *run) attempt(ctx context.Context) reconcile.Outcome {
 	for _, warning := range untold(e.unwatched, told) {
 		w.RecordOnceSaved(eventWarning(warning))
 	}
-	return reconcile.Failed(w.saveOutcome(ctx))
+	concluded := w.DeepCopy()
+	err := w.saveOutcome(ctx)
+	if apierrors.IsNotFound(err) || w.UID != concluded.UID {
+		return w.discardOf(ctx, concluded)
+	}
+	return reconcile.Failed(err)
 }
 
 // untilNextAttempt is how long it is left alone after an attempt that failed.
@@ -194,9 +199,11 @@ func (w *run) timeLeft(timeout time.Duration) time.Duration {
 func (w *run) saveOutcome(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
-	outcome := w.Status.DeepCopy()
+	uid, outcome := w.UID, w.Status.DeepCopy()
 	backoff := wait.Backoff{Duration: 50 * time.Millisecond, Factor: 2, Steps: 9, Cap: 5 * time.Second}
-	mayPass := func(err error) bool { return !errors.Is(err, errNotOurs) && !reconcile.IsTooLarge(err) }
+	mayPass := func(err error) bool {
+		return !errors.Is(err, errNotOurs) && !apierrors.IsNotFound(err) && !reconcile.IsTooLarge(err)
+	}
 	return clientretry.OnError(backoff, mayPass, func() error {
 		conflict := w.Save(ctx)
 		if !apierrors.IsConflict(conflict) {
@@ -205,7 +212,7 @@ func (w *run) saveOutcome(ctx context.Context) error {
 		if err := w.Reread(ctx, w.Live); err != nil {
 			return err
 		}
-		if !isSameAttempt(w.Status.Quiesce, outcome.Quiesce) {
+		if w.UID != uid || !isSameAttempt(w.Status.Quiesce, outcome.Quiesce) {
 			return errNotOurs
 		}
 		outcome.DeepCopyInto(&w.Status)

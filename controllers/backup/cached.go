@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
@@ -34,8 +35,12 @@ func OnlyOutcome(obj any) (any, error) {
 	if !cut.Ended(b) {
 		return withoutLong(b), nil
 	}
+	identity := identityOf(b)
+	if controllerutil.ContainsFinalizer(b, v1alpha1.FinalizerVolumeBackup) {
+		identity.Finalizers = ourFinalizer
+	}
 	return &v1alpha1.VolumeBackup{
-		ObjectMeta: identityOf(b),
+		ObjectMeta: identity,
 		Spec: v1alpha1.VolumeBackupSpec{
 			ApplicationRef: v1alpha1.ApplicationReference{Kind: one(b.Spec.ApplicationRef.Kind), Name: one(b.Spec.ApplicationRef.Name)},
 			BackupSettings: v1alpha1.BackupSettings{DeletionPolicy: one(b.Spec.DeletionPolicy)},
@@ -51,6 +56,9 @@ func OnlyOutcome(obj any) (any, error) {
 		},
 	}, nil
 }
+
+// ourFinalizer is what is kept of the finalizers of a backup that has ended. All share it.
+var ourFinalizer = []string{v1alpha1.FinalizerVolumeBackup}
 
 // withoutLong is a backup that goes on without what takes the most room in it: who
 // made it decides how long its commands are, and what its claims carry.
@@ -162,7 +170,7 @@ func withoutSnapshots(reason string) []metav1.Condition {
 // attempt left wakes its backup by itself.
 func hasEndedBefore(e event.CreateEvent) bool {
 	b, is := e.Object.(*v1alpha1.VolumeBackup)
-	return is && cut.Ended(b) && b.DeletionTimestamp.IsZero()
+	return is && cut.Ended(b) && b.DeletionTimestamp.IsZero() && !lacksFinalizer(b)
 }
 
 var unlessEndedBefore = predicate.Funcs{CreateFunc: func(e event.CreateEvent) bool { return !hasEndedBefore(e) }}
@@ -196,7 +204,7 @@ func onlyOwned(o *snapshotv1.VolumeSnapshot) *snapshotv1.VolumeSnapshot {
 	uid, name := ownerOf(o)
 	o.Labels, o.Annotations, o.OwnerReferences = nil, nil, nil
 	only := &snapshotv1.VolumeSnapshot{ObjectMeta: identityOf(o), Status: o.Status}
-	if uid != "" {
+	if uid != "" || name != "" {
 		only.OwnerReferences = []metav1.OwnerReference{{UID: uid, Name: name}}
 	}
 	only.Spec.Source.PersistentVolumeClaimName = o.Spec.Source.PersistentVolumeClaimName // its name follows from it

@@ -65,7 +65,7 @@ func TestWhatIsKeptOfAnEndedBackup(t *testing.T) {
 		t.Errorf("it isn't known what it is: %+v", b)
 	case len(b.Labels) != 1, len(b.Annotations) != 2, b.Annotations[v1alpha1.AnnotationKeep] != "true":
 		t.Errorf("kept are the labels %v, the annotations %v", b.Labels, b.Annotations)
-	case len(b.Finalizers) > 0, b.Status.Volumes[0].Driver != "", len(b.Status.Conditions) != 1, b.Status.Conditions[0].Message != "":
+	case len(b.Finalizers) != 1, b.Status.Volumes[0].Driver != "", len(b.Status.Conditions) != 1, b.Status.Conditions[0].Message != "":
 		t.Errorf("what nobody needs is kept: %+v", b)
 	}
 	if kept, err := OnlyOutcome(goesOn.DeepCopy()); err != nil || len(kept.(*v1alpha1.VolumeBackup).Finalizers) == 0 {

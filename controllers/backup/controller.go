@@ -187,6 +187,7 @@ func (r *Reconciler) steps(on *reconcile.Scope[*v1alpha1.VolumeBackup]) []reconc
 		{Name: "LeaveAlone", Take: w.leaveAlone},
 		{Name: "AwaitThaw", Take: w.awaitThaw},
 		{Name: "Delete", Take: w.delete},
+		{Name: "Mark", Take: w.mark},
 		{Name: "NoteLosses", Take: w.noteLosses},
 		{Name: "Begin", Take: w.begin},
 		{Name: "DiscardOrphans", Take: w.discardOrphans},
@@ -211,8 +212,8 @@ func (r *Reconciler) wakes(ctx context.Context, q queue) error {
 	}
 }
 
-// isAtRest is true for a backup that has ended, with nothing left of attempts
-// that failed and nothing lost, and for one that is woken when its turn has come.
+// isAtRest is true for a backup that has ended, with its finalizer, nothing left of
+// attempts that failed and nothing lost, and for one that is woken when its turn has come.
 func (r *Reconciler) isAtRest(ctx context.Context, b *v1alpha1.VolumeBackup) bool {
 	if !b.DeletionTimestamp.IsZero() {
 		return false
@@ -221,7 +222,7 @@ func (r *Reconciler) isAtRest(ctx context.Context, b *v1alpha1.VolumeBackup) boo
 		return r.turns.waits(b) && r.exclusivityLeft(b) > 0 || r.turns.yields(b)
 	}
 	orphans, err := r.orphansOf(ctx, b)
-	return err == nil && len(orphans) == 0 && !r.snapshots.losses.isSuspect(client.ObjectKeyFromObject(b))
+	return err == nil && len(orphans) == 0 && !lacksFinalizer(b) && !r.snapshots.losses.isSuspect(client.ObjectKeyFromObject(b))
 }
 
 // stalled ends a backup that only a person can help: by another one. What may be

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -148,14 +149,15 @@ func backupOf(_ context.Context, made client.Object) []ctrl.Request {
 }
 
 // ownerOf is the backup that an object was made for. In the cache a reference
-// without a kind, which no API server takes, stands for the marks on it.
+// without a kind, which no API server takes, stands for the marks on it. Where the full
+// name was taken away the label has it, unless it is too long for one.
 func ownerOf(made client.Object) (uid types.UID, name string) {
 	for _, o := range made.GetOwnerReferences() {
 		if o.Kind == "" {
 			return o.UID, o.Name
 		}
 	}
-	return types.UID(made.GetLabels()[v1alpha1.LabelBackupUID]), made.GetAnnotations()[annotationBackup]
+	return types.UID(made.GetLabels()[v1alpha1.LabelBackupUID]), cmp.Or(made.GetAnnotations()[annotationBackup], made.GetLabels()[v1alpha1.LabelBackup])
 }
 
 // make creates an object of the backup, or finds it made by this very attempt: the

@@ -86,14 +86,19 @@ func (w *run) letCutGo(ctx context.Context, since time.Time) reconcile.Outcome {
 // letSnapshotsGo deletes the backup's snapshots, or unbinds them where they are
 // to be retained, and has those that it has to wait for. It reads past the
 // cache: what isn't deleted now is deleted by nobody. What carries the backup's
-// marks and isn't its own is left alone. It is settled where none has to be left to
+// marks and isn't its own is left alone; what is on record goes without them, too. It is settled where none has to be left to
 // the snapshot controller for a moment.
 func (w *run) letSnapshotsGo(ctx context.Context) (waiting []string, settled bool, err error) {
 	var made snapshotv1.VolumeSnapshotList
 	if err := w.Live.List(ctx, &made, client.InNamespace(w.Namespace), client.MatchingLabels{v1alpha1.LabelBackupUID: string(w.UID)}); err != nil {
 		return nil, false, err
 	}
+	unmarked, err := w.unmarked(ctx, made.Items)
+	if err != nil {
+		return nil, false, err
+	}
 	settled = true
+	made.Items = append(made.Items, unmarked...)
 	for i := range made.Items {
 		snap := &made.Items[i]
 		standing, err := w.standingOf(ctx, snap)

@@ -74,7 +74,7 @@ func (w *run) observeSnapshots(ctx context.Context, read readSnapshot) (map[stri
 		if snap == nil {
 			continue
 		}
-		if owner, _ := ownerOf(snap); owner == w.UID {
+		if owner, _ := ownerOf(snap); owner == w.UID || snap.UID == v.SnapshotUID { // somebody may have taken its marks away
 			observed[v.ClaimName] = cut.ObserveRecorded(v, snap, content)
 		}
 	}

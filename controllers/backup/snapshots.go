@@ -27,6 +27,7 @@ type snapshots struct {
 	allBackups func() ([]*v1alpha1.VolumeBackup, error)
 	waiters    *waiters
 	losses     losses
+	unseen     unseen
 
 	mu    sync.Mutex
 	queue queue
@@ -41,6 +42,7 @@ func (s *snapshots) keep(ctx context.Context, obj client.Object) {
 	if !ok {
 		return
 	}
+	s.forgetMoved(ctx, snap)
 	for _, backup := range backupOf(ctx, snap) {
 		if !snap.DeletionTimestamp.IsZero() {
 			s.suspect(ctx, backup.NamespacedName)
@@ -48,6 +50,27 @@ func (s *snapshots) keep(ctx context.Context, obj client.Object) {
 		if s.keepFor(ctx, backup.NamespacedName, snap) {
 			s.tell(backup, snap)
 		}
+	}
+}
+
+// forgetMoved forgets a snapshot that is kept for a backup that its marks don't name any
+// more. Of a backup that has ended none is kept: it is looked for by what is left of them.
+func (s *snapshots) forgetMoved(ctx context.Context, snap *snapshotv1.VolumeSnapshot) {
+	uid, name := ownerOf(snap)
+	var b v1alpha1.VolumeBackup
+	named := types.NamespacedName{Namespace: snap.Namespace, Name: name}
+	if name != "" && s.backups.Get(ctx, named, &b, client.UnsafeDisableDeepCopy) == nil && uid != "" {
+		return
+	}
+	for _, obj := range s.kept() {
+		if obj.GetUID() == snap.UID && !slices.Equal(backupOf(ctx, obj), backupOf(ctx, snap)) {
+			s.forgetKept(ctx, obj)
+		}
+	}
+	if b.Name != "" && cut.Ended(&b) {
+		s.losses.suspect(named)
+		s.unseen.add(named, snap)
+		s.queue.Add(ctrl.Request{NamespacedName: named})
 	}
 }
 
@@ -100,14 +123,20 @@ func isSettled(b *v1alpha1.VolumeBackup, snap *snapshotv1.VolumeSnapshot) bool {
 	return owner == b.UID && cut.Ended(b) && cut.StandingOf(b, snap, "") != cut.StandingOrphan && snap.DeletionTimestamp.IsZero()
 }
 
-func (s *snapshots) forget(obj client.Object) {
-	for _, backup := range backupOf(context.Background(), obj) {
+func (s *snapshots) forget(obj client.Object) { s.forgetKept(context.Background(), obj) }
+
+func (s *snapshots) forgetKept(ctx context.Context, obj client.Object) {
+	for _, backup := range backupOf(ctx, obj) {
 		s.mu.Lock()
 		before := len(s.by[backup.NamespacedName])
 		s.drop(backup.NamespacedName, func(other *snapshotv1.VolumeSnapshot) bool { return other.UID == obj.GetUID() })
 		wasKept := len(s.by[backup.NamespacedName]) < before
 		s.mu.Unlock()
-		if hasEnded := s.suspect(context.Background(), backup.NamespacedName); wasKept || hasEnded {
+		isThere, hasEnded := s.suspect(ctx, backup.NamespacedName)
+		if isThere {
+			s.unseen.add(backup.NamespacedName, obj)
+		}
+		if wasKept || hasEnded {
 			s.tell(backup, obj)
 		}
 	}
@@ -115,13 +144,13 @@ func (s *snapshots) forget(obj client.Object) {
 
 // suspect has a backup looked at, if it is there: now where it has ended, and else
 // once it has.
-func (s *snapshots) suspect(ctx context.Context, backup types.NamespacedName) (hasEnded bool) {
+func (s *snapshots) suspect(ctx context.Context, backup types.NamespacedName) (isThere, hasEnded bool) {
 	var b v1alpha1.VolumeBackup
 	if err := s.backups.Get(ctx, backup, &b, client.UnsafeDisableDeepCopy); err != nil || !b.DeletionTimestamp.IsZero() {
-		return false
+		return false, false
 	}
 	s.losses.suspect(backup)
-	return cut.Ended(&b)
+	return true, cut.Ended(&b)
 }
 
 // tell wakes the backup of a snapshot that has changed.
@@ -141,6 +170,7 @@ func (s *snapshots) drop(backup types.NamespacedName, is func(*snapshotv1.Volume
 func (s *snapshots) settle(backup types.NamespacedName, b *v1alpha1.VolumeBackup) {
 	if b.Name == "" {
 		s.losses.clear(backup)
+		s.unseen.take(backup)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
