@@ -41,6 +41,8 @@ type cluster struct {
 	refusal     error
 	refusals    map[string]error
 	undeletable string
+	// beforeWrite happens right before a write of a manager, nil for nothing.
+	beforeWrite func()
 	// created counts how often each backup was made.
 	created map[string]int
 	// manager that lives, nil where the next one has to begin.
@@ -75,6 +77,9 @@ func aCluster(t *testing.T, objects ...client.Object) *cluster {
 func (c *cluster) write(do func() error) error {
 	if c.dieAt > 0 && c.writes >= c.dieAt {
 		return errDead
+	}
+	if c.beforeWrite != nil {
+		c.beforeWrite()
 	}
 	c.writes++
 	if err := do(); err != nil || c.writes != c.dieAt {
@@ -240,21 +245,27 @@ func before(nights int) *v1alpha1.VolumeBackup {
 	}
 }
 
-// A night at which a backup is due, one is asked for at once and some are removed
-// comes to the same whichever write the manager dies after.
+// aNight is one at which a backup is due, one is asked for at once and some are to be
+// removed.
+func aNight(t *testing.T) *cluster {
+	objects := append(aPolicy(func(p *v1alpha1.SnapshotPolicy) {
+		p.Spec.Retention.Snapshots = &v1alpha1.RetentionRules{KeepLast: 2}
+		p.Annotations = map[string]string{v1alpha1.AnnotationRunNow: "tonight"}
+	}), before(1), before(2), before(3))
+	c := aCluster(t, objects...)
+	seen := c.policy()
+	seen.Status.Seen = &v1alpha1.SeenSchedule{Schedule: "0 2 * * *", Since: metav1.NewMicroTime(two.AddDate(0, 0, -5))}
+	seen.Status.Applications = []v1alpha1.PolicyApplicationStatus{{Kind: v1alpha1.KindDeployment, Name: "db", Since: &metav1.Time{Time: two.AddDate(0, 0, -5)}}}
+	c.must(c.Status().Update(context.Background(), seen))
+	c.clock.SetTime(two.Add(time.Second))
+	return c
+}
+
+// A night comes to the same whichever write the manager dies after.
 func TestAPolicysManagerMayDieAnywhere(t *testing.T) {
 	writes := 0
 	night := func(dieAt int) *cluster {
-		objects := append(aPolicy(func(p *v1alpha1.SnapshotPolicy) {
-			p.Spec.Retention.Snapshots = &v1alpha1.RetentionRules{KeepLast: 2}
-			p.Annotations = map[string]string{v1alpha1.AnnotationRunNow: "tonight"}
-		}), before(1), before(2), before(3))
-		c := aCluster(t, objects...)
-		seen := c.policy()
-		seen.Status.Seen = &v1alpha1.SeenSchedule{Schedule: "0 2 * * *", Since: metav1.NewMicroTime(two.AddDate(0, 0, -5))}
-		seen.Status.Applications = []v1alpha1.PolicyApplicationStatus{{Kind: v1alpha1.KindDeployment, Name: "db", Since: &metav1.Time{Time: two.AddDate(0, 0, -5)}}}
-		c.must(c.Status().Update(context.Background(), seen))
-		c.clock.SetTime(two.Add(time.Second))
+		c := aNight(t)
 		c.dieAt = dieAt
 		if _, err := c.look(); dieAt > 0 && err == nil && c.writes >= dieAt {
 			t.Fatalf("the manager lives on after write %d", dieAt)

@@ -71,11 +71,14 @@ func hash(length int, parts ...string) string {
 }
 
 // IsFor is true for a backup that is what another one is to be: whoever finds it
-// under that one's name has made it before.
+// under that one's name has made it before. A person may take it out of the policy, or
+// everything off it: one that was made since its due time is the policy's by its name.
 func IsFor(b, other *v1alpha1.VolumeBackup) bool {
 	policy, its := b.Labels[v1alpha1.LabelPolicy], other.Labels[v1alpha1.LabelPolicy]
-	return ApplicationOf(b) == ApplicationOf(other) && (policy == its || policy == "") && // a person may take it out of the policy
-		b.Annotations[v1alpha1.AnnotationScheduledAt] == other.Annotations[v1alpha1.AnnotationScheduledAt]
+	at, due := b.Annotations[v1alpha1.AnnotationScheduledAt], other.Annotations[v1alpha1.AnnotationScheduledAt]
+	moment, err := time.Parse(time.RFC3339, due)
+	isSince := at == "" && err == nil && !b.CreationTimestamp.Time.Before(moment)
+	return ApplicationOf(b) == ApplicationOf(other) && (policy == its || policy == "") && (at == due || isSince)
 }
 
 // NewBackup is a backup by a policy's template. due is nil for one that a person
