@@ -117,9 +117,10 @@ test-integration: ## Test the controllers on a real API server, a restore that d
 
 test-e2e test-disaster: UP = --images=mariadb,tools,servers
 test-faults bench: UP = --images=mariadb,tools
-# They freeze the same applications again and again.
-test-e2e: MANAGER_FLAGS = --min-freeze-interval=1s
-bench: MANAGER_FLAGS = --min-freeze-interval=0s
+# They freeze the same applications again and again, and snapshot controllers whose
+# limits are lifted.
+test-e2e: MANAGER_FLAGS = --min-freeze-interval=1s --snapshots-per-second=0
+bench: MANAGER_FLAGS = --min-freeze-interval=0s --snapshots-per-second=0
 
 .PHONY: test-e2e
 test-e2e: deploy ## Test what users do, on the cluster (FOCUS='a regular expression' for some of it)

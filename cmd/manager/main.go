@@ -59,6 +59,7 @@ func parseFlags() flags {
 	flag.StringVar(&f.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz.")
 	flag.BoolVar(&f.leaderElect, "leader-elect", false, "Let only one of several managers work.")
 	flag.IntVar(&backups.MaxSnapshotsInFlight, "max-snapshots-in-flight", backups.MaxSnapshotsInFlight, "How many snapshots a driver cuts at once; a freeze waits for its turn before it begins.")
+	flag.Var(perSecond{&backups.SnapshotsPerSecond}, "snapshots-per-second", "How many snapshots of a driver are begun a second, at most and over a while; a freeze waits for its turn before it begins. 0 is no limit.")
 	flag.IntVar(&backups.Workers, "workers", backups.Workers, "How many backups are worked on at once.")
 	flag.Var(bounded{&backups.Limits.Freeze, time.Second, time.Hour}, "max-freeze", "The longest that an application may stay frozen; of a longer timeout so much counts, and the backup says so.")
 	flag.Var(bounded{&backups.Limits.PostHook, time.Second, time.Hour}, "max-post-hook", "The longest that a post-hook may take; where its owner asks for more nothing is frozen, and the backup says so.")

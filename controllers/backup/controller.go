@@ -71,6 +71,9 @@ type Options struct {
 	// MaxSnapshotsInFlight is how many snapshots a driver cuts at once. While
 	// others wait a namespace has at most half of them.
 	MaxSnapshotsInFlight int
+	// SnapshotsPerSecond is how many snapshots of a driver are begun a second at
+	// most, over a while; 0 is no limit. Whoever has to wait isn't frozen.
+	SnapshotsPerSecond float64
 	// Workers is how many backups are worked on at once. Three quarters of them
 	// may quiet an application, or wait until they may; of those a namespace has
 	// at most half while others wait. As many again thaw what was left frozen.
@@ -82,8 +85,9 @@ type Options struct {
 }
 
 // DefaultOptions are the limits where nobody says otherwise. Ten snapshots at
-// once is what the csi-snapshotter's --worker-threads is by default. What can't be
-// cut in ten minutes is not cut in an application that isn't frozen either.
+// once is what the csi-snapshotter's --worker-threads is by default. Three snapshots
+// in ten seconds are what the snapshot controllers get done by their defaults, see
+// docs/decisions/pace-of-freezes.md. What can't be cut in ten minutes is not cut in an application that isn't frozen either.
 func DefaultOptions() Options {
 	return Options{
 		NotFoundTimeout:      15 * time.Second,
@@ -93,6 +97,7 @@ func DefaultOptions() Options {
 		ReadyTimeout:         24 * time.Hour,
 		ExportTimeout:        24 * time.Hour,
 		MaxSnapshotsInFlight: 10,
+		SnapshotsPerSecond:   0.3,
 		Workers:              100,
 		Limits:               hooks.Limits{Freeze: 10 * time.Minute, PostHook: 10 * time.Minute},
 		MinFreezeInterval:    10 * time.Second,
@@ -131,7 +136,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 	if r.IsRush == nil {
 		r.IsRush = func() bool { return false }
 	}
-	r.limiter = newLimiter(r.Options.MaxSnapshotsInFlight, r.Options.MinFreezeInterval)
+	r.limiter = newLimiter(r.Options, r.Clock.Now)
 	// Those that may be under way, or wait for a driver, hold a worker each, and
 	// must not hold all.
 	r.turns = newAttemptTurns(r.Options.Workers*3/4, r.IsRush, r.Clock.Now)

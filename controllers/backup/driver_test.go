@@ -7,6 +7,9 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 )
@@ -26,14 +29,22 @@ func (c cutting) isGranted() bool {
 	}
 }
 
-func ask(d *driver, namespace string, n int) cutting { return cutting{namespace, d.ask(namespace, n)} }
+func ask(d *driver, namespace string, n int) cutting {
+	return cutting{namespace, d.ask(personsTurn(namespace), n)}
+}
+
+func personsTurn(namespace string) turn {
+	return turn{NamespacedName: types.NamespacedName{Namespace: namespace}}
+}
+
+func noNow() time.Time { return noon }
 
 func (c cutting) ends(d *driver) { d.release(c.namespace, c.n) }
 
 // Before another namespace comes what it has found under way, and at most one more of
 // each that waited already, also where one needs all of a driver, again and again.
 func TestAnApplicationThatTakesAllOfADriverIsServedInTurns(t *testing.T) {
-	d := newDriver(10)
+	d := newDriver(10, pace{}, noNow)
 	var greedy []cutting
 	for range 10 {
 		greedy = append(greedy, ask(d, "greedy", 10))
@@ -61,7 +72,7 @@ func TestAnApplicationThatTakesAllOfADriverIsServedInTurns(t *testing.T) {
 }
 
 func TestANamespaceHasHalfOfADriverWhileOthersWait(t *testing.T) {
-	d := newDriver(10)
+	d := newDriver(10, pace{}, noNow)
 	var flood, others []cutting
 	for range 50 {
 		flood = append(flood, ask(d, "flood", 1))
@@ -88,7 +99,7 @@ func TestADriverIsSharedFairly(t *testing.T) {
 	draws(t, func(t *testing.T, r *rand.Rand) {
 		size := 1 + r.IntN(10)
 		most := 1 + r.IntN(2)*(size-1)
-		d := newDriver(size)
+		d := newDriver(size, pace{}, noNow)
 		var waiting, running []cutting
 		settle := func() {
 			waiting = slices.DeleteFunc(waiting, func(c cutting) bool {
@@ -133,22 +144,22 @@ func TestADriverIsSharedFairly(t *testing.T) {
 
 // Who gives up while it waits keeps nothing, and holds nobody up.
 func TestADriverIsGivenUp(t *testing.T) {
-	l := newLimiter(2, 0)
+	l := newLimiter(Options{MaxSnapshotsInFlight: 2}, noNow)
 	two := []v1alpha1.VolumeStatus{{Driver: "a"}, {Driver: "a"}}
-	release, ok := l.tryAcquireDrivers("one", two)
+	room, ok := l.tryAcquireDrivers(personsTurn("one"), two)
 	if !ok {
 		t.Fatal("all is free")
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := l.acquireDrivers(ctx, "other", two); !errors.Is(err, context.Canceled) {
+	if _, err := l.acquireDrivers(ctx, personsTurn("other"), two); !errors.Is(err, context.Canceled) {
 		t.Errorf("gave up by %v", err)
 	}
-	if own, others := l.waiting("other", two); own+others > 0 {
+	if own, others := l.before(personsTurn("other"), two); own+others > 0 {
 		t.Errorf("%d wait", own+others)
 	}
-	release()
-	if _, ok := l.tryAcquireDrivers("other", two); !ok || l.driver("a").taken != 2 {
+	room.release()
+	if _, ok := l.tryAcquireDrivers(personsTurn("other"), two); !ok || l.driver("a").taken != 2 {
 		t.Errorf("%d are taken", l.driver("a").taken)
 	}
 }

@@ -49,7 +49,7 @@ func (w *run) acquire(ctx context.Context, held *held) (*plan, reconcile.Outcome
 	if err != nil {
 		return nil, w.notPlanned(err)
 	}
-	release, waited, err := w.acquireDrivers(ctx, p)
+	room, waited, err := w.acquireDrivers(ctx, p)
 	switch {
 	case errors.Is(err, errDeleted):
 		return nil, reconcile.Done() // the deletion brings it here again
@@ -58,8 +58,18 @@ func (w *run) acquire(ctx context.Context, held *held) (*plan, reconcile.Outcome
 	case err != nil:
 		return nil, reconcile.Retry(err)
 	}
-	held.keep(release)
+	held.keep(room.release)
+	p, out := w.acquirePods(ctx, held, p, waited)
+	if p == nil {
+		room.unmade()
+	}
+	return p, out
+}
+
+// acquirePods acquires the pods, once there is room to cut their volumes.
+func (w *run) acquirePods(ctx context.Context, held *held, p *plan, waited bool) (*plan, reconcile.Outcome) {
 	if waited { // the application may have changed meanwhile
+		var err error
 		if p, err = w.plan(ctx); err != nil {
 			return nil, w.notPlanned(err)
 		}
@@ -165,8 +175,12 @@ func (w *run) waitsForTurn() string {
 }
 
 func (w *run) waitsForDrivers(p *plan) string {
-	inNamespace, inOthers := w.limiter.waiting(w.Namespace, p.volumes)
-	return fmt.Sprintf("waits until the storage driver has room for %d snapshot(s)%s", len(p.volumes), placeIn(inNamespace, inOthers))
+	pace := ""
+	if w.Options.SnapshotsPerSecond > 0 {
+		pace = fmt.Sprintf(", of which it makes %g a second at most (--snapshots-per-second)", w.Options.SnapshotsPerSecond)
+	}
+	inNamespace, inOthers := w.limiter.before(turnOf(w.VolumeBackup), p.volumes)
+	return fmt.Sprintf("waits until the storage driver has room for %d snapshot(s)%s%s", len(p.volumes), pace, placeIn(inNamespace, inOthers))
 }
 
 func placeIn(inNamespace, inOthers int) string {
@@ -175,9 +189,10 @@ func placeIn(inNamespace, inOthers int) string {
 
 // acquireDrivers waits for capacity of the drivers, and says so where it has to
 // wait.
-func (w *run) acquireDrivers(ctx context.Context, p *plan) (release func(), waited bool, err error) {
-	if release, ok := w.limiter.tryAcquireDrivers(w.Namespace, p.volumes); ok {
-		return release, false, nil
+func (w *run) acquireDrivers(ctx context.Context, p *plan) (room capacity, waited bool, err error) {
+	turn := turnOf(w.VolumeBackup)
+	if room, ok := w.limiter.tryAcquireDrivers(turn, p.volumes); ok {
+		return room, false, nil
 	}
 	w.Working(v1alpha1.ReasonWaitingForRoom, "%s", w.waitsForDrivers(p))
 	if err := w.Save(ctx); err != nil {
@@ -187,10 +202,10 @@ func (w *run) acquireDrivers(ctx context.Context, p *plan) (release func(), wait
 	defer cancel()
 	ctx, forget := w.untilDeleted(ctx)
 	defer forget()
-	if release, err = w.limiter.acquireDrivers(ctx, w.Namespace, p.volumes); err != nil {
+	if room, err = w.limiter.acquireDrivers(ctx, turn, p.volumes); err != nil {
 		err = context.Cause(ctx)
 	}
-	return release, true, err
+	return room, true, err
 }
 
 // lockPods keeps the pods that are to be quieted for this attempt alone: hooks

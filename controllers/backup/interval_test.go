@@ -12,7 +12,7 @@ import (
 )
 
 func TestBetweenTwoFreezesOfAPodIsTheInterval(t *testing.T) {
-	l := newLimiter(1, 10*time.Second)
+	l := newLimiter(Options{MinFreezeInterval: 10 * time.Second}, noNow)
 	l.noteFreeze([]types.UID{"a", "b"}, noon, noon)
 	l.noteFreeze([]types.UID{"c"}, time.Time{}, noon)
 	for _, c := range []struct {

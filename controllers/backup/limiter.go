@@ -19,6 +19,8 @@ import (
 // under way, ends with this process too.
 type limiter struct {
 	perDriver int
+	perSecond float64
+	now       func() time.Time
 
 	mu      sync.Mutex
 	drivers map[string]*driver
@@ -26,13 +28,16 @@ type limiter struct {
 	freezes freezes
 }
 
-// newLimiter bounds what drivers do at once, and how soon a pod is frozen again.
-func newLimiter(perDriver int, interval time.Duration) *limiter {
+// newLimiter bounds what drivers do at once and how fast it is begun, and how soon a
+// pod is frozen again.
+func newLimiter(o Options, now func() time.Time) *limiter {
 	return &limiter{
-		perDriver: max(1, perDriver),
+		perDriver: o.MaxSnapshotsInFlight,
+		perSecond: o.SnapshotsPerSecond,
+		now:       now,
 		drivers:   map[string]*driver{},
 		locked:    map[types.UID]bool{},
-		freezes:   freezes{interval: interval, ended: map[types.UID]time.Time{}},
+		freezes:   freezes{interval: o.MinFreezeInterval, ended: map[types.UID]time.Time{}},
 	}
 }
 
@@ -57,49 +62,61 @@ func (l *limiter) lock(uids []types.UID) (release func(), ok bool) {
 }
 
 // tryAcquireDrivers acquires capacity of every driver, where all have it now.
-func (l *limiter) tryAcquireDrivers(namespace string, volumes []v1alpha1.VolumeStatus) (release func(), ok bool) {
-	release, err := l.take(namespace, volumes, func(d *driver, n int) error {
-		if d.tryAcquire(namespace, n) {
+func (l *limiter) tryAcquireDrivers(w turn, volumes []v1alpha1.VolumeStatus) (_ capacity, ok bool) {
+	c, err := l.take(w, volumes, func(d *driver, n int) error {
+		if d.tryAcquire(w, n) {
 			return nil
 		}
 		return errDriverBusy
 	})
-	return release, err == nil
+	return c, err == nil
 }
 
 var errDriverBusy = errors.New("the driver is busy")
 
 // acquireDrivers waits until every driver has capacity for the snapshots.
-func (l *limiter) acquireDrivers(ctx context.Context, namespace string, volumes []v1alpha1.VolumeStatus) (release func(), err error) {
-	return l.take(namespace, volumes, func(d *driver, n int) error { return d.acquire(ctx, namespace, n) })
+func (l *limiter) acquireDrivers(ctx context.Context, w turn, volumes []v1alpha1.VolumeStatus) (capacity, error) {
+	return l.take(w, volumes, func(d *driver, n int) error { return d.acquire(ctx, w, n) })
 }
 
-// take acquires from each driver as much as the volumes need, or nothing. An
-// application with more volumes than a driver takes at once takes all of the
-// driver.
-func (l *limiter) take(namespace string, volumes []v1alpha1.VolumeStatus, acquire func(*driver, int) error) (release func(), err error) {
+// take acquires from each driver as much as the volumes need, or nothing.
+func (l *limiter) take(w turn, volumes []v1alpha1.VolumeStatus, acquire func(*driver, int) error) (c capacity, err error) {
 	need := countByDriver(volumes)
-	var held []func()
-	release = func() {
-		for _, giveBack := range held {
-			giveBack()
-		}
-	}
 	// One order for all, so that two never wait for each other.
 	for _, name := range slices.Sorted(maps.Keys(need)) {
-		from, n := l.driver(name), min(need[name], l.perDriver)
-		if err := acquire(from, n); err != nil {
-			release()
+		s := share{of: l.driver(name), name: name, namespace: w.Namespace, n: need[name]}
+		if err := acquire(s.of, s.n); err != nil {
+			c.unmade()
+			c.release()
 			return nil, err
 		}
-		inFlight := snapshotsInFlight.WithLabelValues(name)
-		inFlight.Add(float64(need[name]))
-		held = append(held, func() {
-			inFlight.Sub(float64(need[name]))
-			from.release(namespace, n)
-		})
+		snapshotsInFlight.WithLabelValues(name).Add(float64(s.n))
+		c = append(c, s)
 	}
-	return release, nil
+	return c, nil
+}
+
+// capacity is what an attempt has of each driver that it needs.
+type capacity []share
+
+type share struct {
+	of              *driver
+	name, namespace string
+	n               int
+}
+
+func (c capacity) release() {
+	for _, s := range c {
+		snapshotsInFlight.WithLabelValues(s.name).Sub(float64(s.n))
+		s.of.release(s.namespace, s.n)
+	}
+}
+
+// unmade is said where no snapshot comes of it.
+func (c capacity) unmade() {
+	for _, s := range c {
+		s.of.unmade(s.n)
+	}
 }
 
 // countByDriver is how many snapshots each driver is asked for.
@@ -111,11 +128,11 @@ func countByDriver(volumes []v1alpha1.VolumeStatus) map[string]int {
 	return count
 }
 
-// waiting is how many attempts wait for one of the drivers, where that is most: of
-// the namespace, and of others.
-func (l *limiter) waiting(namespace string, volumes []v1alpha1.VolumeStatus) (inNamespace, inOthers int) {
+// before is how many attempts wait for one of the drivers before a turn, where that is
+// most: in its namespace, and in others.
+func (l *limiter) before(w turn, volumes []v1alpha1.VolumeStatus) (inNamespace, inOthers int) {
 	for name := range countByDriver(volumes) {
-		if own, others := l.driver(name).waiting(namespace); own+others >= inNamespace+inOthers {
+		if own, others := l.driver(name).before(w); own+others >= inNamespace+inOthers {
 			inNamespace, inOthers = own, others
 		}
 	}
@@ -126,7 +143,7 @@ func (l *limiter) driver(name string) *driver {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.drivers[name] == nil {
-		l.drivers[name] = newDriver(l.perDriver)
+		l.drivers[name] = newDriver(l.perDriver, newPace(l.perSecond), l.now)
 	}
 	return l.drivers[name]
 }

@@ -38,23 +38,28 @@ func newAttemptTurns(size int, isRush func() bool, now func() time.Time) *attemp
 	return t
 }
 
-// byShare has namespaces first that have at most half of all attempts, then people's
-// backups.
+// byShare has those wait that are to yield.
 func (t *attemptTurns) byShare() func(*slots, turn) int {
 	isRush, now := t.isRush(), t.now()
 	return func(s *slots, w turn) int {
 		if isRush && w.mayYield(now) {
 			return notYet
 		}
-		rank := 0
-		if !s.isWithinHalf(w.Namespace, 1) {
-			rank += 2
-		}
-		if w.isPolicy && cut.Left(w.since, longestOvertaken, now) > 0 {
-			rank++
-		}
-		return rank
+		return w.rank(s, 1, now)
 	}
+}
+
+// rank has namespaces first that have at most half of all with n more, then people's
+// backups.
+func (w turn) rank(s *slots, n int, now time.Time) int {
+	rank := 0
+	if !s.isWithinHalf(w.Namespace, n) {
+		rank += 2
+	}
+	if w.isPolicy && cut.Left(w.since, longestOvertaken, now) > 0 {
+		rank++
+	}
+	return rank
 }
 
 func (w turn) mayYield(now time.Time) bool {

@@ -60,7 +60,7 @@ func (c *controlPlane) startManager(program string, ended func(error)) (*process
 		return nil, err
 	}
 	p.cmd = exec.Command(program, slices.Concat(container.Args, []string{
-		"--image=" + container.Image, "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0",
+		"--image=" + container.Image, paceFlag + "0", "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0",
 	})...)
 	p.cmd.Env = slices.Concat(environment, []string{"KUBECONFIG=" + c.kubeconfig})
 	p.cmd.Stdout, p.cmd.Stderr = log, log

@@ -102,7 +102,7 @@ type manager struct {
 var managerFlags = []string{
 	"--metrics-bind-address=0", "--health-probe-bind-address=0",
 	"--not-found-timeout=3s", "--prepare-timeout=90s", "--ready-timeout=20s", "--max-snapshots-in-flight=2", "--claim-timeout=45s",
-	"--min-freeze-interval=1s",
+	"--min-freeze-interval=1s", "--snapshots-per-second=0",
 }
 
 // startManager starts one that looks into a namespace.

@@ -69,6 +69,33 @@ func TestABackupWaitsForDriverCapacityBeforeItFreezesAnything(t *testing.T) {
 	fc.isAllBefore("released first", "run hold in second")
 }
 
+// Its time comes by itself, long after the other has ended.
+func TestABackupWaitsForThePaceBeforeItFreezesAnything(t *testing.T) {
+	fc := aFakeCluster(t)
+	fc.claims("one", "two")
+	fc.runs("first", template("one"), nil)
+	fc.runs("second", template("two"), nil)
+	fc.aManager(withOptions(func(o *options) { o.SnapshotsPerSecond = 0.2 }))
+	first, second := fc.aBackupOf(v1alpha1.KindPod, "first", fc.held), fc.aBackupOf(v1alpha1.KindPod, "second", fc.held)
+	waits := func(b *v1alpha1.VolumeBackup) bool {
+		fc.must(admin.Get(fc.ctx, keyOf(b), b))
+		c := condition(b, v1alpha1.ConditionReconciling)
+		return c.Reason == v1alpha1.ReasonWaitingForRoom && strings.Contains(c.Message, "makes 0.2 a second at most (--snapshots-per-second): when this was written it was number 1 ")
+	}
+	fc.eventually("one waits for the pace", func() bool { return waits(first) || waits(second) })
+	if waits(first) {
+		first, second = second, first
+	}
+	first = fc.awaitComplete(first, v1alpha1.Proven)
+	if n := len(fc.journal.positions("run hold in " + second.Spec.ApplicationRef.Name)); n > 0 {
+		t.Error("the second was frozen before its time")
+	}
+	second = fc.awaitComplete(second, v1alpha1.Proven)
+	if between := second.Status.Quiesce.StartedAt.Sub(first.Status.Quiesce.StartedAt.Time); between < time.Second {
+		t.Errorf("%s between the two", between)
+	}
+}
+
 func TestABackupWaitsForItsTurnOnlySoLong(t *testing.T) {
 	for reason, waiting := range map[string]struct {
 		pod      string

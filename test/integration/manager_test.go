@@ -75,7 +75,7 @@ func (fc *fakeCluster) aManager(change ...func(*manager, *options)) *manager {
 	fc.Helper()
 	m, o := fc.newManager(), defaultOptions()
 	o.Workers = 4
-	o.MinFreezeInterval = 0 // that of each freeze is a test of its own
+	o.MinFreezeInterval, o.SnapshotsPerSecond = 0, 0 // how long a freeze waits is a test of its own
 	for _, c := range change {
 		c(m, &o)
 	}
