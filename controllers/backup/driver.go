@@ -12,13 +12,14 @@ import (
 // has at most half while others wait, but for an attempt that needs more and is its
 // only one: of those each namespace has one in its turn.
 type driver struct {
-	now func() time.Time
+	now      func() time.Time
+	arrivals *arrivals
 
 	mu sync.Mutex
 	slots
 	pace pace
 	line line[*asking]
-	// alarm grants to who waits for the pace alone.
+	// alarm grants to who waits for a time alone.
 	alarm *time.Timer
 }
 
@@ -29,33 +30,39 @@ type asking struct {
 	granted chan struct{}
 }
 
-func newDriver(size int, pace pace, now func() time.Time) *driver {
-	return &driver{now: now, slots: newSlots(size), pace: pace, line: newLine[*asking]()}
+func newDriver(size int, pace pace, arrivals *arrivals) *driver {
+	return &driver{now: arrivals.now, arrivals: arrivals, slots: newSlots(size), pace: pace, line: newLine[*asking]()}
 }
 
 // room is how much of the driver n snapshots take: one that makes more than the
 // driver cuts at once takes all of it.
 func (d *driver) room(n int) int { return min(n, d.size) }
 
-// tryAcquire acquires n where they are free and nobody waits.
+// tryAcquire acquires n, for one that arrives, where they are free and nobody waits.
 func (d *driver) tryAcquire(w turn, n int) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.line.namespaces) > 0 || d.room(n) > d.free() || d.pace.left(d.now()) > 0 {
+	if len(d.line.namespaces) > 0 || d.room(n) > d.free() || d.left(1) > 0 {
 		return false
 	}
 	d.begin(w, n)
 	return true
 }
 
+// left is how long it is before the next may begin, whose turn it is. So many that
+// arrive aren't waited for.
+func (d *driver) left(but int) time.Duration { return max(d.pace.left(d.now()), d.arrivals.left(but)) }
+
 func (d *driver) begin(w turn, n int) {
 	d.take(w.Namespace, d.room(n))
 	d.pace.begin(n, d.now())
 }
 
-// acquire waits until n are free, and it is the attempt's turn.
-func (d *driver) acquire(ctx context.Context, w turn, n int) error {
+// acquire waits until n are free, and it is the attempt's turn. It calls arrived once
+// it waits.
+func (d *driver) acquire(ctx context.Context, w turn, n int, arrived func()) error {
 	a := d.ask(w, n)
+	arrived()
 	select {
 	case <-a.granted:
 		return nil
@@ -118,7 +125,7 @@ func (d *driver) grant() {
 		if !found || d.room(d.line.waiting[namespace][0].n) > d.free() {
 			return
 		}
-		if left := d.pace.left(now); left > 0 {
+		if left := d.left(0); left > 0 {
 			d.grantIn(left)
 			return
 		}
@@ -134,11 +141,13 @@ func (d *driver) grantIn(left time.Duration) {
 		d.alarm.Reset(left)
 		return
 	}
-	d.alarm = time.AfterFunc(left, func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.grant()
-	})
+	d.alarm = time.AfterFunc(left, d.lookAgain)
+}
+
+func (d *driver) lookAgain() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.grant()
 }
 
 // before is how many attempts wait in a turn's namespace before it, and how many in

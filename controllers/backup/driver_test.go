@@ -44,7 +44,7 @@ func (c cutting) ends(d *driver) { d.release(c.namespace, c.n) }
 // Before another namespace comes what it has found under way, and at most one more of
 // each that waited already, also where one needs all of a driver, again and again.
 func TestAnApplicationThatTakesAllOfADriverIsServedInTurns(t *testing.T) {
-	d := newDriver(10, pace{}, noNow)
+	d := newDriver(10, pace{}, &arrivals{now: noNow})
 	var greedy []cutting
 	for range 10 {
 		greedy = append(greedy, ask(d, "greedy", 10))
@@ -72,7 +72,7 @@ func TestAnApplicationThatTakesAllOfADriverIsServedInTurns(t *testing.T) {
 }
 
 func TestANamespaceHasHalfOfADriverWhileOthersWait(t *testing.T) {
-	d := newDriver(10, pace{}, noNow)
+	d := newDriver(10, pace{}, &arrivals{now: noNow})
 	var flood, others []cutting
 	for range 50 {
 		flood = append(flood, ask(d, "flood", 1))
@@ -99,7 +99,7 @@ func TestADriverIsSharedFairly(t *testing.T) {
 	draws(t, func(t *testing.T, r *rand.Rand) {
 		size := 1 + r.IntN(10)
 		most := 1 + r.IntN(2)*(size-1)
-		d := newDriver(size, pace{}, noNow)
+		d := newDriver(size, pace{}, &arrivals{now: noNow})
 		var waiting, running []cutting
 		settle := func() {
 			waiting = slices.DeleteFunc(waiting, func(c cutting) bool {
@@ -152,7 +152,7 @@ func TestADriverIsGivenUp(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := l.acquireDrivers(ctx, personsTurn("other"), two); !errors.Is(err, context.Canceled) {
+	if _, err := l.acquireDrivers(ctx, personsTurn("other"), two, func() {}); !errors.Is(err, context.Canceled) {
 		t.Errorf("gave up by %v", err)
 	}
 	if own, others := l.before(personsTurn("other"), two); own+others > 0 {

@@ -40,6 +40,8 @@ func (w *run) acquire(ctx context.Context, held *held) (*plan, reconcile.Outcome
 		return nil, w.awaitExclusivity(v1alpha1.ReasonWaitingForRoom, w.waitsForTurn(), w.exclusivityLeft(w.VolumeBackup))
 	}
 	held.keep(release)
+	arrived := w.limiter.arrivals.begin()
+	defer arrived()
 	if restoring, err := w.restoring(ctx); err != nil {
 		return nil, reconcile.Retry(err)
 	} else if restoring != "" {
@@ -49,7 +51,7 @@ func (w *run) acquire(ctx context.Context, held *held) (*plan, reconcile.Outcome
 	if err != nil {
 		return nil, w.notPlanned(err)
 	}
-	room, waited, err := w.acquireDrivers(ctx, p)
+	room, waited, err := w.acquireDrivers(ctx, p, arrived)
 	switch {
 	case errors.Is(err, errDeleted):
 		return nil, reconcile.Done() // the deletion brings it here again
@@ -189,7 +191,7 @@ func placeIn(inNamespace, inOthers int) string {
 
 // acquireDrivers waits for capacity of the drivers, and says so where it has to
 // wait.
-func (w *run) acquireDrivers(ctx context.Context, p *plan) (room capacity, waited bool, err error) {
+func (w *run) acquireDrivers(ctx context.Context, p *plan, arrived func()) (room capacity, waited bool, err error) {
 	turn := turnOf(w.VolumeBackup)
 	if room, ok := w.limiter.tryAcquireDrivers(turn, p.volumes); ok {
 		return room, false, nil
@@ -202,7 +204,7 @@ func (w *run) acquireDrivers(ctx context.Context, p *plan) (room capacity, waite
 	defer cancel()
 	ctx, forget := w.untilDeleted(ctx)
 	defer forget()
-	if room, err = w.limiter.acquireDrivers(ctx, turn, p.volumes); err != nil {
+	if room, err = w.limiter.acquireDrivers(ctx, turn, p.volumes, arrived); err != nil {
 		err = context.Cause(ctx)
 	}
 	return room, true, err

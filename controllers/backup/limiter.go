@@ -20,7 +20,7 @@ import (
 type limiter struct {
 	perDriver int
 	perSecond float64
-	now       func() time.Time
+	arrivals  arrivals
 
 	mu      sync.Mutex
 	drivers map[string]*driver
@@ -31,13 +31,25 @@ type limiter struct {
 // newLimiter bounds what drivers do at once and how fast it is begun, and how soon a
 // pod is frozen again.
 func newLimiter(o Options, now func() time.Time) *limiter {
-	return &limiter{
+	l := &limiter{
 		perDriver: o.MaxSnapshotsInFlight,
 		perSecond: o.SnapshotsPerSecond,
-		now:       now,
+		arrivals:  arrivals{now: now},
 		drivers:   map[string]*driver{},
 		locked:    map[types.UID]bool{},
 		freezes:   freezes{interval: o.MinFreezeInterval, ended: map[types.UID]time.Time{}},
+	}
+	l.arrivals.arrived = l.lookAgain
+	return l
+}
+
+// lookAgain has each driver look who may begin.
+func (l *limiter) lookAgain() {
+	l.mu.Lock()
+	all := slices.Collect(maps.Values(l.drivers))
+	l.mu.Unlock()
+	for _, d := range all {
+		d.lookAgain()
 	}
 }
 
@@ -61,7 +73,8 @@ func (l *limiter) lock(uids []types.UID) (release func(), ok bool) {
 	}, true
 }
 
-// tryAcquireDrivers acquires capacity of every driver, where all have it now.
+// tryAcquireDrivers acquires capacity of every driver, for one that arrives, where all
+// have it now.
 func (l *limiter) tryAcquireDrivers(w turn, volumes []v1alpha1.VolumeStatus) (_ capacity, ok bool) {
 	c, err := l.take(w, volumes, func(d *driver, n int) error {
 		if d.tryAcquire(w, n) {
@@ -74,9 +87,10 @@ func (l *limiter) tryAcquireDrivers(w turn, volumes []v1alpha1.VolumeStatus) (_ 
 
 var errDriverBusy = errors.New("the driver is busy")
 
-// acquireDrivers waits until every driver has capacity for the snapshots.
-func (l *limiter) acquireDrivers(ctx context.Context, w turn, volumes []v1alpha1.VolumeStatus) (capacity, error) {
-	return l.take(w, volumes, func(d *driver, n int) error { return d.acquire(ctx, w, n) })
+// acquireDrivers waits until every driver has capacity for the snapshots. It calls
+// arrived once it waits.
+func (l *limiter) acquireDrivers(ctx context.Context, w turn, volumes []v1alpha1.VolumeStatus, arrived func()) (capacity, error) {
+	return l.take(w, volumes, func(d *driver, n int) error { return d.acquire(ctx, w, n, arrived) })
 }
 
 // take acquires from each driver as much as the volumes need, or nothing.
@@ -143,7 +157,7 @@ func (l *limiter) driver(name string) *driver {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.drivers[name] == nil {
-		l.drivers[name] = newDriver(l.perDriver, newPace(l.perSecond), l.now)
+		l.drivers[name] = newDriver(l.perDriver, newPace(l.perSecond), &l.arrivals)
 	}
 	return l.drivers[name]
 }

@@ -29,7 +29,7 @@ func beginAll(t *testing.T, perSecond float64, n int, turns ...turn) *begun {
 	began := make(chan string)
 	for _, w := range turns {
 		go func() {
-			room, err := b.acquireDrivers(t.Context(), w, volumesOf(n))
+			room, err := b.acquireDrivers(t.Context(), w, volumesOf(n), func() {})
 			if err != nil {
 				t.Error(err)
 			}
@@ -111,7 +111,7 @@ func TestWhatIsNotMadeCostsNoTime(t *testing.T) {
 		ended := make(chan error)
 		start := time.Now()
 		go func() {
-			_, err := l.acquireDrivers(t.Context(), personsTurn("other"), volumesOf(1))
+			_, err := l.acquireDrivers(t.Context(), personsTurn("other"), volumesOf(1), func() {})
 			ended <- err
 		}()
 		time.Sleep(time.Second)
@@ -129,10 +129,10 @@ func TestThePaceIsGivenUp(t *testing.T) {
 		b := beginAll(t, 0.5, 1, aTurnOf("n", "0", false))
 		soon, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := b.acquireDrivers(soon, personsTurn("n"), volumesOf(8)); err == nil {
+		if _, err := b.acquireDrivers(soon, personsTurn("n"), volumesOf(8), func() {}); err == nil {
 			t.Error("it began before its time")
 		}
-		if _, err := b.acquireDrivers(t.Context(), personsTurn("n"), volumesOf(1)); err != nil || time.Since(b.start) != 2*time.Second {
+		if _, err := b.acquireDrivers(t.Context(), personsTurn("n"), volumesOf(1), func() {}); err != nil || time.Since(b.start) != 2*time.Second {
 			t.Errorf("the next began after %s: %v", time.Since(b.start), err)
 		}
 	})
