@@ -50,3 +50,12 @@ func TestNoFreezeBeginsAmongThoseThatArrive(t *testing.T) {
 		})
 	}
 }
+
+// It has nothing to write about what it waits for.
+func TestOneThatComesAloneHasItsDriverAtOnce(t *testing.T) {
+	l := newLimiter(Options{MaxSnapshotsInFlight: 10}, noNow)
+	defer l.arrivals.begin()()
+	if _, ok := l.tryAcquireDrivers(personsTurn("n"), volumesOf(1)); !ok {
+		t.Error("it waits for itself")
+	}
+}
