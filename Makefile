@@ -98,14 +98,15 @@ $(CRON):
 	@dpkg-deb --extract bin/cron/cron_*.deb bin/cron
 
 .PHONY: test-real
-test-real: $(CRON) ## Test due times against Debian's cron, and what is kept and moved against restic and the servers of its backends (ROUNDS=10 for more of the first two, SEED to repeat them)
+test-real: $(CRON) ## Test due times against Debian's cron, recipes against real databases, and what is kept and moved against restic and the servers of its backends (ROUNDS=10 for more of the first and the third, SEED to repeat them)
 	@mkdir -p $(RESULTS)
 	@restic=$$(go tool -modfile=$(CURDIR)/test/tools/restic/go.mod -n restic); \
 	rest=$$(go tool -modfile=$(CURDIR)/test/tools/rest-server/go.mod -n rest-server); \
 	s3=$$(go tool -modfile=$(CURDIR)/test/tools/versitygw/go.mod -n versitygw); \
 	gcs=$$(go tool -modfile=$(CURDIR)/test/tools/fake-gcs-server/go.mod -n fake-gcs-server); \
+	postgresql=$$(sh test/tools/databases/install.sh postgresql); \
 	azure=$$(sh test/tools/azurite/install.sh); swift=$$(sh test/tools/swift/install.sh); \
-	CRON=$(CRON) RESTIC="$$restic" REST_SERVER="$$rest" VERSITYGW="$$s3" FAKE_GCS_SERVER="$$gcs" AZURITE="$$azure" SWIFT="$$swift" $(TEST)/real.xml -- -tags=real -count=1 -timeout=0 -run '^TestDueAsDebiansCronHasIt$$|^TestWhatIsKeptIsWhatResticKeeps$$|^TestTheMover' ./snapshot/schedule/... ./snapshot/retention/... ./cmd/mover
+	CRON=$(CRON) POSTGRESQL="$$postgresql" RESTIC="$$restic" REST_SERVER="$$rest" VERSITYGW="$$s3" FAKE_GCS_SERVER="$$gcs" AZURITE="$$azure" SWIFT="$$swift" $(TEST)/real.xml -- -tags=real -count=1 -timeout=0 -run '^TestDueAsDebiansCronHasIt$$|^TestWhatIsKeptIsWhatResticKeeps$$|^TestTheMover|^TestRecipes' ./hooks ./snapshot/schedule/... ./snapshot/retention/... ./cmd/mover
 
 .PHONY: test-integration
 test-integration: ## Test the controllers on a real API server, a restore that dies or is got in the way of at every write, ten years of policies, and the driver by the CSI sanity suite

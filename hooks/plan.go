@@ -127,7 +127,7 @@ func (q QuiescePlan) still(asked parsed[v1alpha1.Stills]) (QuiescePlan, error) {
 
 func (q QuiescePlan) insteadOfStills() string {
 	if q.Recipe != "" {
-		return fmt.Sprintf("The recipe %s holds commits, and its server goes on writing its files: leave it out, or write a hold that stops all writing", q.Recipe)
+		return fmt.Sprintf("The server of the recipe %s goes on writing its files: leave it out, or write a hold that stops all writing", q.Recipe)
 	}
 	return "A backup by a pair of hooks is Declared in any case: leave it out"
 }

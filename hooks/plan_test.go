@@ -66,6 +66,8 @@ func TestResolve(t *testing.T) {
 		"a useless hook":                  {annotations: ann{"lull.dev/pre-hook": "mysql -e 'FLUSH  tables with\nread lock;'", "lull.dev/post-hook": "x"}, method: v1alpha1.MethodHooks, pre: "/bin/sh", post: "/bin/sh", warning: v1alpha1.ReasonUselessHook},
 		"no such recipe":                  {annotations: ann{"lull.dev/quiesce": "oracle"}, reason: v1alpha1.ReasonUnknownRecipe},
 		"Elasticsearch":                   {annotations: ann{"lull.dev/quiesce": "elasticsearch"}, reason: v1alpha1.ReasonUnknownRecipe},
+		"OpenSearch":                      {annotations: ann{"lull.dev/quiesce": "opensearch"}, reason: v1alpha1.ReasonUnknownRecipe, says: "use its snapshot API"},
+		"etcd":                            {annotations: ann{"lull.dev/quiesce": "etcd"}, reason: v1alpha1.ReasonUnknownRecipe, says: "etcdctl snapshot save"},
 		"an empty recipe":                 {annotations: ann{"lull.dev/quiesce": " "}, reason: v1alpha1.ReasonInvalidHook, says: "mariadb, mysql"},
 		"broken JSON":                     {annotations: ann{"lull.dev/hold-hook": `["a",`}, reason: v1alpha1.ReasonInvalidHook},
 		"an empty command":                {annotations: ann{"lull.dev/hold-hook": " "}, reason: v1alpha1.ReasonInvalidHook},

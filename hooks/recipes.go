@@ -3,6 +3,7 @@ package hooks
 import (
 	_ "embed"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +13,9 @@ import (
 
 //go:embed recipes/mariadb.sh
 var mariadbScript string
+
+//go:embed recipes/postgresql.sh
+var postgresqlScript string
 
 // recipe is a built-in hold.
 type recipe struct {
@@ -24,10 +28,21 @@ type recipe struct {
 
 // recipes are the built-in holds. FLUSH TABLES WITH READ LOCK holds commits
 // back, while InnoDB goes on writing pages, log and purge
-// (https://mariadb.com/kb/en/flush/).
+// (https://mariadb.com/kb/en/flush/). PostgreSQL holds nothing back, and recovers
+// from a copy of one instant
+// (https://www.postgresql.org/docs/current/backup-file.html).
 var recipes = map[string]recipe{
-	"mariadb": {script: mariadbScript, stills: v1alpha1.StillsCommits},
-	"mysql":   {script: mariadbScript, stills: v1alpha1.StillsCommits},
+	"mariadb":    {script: mariadbScript, stills: v1alpha1.StillsCommits},
+	"mysql":      {script: mariadbScript, stills: v1alpha1.StillsCommits},
+	"postgresql": {script: postgresqlScript, stills: v1alpha1.StillsCommits},
+}
+
+// notByFiles are applications that can't be restored from a copy of their volumes, or
+// not surely, by their makers' word, and what to do instead.
+var notByFiles = map[string]string{
+	"elasticsearch": "Elasticsearch can't be restored from a copy of its files: use its snapshot API (PUT _snapshot/<repository>/<snapshot>) instead",
+	"opensearch":    "OpenSearch isn't known to start from a copy of its files: use its snapshot API (PUT _snapshot/<repository>/<snapshot>) instead",
+	"etcd":          "a copy of etcd's files may lack what only its log has: use its own snapshot (etcdctl snapshot save <file>) instead",
 }
 
 // limitMargin is how much longer than the timeout a recipe may hold by itself,
@@ -39,26 +54,24 @@ const maxLockWait = 10 * time.Second
 
 // recipeCommand is the held session of a recipe.
 func recipeCommand(name string, timeout time.Duration) ([]string, error) {
-	if name == "elasticsearch" {
-		return nil, v1alpha1.Problemf(v1alpha1.ReasonUnknownRecipe,
-			"Elasticsearch can't be restored from a copy of its files: use its snapshot API (PUT _snapshot/<repository>/<snapshot>) instead")
+	if instead, ok := notByFiles[name]; ok {
+		return nil, v1alpha1.Problemf(v1alpha1.ReasonUnknownRecipe, "%s", instead)
 	}
 	known, ok := recipes[name]
 	if !ok {
 		return nil, v1alpha1.Problemf(v1alpha1.ReasonUnknownRecipe,
 			"there is no recipe %q: write one of %s, or a command of your own as hold, or as pre and post", name, recipeNames())
 	}
-	wait := min(maxLockWait, timeout/3)
-	return []string{"timeout", seconds(timeout + limitMargin), "/bin/sh", "-c", known.script, "lull-" + name, seconds(wait)}, nil
+	return heldBy(known.script, name, timeout+limitMargin, min(maxLockWait, timeout/3)), nil
+}
+
+// heldBy is the command of a script that is ended at the limit.
+func heldBy(script, name string, limit, wait time.Duration) []string {
+	return []string{"timeout", seconds(limit), "/bin/sh", "-c", script, "lull-" + name, seconds(wait)}
 }
 
 func recipeNames() string {
-	var names []string
-	for name := range recipes {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
+	return strings.Join(slices.Sorted(maps.Keys(recipes)), ", ")
 }
 
 // seconds rounds up, to at least 1.

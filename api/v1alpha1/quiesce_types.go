@@ -10,10 +10,12 @@ import (
 // +kubebuilder:validation:XValidation:rule="(has(self.recipe) ? 1 : 0) + (has(self.hold) ? 1 : 0) + (has(self.pre) || has(self.post) ? 1 : 0) <= 1",message="write one of recipe, hold, or the pair pre and post"
 // +kubebuilder:validation:XValidation:rule="has(self.pre) == has(self.post)",message="pre and post are a pair: write both, with post: {command: [\"true\"]} where nothing is to be undone"
 // +kubebuilder:validation:XValidation:rule="!has(self.recipe) || self.recipe != 'elasticsearch'",message="Elasticsearch can't be restored from a copy of its files: use its snapshot API (PUT _snapshot/<repository>/<snapshot>) instead"
-// +kubebuilder:validation:XValidation:rule="!has(self.recipe) || !has(self.stills) || self.stills != 'Files'",message="a recipe holds the commits of its database, which goes on writing its files: leave stills out, or write a hold of your own that stops all writing"
-// +kubebuilder:validation:XValidation:rule="!has(self.recipe) || self.recipe in ['mariadb', 'mysql', 'elasticsearch']",message="there is no such recipe: write mariadb or mysql, or write hold, or pre and post, with commands of your own"
+// +kubebuilder:validation:XValidation:rule="!has(self.recipe) || !has(self.stills) || self.stills != 'Files'",message="the database of a recipe goes on writing its files: leave stills out, or write a hold of your own that stops all writing"
+// +kubebuilder:validation:XValidation:rule="!has(self.recipe) || self.recipe != 'opensearch'",message="OpenSearch isn't known to start from a copy of its files: use its snapshot API (PUT _snapshot/<repository>/<snapshot>) instead"
+// +kubebuilder:validation:XValidation:rule="!has(self.recipe) || self.recipe != 'etcd'",message="a copy of etcd's files may lack what only its log has: use its own snapshot (etcdctl snapshot save <file>) instead"
+// +kubebuilder:validation:XValidation:rule="!has(self.recipe) || self.recipe in ['mariadb', 'mysql', 'postgresql', 'elasticsearch', 'opensearch', 'etcd']",message="there is no such recipe: write mariadb, mysql or postgresql, or write hold, or pre and post, with commands of your own"
 type QuiesceSpec struct {
-	// Recipe is the name of a built-in held session: mariadb or mysql.
+	// Recipe is the name of a built-in held session: mariadb, mysql or postgresql.
 	// +kubebuilder:validation:MaxLength=63
 	// +optional
 	Recipe string `json:"recipe,omitempty"`
@@ -46,10 +48,10 @@ type QuiesceSpec struct {
 	PodAnnotations PodAnnotations `json:"podAnnotations,omitempty"`
 
 	// Stills says what the hold keeps still: Files (default for a Hold of your
-	// own), where nothing at all is written until it thaws; or Commits, where
-	// only commits wait and the server goes on writing its files, as under a
-	// database's lock. A recipe knows by itself: Commits. Hooks are Declared
-	// in any case.
+	// own), where nothing at all is written until it thaws; or Commits, where the
+	// server goes on writing its files, and starts from a copy of one instant, as
+	// under a database's lock. A recipe knows by itself: Commits. Hooks are
+	// Declared in any case.
 	// +optional
 	Stills Stills `json:"stills,omitempty"`
 
@@ -114,8 +116,8 @@ type Stills string
 const (
 	// StillsFiles: nothing writes to the volumes at all.
 	StillsFiles Stills = "Files"
-	// StillsCommits: no commit ends, and the server goes on writing pages and
-	// logs. A copy is good where it was cut at one instant.
+	// StillsCommits: the server goes on writing pages and logs. Where it has a lock
+	// for that no commit ends. A copy is good where it was cut at one instant.
 	StillsCommits Stills = "Commits"
 )
 

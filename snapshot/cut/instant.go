@@ -105,7 +105,7 @@ func Torn(writing map[string][]string, observed map[string]Observed, by map[stri
 }
 
 func tornOf(pod string, claims []string, observed map[string]Observed, by map[string]By) string {
-	held := fmt.Sprintf("of pod %s only the commits were held, and it went on writing its files: ", pod)
+	held := fmt.Sprintf("pod %s went on writing its files while it was held: ", pod)
 	for _, claim := range claims {
 		if _, cut := observed[claim]; !cut {
 			return held + fmt.Sprintf("its claim %s isn't part of this backup, and may hold what the others need. Back up the application with all its volumes, or leave out what isn't the database's by the annotation %s", claim, v1alpha1.AnnotationExcludeVolumes)

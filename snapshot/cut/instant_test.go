@@ -44,7 +44,7 @@ func TestTorn(t *testing.T) {
 	}{
 		"nothing is written":                         {observed: alone("data", "log"), by: copying},
 		"one volume":                                 {writing: pods{"db-0": {"data"}}, observed: alone("data", "cache")},
-		"two, one after another":                     {writing: pods{"db-0": {"data", "log"}}, observed: alone("data", "log"), says: "of pod db-0 only the commits were held, and it went on writing its files: its claims data, log were cut one after another"},
+		"two, one after another":                     {writing: pods{"db-0": {"data", "log"}}, observed: alone("data", "log"), says: "pod db-0 went on writing its files while it was held: its claims data, log were cut one after another"},
 		"two in one group":                           {writing: pods{"db-0": {"data", "log"}}, observed: in(alone(), "data", "g", "log", "g")},
 		"two in two groups":                          {writing: pods{"db-0": {"data", "log"}}, observed: in(alone(), "data", "g", "log", "h"), says: "cut them as a group"},
 		"one of two in a group":                      {writing: pods{"db-0": {"data", "log"}}, observed: in(alone("log"), "data", "g"), says: "one after another"},

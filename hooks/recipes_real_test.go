@@ -1,0 +1,280 @@
+//go:build real
+
+package hooks
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long a trial waits for what a script or a server does.
+var patience = 20 * time.Second
+
+// database is a real server that a recipe is tried on.
+type database interface {
+	// start starts the server, with more settings, and returns once it answers.
+	start(settings ...string) error
+	// kill ends it as a crash would.
+	kill() error
+	// env is what the recipe finds in the environment of the server's container.
+	env() []string
+	// trials are what its recipe promises, those first that need the most of it.
+	trials() []trial
+}
+
+// trial is one promise of a recipe: an error where a script doesn't keep it.
+type trial struct {
+	name string
+	try  func(hold holder) error
+}
+
+// holder begins to hold the server by a script, which has more in its environment.
+type holder func(limit time.Duration, more ...string) *trying
+
+// forever is a limit that no trial reaches.
+const forever = time.Hour
+
+func aDatabase(t *testing.T, recipe string) database {
+	t.Helper()
+	if recipe == "postgresql" {
+		return aPostgreSQL(t)
+	}
+	t.Fatalf("no server of %s is tried", recipe)
+	return nil
+}
+
+var tried = []string{"postgresql"}
+
+func TestRecipesHoldRealServers(t *testing.T) {
+	for _, name := range tried {
+		db := aDatabase(t, name)
+		if err := db.start(); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range db.trials() {
+			t.Run(name+" "+c.name, func(t *testing.T) {
+				if err := try(db, name, recipes[name].script, c); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// A recipe whose trials don't miss a command of it either doesn't need that, or isn't
+// tried enough. The whole script is much quicker than what is waited for here.
+func TestRecipesNeedEachCommand(t *testing.T) {
+	defer func(d time.Duration) { patience = d }(patience)
+	patience = 4 * time.Second
+	for _, name := range tried {
+		db := aDatabase(t, name)
+		for line, script := range withoutOne(t, recipes[name].script) {
+			t.Run(name+" without "+line, func(t *testing.T) {
+				if err := errors.Join(db.kill(), db.start()); err != nil {
+					t.Fatal(err)
+				}
+				for _, c := range db.trials() {
+					if try(db, name, script, c) != nil {
+						return
+					}
+				}
+				t.Errorf("all goes well without %q", line)
+			})
+		}
+	}
+}
+
+// withoutOne are a script without each of its lines that it can be read without.
+func withoutOne(t *testing.T, script string) map[string]string {
+	t.Helper()
+	all, lines := map[string]string{}, strings.SplitAfter(script, "\n")
+	for i, line := range lines {
+		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		rest := strings.Join(slices.Delete(slices.Clone(lines), i, i+1), "")
+		if exec.Command("/bin/sh", "-n", "-c", rest).Run() == nil {
+			all[fmt.Sprintf("%d: %s", i+1, line)] = rest
+		}
+	}
+	if len(all) < 5 {
+		t.Fatalf("only %d commands are taken out", len(all))
+	}
+	return all
+}
+
+// try tries one promise, on a server that runs.
+func try(db database, name, script string, c trial) error {
+	var all []*trying
+	defer func() {
+		for _, h := range all {
+			h.end()
+		}
+	}()
+	return c.try(func(limit time.Duration, more ...string) *trying {
+		h := begin(heldBy(script, name, limit, 2*time.Second), append(db.env(), more...))
+		all = append(all, h)
+		return h
+	})
+}
+
+// trying is a held session of a script.
+type trying struct {
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    io.ReadCloser
+	lines  chan string // closed when it has ended
+	stderr bytes.Buffer
+	err    error
+}
+
+// begin runs a command in a session of its own, as a container runtime does.
+func begin(command, env []string) *trying {
+	h := &trying{cmd: exec.Command(command[0], command[1:]...), lines: make(chan string, 100)}
+	h.cmd.Env, h.cmd.Stderr = env, &h.stderr
+	h.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	h.in, _ = h.cmd.StdinPipe()
+	h.out, _ = h.cmd.StdoutPipe()
+	if h.err = h.cmd.Start(); h.err != nil {
+		close(h.lines)
+		return h
+	}
+	go func() {
+		defer close(h.lines)
+		for s := bufio.NewScanner(h.out); s.Scan(); {
+			h.lines <- strings.TrimSpace(s.Text())
+		}
+		h.err = h.cmd.Wait()
+	}()
+	return h
+}
+
+// end ends what a trial has left of it.
+func (h *trying) end() {
+	h.in.Close()
+	if h.cmd.Process != nil {
+		_ = syscall.Kill(-h.cmd.Process.Pid, syscall.SIGKILL)
+		_ = exec.Command("pkill", "-KILL", "-s", fmt.Sprint(h.cmd.Process.Pid)).Run() // timeout(1) makes another group
+	}
+}
+
+// held waits until it holds.
+func (h *trying) held() error {
+	for late := time.After(patience); ; {
+		select {
+		case line, ok := <-h.lines:
+			if line == wordHeld {
+				return nil
+			}
+			if !ok {
+				return fmt.Errorf("it ended without HELD: %w: %s", errors.Join(errNeverHeld, h.err), h.stderr.String())
+			}
+		case <-late:
+			return errors.New("it doesn't say HELD")
+		}
+	}
+}
+
+// said is all that it says from now on, once it has ended.
+func (h *trying) said() ([]string, error) {
+	var all []string
+	for late := time.After(patience); ; {
+		select {
+		case line, ok := <-h.lines:
+			if !ok {
+				return all, nil
+			}
+			all = append(all, line)
+		case <-late:
+			return all, errors.New("it doesn't end")
+		}
+	}
+}
+
+// testifies ends its input, and wants its word.
+func (h *trying) testifies() error {
+	h.in.Close()
+	said, err := h.said()
+	if err == nil && !slices.Contains(said, wordStillHeld) {
+		err = fmt.Errorf("it says %q: %s", said, h.stderr.String())
+	}
+	return err
+}
+
+// denies ends its input, and wants its end without its word.
+func (h *trying) denies() error {
+	h.in.Close()
+	return h.lost()
+}
+
+// lost wants its end without its word.
+func (h *trying) lost() error {
+	said, err := h.said()
+	if slices.Contains(said, wordStillHeld) {
+		err = errors.Join(err, errors.New("it says STILL_HELD, which it can't know"))
+	}
+	return err
+}
+
+// refuses wants its end with a reason, and never HELD.
+func (h *trying) refuses(why string) error {
+	said, err := h.said()
+	if slices.Contains(said, wordHeld) || slices.Contains(said, wordStillHeld) {
+		err = errors.Join(err, fmt.Errorf("it says %q", said))
+	}
+	if err == nil && !strings.Contains(h.stderr.String(), why) {
+		err = fmt.Errorf("it should say %q, and says %q", why, h.stderr.String())
+	}
+	return err
+}
+
+// vanishes is the end of whoever listens: nobody reads what it says any more.
+func (h *trying) vanishes() error {
+	h.out.Close()
+	h.in.Close()
+	_, err := h.said()
+	return err
+}
+
+// unpacked is the folder of a program, in what test/tools/databases has unpacked or
+// on this machine, and the environment to run it in.
+func unpacked(t *testing.T, variable, program string) (string, []string) {
+	t.Helper()
+	root := os.Getenv(variable)
+	if root == "" {
+		t.Fatalf("%s isn't the folder of an unpacked server: run make test-real", variable)
+	}
+	for _, at := range []string{root, "/"} {
+		if found, _ := filepath.Glob(filepath.Join(at, program)); len(found) > 0 {
+			libraries, _ := filepath.Glob(filepath.Join(root, "usr/lib/*-linux-gnu"))
+			folder := filepath.Dir(found[len(found)-1])
+			return folder, []string{"PATH=" + folder + ":" + os.Getenv("PATH"), "LD_LIBRARY_PATH=" + strings.Join(libraries, ":")}
+		}
+	}
+	t.Fatalf("there is no %s in %s, and none on this machine", program, root)
+	return "", nil
+}
+
+// eventually waits for what a server does.
+func eventually(what string, is func() error) error {
+	for late := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		err := is()
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(late) {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+	}
+}
