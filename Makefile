@@ -83,7 +83,7 @@ undeploy: ## Remove the operator; backups have to be deleted before
 .PHONY: test-unit
 test-unit: ## Test the decisions; takes seconds
 	@mkdir -p $(RESULTS)
-	@$(TEST)/unit.xml -- -skip '^TestManagerMayDieAnywhere$$|^TestNobodyIsEverLeftWorseOff$$|^TestAYear$$' ./api/... ./hooks/... ./snapshot/... ./restic-export/... ./controllers/... ./cmd/... ./docs/... ./test/tiers/... ./test/faults/...
+	@$(TEST)/unit.xml -- -skip '^TestManagerMayDieAnywhere$$|^TestNobodyIsEverLeftWorseOff$$|^TestAYear$$' ./api/... ./hooks/... ./snapshot/... ./restic-export/... ./controllers/... ./cmd/... ./docs/... ./test/tiers/... ./test/faults/... ./test/proof/...
 	@$(TEST)/unit-failpoints.xml -- -tags=failpoints ./cmd/...
 	@cd test/cluster && $(TEST)/unit-cluster.xml -- ./...
 
@@ -120,8 +120,9 @@ test-e2e test-disaster: UP = --images=mariadb,tools,servers
 test-faults bench: UP = --images=mariadb,tools
 # They freeze the same applications again and again, and snapshot controllers whose
 # limits are lifted.
-test-e2e: MANAGER_FLAGS = --min-freeze-interval=1s --snapshots-per-second=0
+test-e2e test-proof: MANAGER_FLAGS = --min-freeze-interval=1s --snapshots-per-second=0
 bench: MANAGER_FLAGS = --min-freeze-interval=0s --snapshots-per-second=0
+test-proof: UP = --images=mariadb
 
 .PHONY: test-e2e
 test-e2e: deploy ## Test what users do, on the cluster (FOCUS='a regular expression' for some of it)
@@ -131,6 +132,10 @@ test-e2e: deploy ## Test what users do, on the cluster (FOCUS='a regular express
 .PHONY: test-faults
 test-faults: deploy ## Kill the manager at every failpoint, and more (ROUNDS=100 random rounds, SEED to repeat them)
 	@go run ./test/faults -rounds=$(or $(ROUNDS),0) -seed=$(or $(SEED),0)
+
+.PHONY: test-proof
+test-proof: deploy ## Start what was backed up of databases under load, in each layout of their volumes (ROUNDS=100 of each, SEED to repeat them, ONLY=a part of a layout's name, TABLE=docs/consistency.md to write the table there)
+	@go run ./test/proof -rounds=$(or $(ROUNDS),1) -seed=$(or $(SEED),0) -only="$(ONLY)" -table="$(TABLE)"
 
 .PHONY: test-disaster
 test-disaster: $(if $(OWN_CLUSTER),deploy) ## Wipe the cluster, with all that is in it, and bring a database back in another from a repository alone

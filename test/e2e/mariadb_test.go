@@ -69,8 +69,7 @@ func aWriter(ctx context.Context, db framework.Application) *framework.Writer {
 // thePause is the writer's pause in the middle of the freeze, once it is over.
 func thePause(ctx context.Context, w *framework.Writer, q *v1alpha1.QuiesceStatus) (pause framework.Pause) {
 	GinkgoHelper()
-	middle := q.FrozenAt.Add(q.CutAt.Sub(q.FrozenAt.Time) / 2)
-	Eventually(ctx, func() time.Time { pause = w.PauseAt(middle); return pause.To }).ShouldNot(BeZero(), "writing went on after the freeze")
+	Eventually(ctx, func() time.Time { pause = w.PauseIn(q); return pause.To }).ShouldNot(BeZero(), "writing went on after the freeze")
 	return pause
 }
 

@@ -7,7 +7,6 @@ import (
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -83,26 +82,9 @@ func aMarkedSnapshotClass(ctx context.Context, parameters ...string) string {
 // there, and is quieted by the recipe.
 func aMariaDBWithItsLogApart(ctx context.Context, name, data, redo string) framework.Application {
 	GinkgoHelper()
-	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Data: map[string]string{
-		"redo.cnf": "[mysqld]\ninnodb_log_group_home_dir=/redo\ninnodb_log_file_size=32M\n",
-	}}
-	Expect(cluster.Create(ctx, config)).To(Succeed())
-	Expect(client.IgnoreAlreadyExists(cluster.Create(ctx, framework.Claim(namespace, redo)))).To(Succeed())
-	db := annotated(aMariaDB(name, data), "lull.dev/quiesce", "mariadb")
-	db.Change = func(o client.Object) {
-		d := o.(*appsv1.Deployment)
-		mountToo(d, redo, "/redo")
-		spec := &d.Spec.Template.Spec
-		owns := spec.Containers[0].DeepCopy()
-		owns.Name, owns.StartupProbe = "owns", nil
-		owns.Command = []string{"/bin/sh", "-c", "rmdir /redo/lost+found 2>/dev/null; chown mysql /redo"}
-		spec.InitContainers = []corev1.Container{*owns}
-		spec.Volumes = append(spec.Volumes, corev1.Volume{Name: "config", VolumeSource: corev1.VolumeSource{
-			ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}},
-		}})
-		spec.Containers[0].VolumeMounts = append(spec.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "config", MountPath: "/etc/mysql/conf.d"})
-	}
-	return running(ctx, db)
+	db, settings := framework.MariaDBWithLog(namespace, name, data, redo, "innodb_log_file_size=32M\n")
+	Expect(cluster.Create(ctx, settings)).To(Succeed())
+	return running(ctx, annotated(db, "lull.dev/quiesce", "mariadb"))
 }
 
 // mountToo mounts one more claim.
@@ -117,8 +99,7 @@ func mountToo(d *appsv1.Deployment, claim, at string) {
 // logOf is what the application's first container has printed.
 func logOf(ctx context.Context, a framework.Application) string {
 	GinkgoHelper()
-	pod := podOf(ctx, a)
-	text, err := cluster.Kube.CoreV1().Pods(namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: pod.Spec.Containers[0].Name}).DoRaw(ctx)
+	text, err := cluster.LogOf(ctx, podOf(ctx, a))
 	Expect(err).NotTo(HaveOccurred())
-	return string(text)
+	return text
 }

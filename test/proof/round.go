@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/test/framework"
+)
+
+// How long a freeze may last, and how many rows are written before it: at least
+// so many, and some more by chance.
+const (
+	freezeLimit  = 60 * time.Second
+	fewestRows   = 150
+	rowsByChance = 300
+)
+
+// outcome is how a round ended.
+type outcome struct {
+	verdict v1alpha1.Consistency
+	faults  []string // of the copy, none where it is clean
+	took    time.Duration
+}
+
+// round loads, backs up, restores, starts and reads. An error is of the test.
+func (tb *testbed) round(ctx context.Context, n int) (done outcome, err error) {
+	backup, frozen, err := tb.backUp(ctx)
+	if backup != nil {
+		defer func() { err = errors.Join(err, client.IgnoreNotFound(tb.Delete(ctx, backup))) }()
+	}
+	if err != nil {
+		return done, err
+	}
+	done.verdict = backup.Status.Consistency
+	done.faults, err = tb.startCopy(ctx, fmt.Sprintf("copy-%d", n), backup, frozen)
+	return done, err
+}
+
+// backUp takes a backup under load, and tells when the load stood still.
+func (tb *testbed) backUp(ctx context.Context) (b *v1alpha1.VolumeBackup, frozen framework.Pause, err error) {
+	pod, err := tb.server(ctx)
+	if err != nil {
+		return nil, frozen, err
+	}
+	load, err := tb.engine.load(ctx, tb.Cluster, pod)
+	if err != nil {
+		return nil, frozen, err
+	}
+	defer func() { err = errors.Join(err, load.stop(context.WithoutCancel(ctx))) }()
+	enough := fewestRows + tb.random.IntN(rowsByChance)
+	err = framework.Await(ctx, limit, "the load is under way", func(context.Context) error {
+		if rows := load.ledger.Rows(); rows < enough {
+			return errors.Join(fmt.Errorf("%d of %d rows are written", rows, enough), load.ledger.Err())
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, frozen, err
+	}
+	b = framework.NewBackup(tb.namespace, tb.app.Ref(), tb.way(), framework.Within(freezeLimit))
+	if err := tb.Create(ctx, b); err != nil {
+		return nil, frozen, err
+	}
+	if err := tb.awaitBackup(ctx, b); err != nil {
+		return b, frozen, err
+	}
+	return b, frozen, framework.Await(ctx, limit, "writing goes on after the freeze", func(context.Context) error {
+		if frozen = load.ledger.PauseIn(b.Status.Quiesce); frozen.To.IsZero() {
+			return errors.Join(errors.New("no row was written since"), load.ledger.Err())
+		}
+		return nil
+	})
+}
+
+// way is how the layout's volumes are cut.
+func (tb *testbed) way() framework.Change {
+	if tb.layout.grouped {
+		return framework.OfGroupClass(tb.class.GetName())
+	}
+	return framework.OfClass(tb.class.GetName())
+}
+
+func (tb *testbed) awaitBackup(ctx context.Context, b *v1alpha1.VolumeBackup) error {
+	err := framework.Await(ctx, limit, "the backup has ended", func(ctx context.Context) error {
+		if err := tb.Get(ctx, client.ObjectKeyFromObject(b), b); err != nil {
+			return err
+		}
+		if !framework.BackupEnded(b) {
+			return errors.New(b.Status.Message)
+		}
+		return nil
+	})
+	if err == nil && !framework.BackupIs(b, v1alpha1.ConditionComplete) {
+		return fmt.Errorf("the backup failed: %s", b.Status.Message)
+	}
+	return err
+}
+
+// startCopy starts a server on what was backed up and has it examined. Of the copy
+// nothing is left.
+func (tb *testbed) startCopy(ctx context.Context, name string, b *v1alpha1.VolumeBackup, frozen framework.Pause) (faults []string, err error) {
+	claims := map[string]string{}
+	var made []client.Object
+	for _, v := range b.Status.Volumes {
+		claims[v.ClaimName] = name + "-" + v.ClaimName
+		made = append(made, framework.ClaimFrom(tb.namespace, claims[v.ClaimName], v))
+	}
+	app, beside := tb.engine.server(tb.namespace, name, claims[dataClaim], claims[tb.logClaim()])
+	app = tb.engine.copy(app)
+	made = append(append(made, beside...), app.Workload())
+	defer func() {
+		for _, o := range made {
+			err = errors.Join(err, client.IgnoreNotFound(tb.Delete(context.WithoutCancel(ctx), o)))
+		}
+	}()
+	if err := tb.CreateAll(ctx, made...); err != nil {
+		return nil, err
+	}
+	var pod *corev1.Pod
+	err = framework.Await(ctx, limit, "the copy's pod runs", func(ctx context.Context) error {
+		pods, err := tb.ReadyPods(ctx, app)
+		if err == nil {
+			pod = &pods[0]
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return tb.engine.examine(ctx, tb.Cluster, pod, frozen)
+}

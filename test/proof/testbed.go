@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/lull-dev/lull/api/v1alpha1"
+	"github.com/lull-dev/lull/test/framework"
+)
+
+// limit is how long each step may take on a busy machine.
+const limit = 3 * time.Minute
+
+// The claims of the server that is backed up.
+const (
+	dataClaim = "data"
+	logClaim  = "log"
+)
+
+// testbed is where the rounds of one database and layout are run, one after the
+// other: a namespace with a server that lives as long.
+type testbed struct {
+	*framework.Cluster
+	engine engine
+	layout layout
+	row    *row
+	report *report
+	// places is taken a place of by each round.
+	places chan struct{}
+	random *rand.Rand
+
+	namespace string
+	app       framework.Application
+	class     client.Object // of snapshots or of groups
+}
+
+// run runs so many rounds. What is in the way of one is told in the report.
+func (tb *testbed) run(ctx context.Context, rounds int) {
+	defer func() {
+		if err := tb.close(context.WithoutCancel(ctx)); err != nil {
+			tb.report.trouble(tb.row, 0, err)
+		}
+	}()
+	if err := tb.inAPlace(func() error { return tb.start(ctx) }); err != nil {
+		tb.report.trouble(tb.row, 0, err)
+		return
+	}
+	for n := 1; n <= rounds && ctx.Err() == nil; n++ {
+		_ = tb.inAPlace(func() error {
+			began := time.Now()
+			done, err := tb.round(ctx, n)
+			if err != nil {
+				tb.report.trouble(tb.row, n, err)
+				return nil
+			}
+			done.took = time.Since(began)
+			tb.report.add(tb.row, n, done)
+			return nil
+		})
+	}
+}
+
+func (tb *testbed) inAPlace(do func() error) error {
+	tb.places <- struct{}{}
+	defer func() { <-tb.places }()
+	return do()
+}
+
+// start starts the server that is backed up.
+func (tb *testbed) start(ctx context.Context) (err error) {
+	if tb.namespace, err = tb.Namespace(ctx, "proof"); err != nil {
+		return err
+	}
+	app, beside := tb.engine.server(tb.namespace, "db", dataClaim, tb.logClaim())
+	tb.app = app
+	if err := errors.Join(tb.CreateAll(ctx, beside...), tb.Start(ctx, app)); err != nil {
+		return err
+	}
+	pod, err := tb.server(ctx)
+	if err != nil {
+		return err
+	}
+	if tb.row.version, err = tb.engine.prepare(ctx, tb.Cluster, pod); err != nil {
+		return err
+	}
+	return tb.makeClass(ctx)
+}
+
+func (tb *testbed) logClaim() string {
+	if tb.layout.apart {
+		return logClaim
+	}
+	return dataClaim
+}
+
+// server is the pod of the server that is backed up.
+func (tb *testbed) server(ctx context.Context) (pod *corev1.Pod, err error) {
+	err = framework.Await(ctx, limit, "the server is ready", func(ctx context.Context) error {
+		pods, err := tb.ReadyPods(ctx, tb.app)
+		if err == nil {
+			pod = &pods[0]
+		}
+		return err
+	})
+	return pod, err
+}
+
+// makeClass makes the class of the layout's snapshots.
+func (tb *testbed) makeClass(ctx context.Context) error {
+	storage, err := tb.StorageClass(ctx)
+	if err != nil {
+		return err
+	}
+	var claim corev1.PersistentVolumeClaim
+	if err := tb.Get(ctx, client.ObjectKey{Namespace: tb.namespace, Name: tb.logClaim()}, &claim); err != nil {
+		return err
+	}
+	parameters := tb.layout.parameters(claim.Spec.VolumeName)
+	if tb.layout.grouped {
+		tb.class = framework.GroupClass(storage.Provisioner, parameters)
+	} else {
+		class := framework.SnapshotClass(storage.Provisioner, parameters)
+		if tb.layout.copied {
+			class.Annotations = map[string]string{v1alpha1.MarkCopiesFiles: "true"}
+		}
+		tb.class = class
+	}
+	return tb.Create(ctx, tb.class)
+}
+
+// close removes all that was made. A class is needed until its last snapshot is
+// gone.
+func (tb *testbed) close(ctx context.Context) error {
+	if tb.namespace == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err := errors.Join(
+		tb.DeleteAllOf(ctx, &v1alpha1.VolumeBackup{}, client.InNamespace(tb.namespace)),
+		framework.Await(ctx, limit, "the snapshots are gone", func(ctx context.Context) error {
+			left, err := tb.SnapshotContents(ctx, tb.namespace)
+			if err == nil && len(left) > 0 {
+				err = fmt.Errorf("%d are left", len(left))
+			}
+			return err
+		}),
+		tb.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: tb.namespace}}))
+	if tb.class != nil {
+		err = errors.Join(err, tb.Delete(ctx, tb.class))
+	}
+	return err
+}
