@@ -15,7 +15,7 @@ type engine interface {
 	// server has its data and its log in folders of the named claims, which may
 	// be one, and the objects beside it that it needs.
 	server(namespace, name, data, log string) (framework.Application, []client.Object)
-	// copy is the same server, as a pod that stays when the server ends.
+	// copy is the same server as a pod, which stays when the server ends.
 	copy(of framework.Application) framework.Application
 
 	// prepare makes what load needs, once, and tells the server's version.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"k8s.io/client-go/util/exec"
 
@@ -37,7 +38,7 @@ func (l layout) harmless(rounds, torn int) string {
 // on. Any other is one of the test.
 func ofCopy(what string, err error) (faults []string, _ error) {
 	if ended := exec.ExitError(nil); errors.As(err, &ended) {
-		return []string{fmt.Sprintf("%s: %v", what, err)}, nil
+		return []string{strings.TrimSuffix(fmt.Sprintf("%s: %v", what, err), ": ")}, nil // without a word of its own
 	}
 	return nil, err
 }
