@@ -70,16 +70,16 @@ func TestTheRunIsGood(t *testing.T) {
 	proven, declared := layouts[0], layouts[1]
 	for _, c := range []struct {
 		name string
-		report
+		*report
 		good bool
 	}{
-		{"all clean, and what has to be torn is", report{asked: 20, rows: []*row{
+		{"all clean, and what has to be torn is", &report{asked: 20, rows: []*row{
 			{layout: proven, rounds: 20, clean: 20}, {layout: declared, rounds: 20, clean: 19, torn: 1}}}, true},
-		{"nothing is torn in few rounds", report{asked: 2, rows: []*row{{layout: declared, rounds: 2, clean: 2}}}, true},
-		{"nothing is torn in many", report{asked: 20, rows: []*row{{layout: declared, rounds: 20, clean: 20}}}, false},
-		{"a round failed", report{asked: 1, rows: []*row{{layout: proven, rounds: 1, torn: 1, failures: []string{"torn"}}}}, false},
-		{"a round couldn't be run", report{asked: 1, rows: []*row{{layout: proven, troubles: []string{"no pod"}}}}, false},
-		{"rounds are missing", report{asked: 2, rows: []*row{{layout: proven, rounds: 1, clean: 1}}}, false},
+		{"nothing is torn in few rounds", &report{asked: 2, rows: []*row{{layout: declared, rounds: 2, clean: 2}}}, true},
+		{"nothing is torn in many", &report{asked: 20, rows: []*row{{layout: declared, rounds: 20, clean: 20}}}, false},
+		{"a round failed", &report{asked: 1, rows: []*row{{layout: proven, rounds: 1, torn: 1, failures: []string{"torn"}}}}, false},
+		{"a round couldn't be run", &report{asked: 1, rows: []*row{{layout: proven, troubles: []string{"no pod"}}}}, false},
+		{"rounds are missing", &report{asked: 2, rows: []*row{{layout: proven, rounds: 1, clean: 1}}}, false},
 	} {
 		if good := c.print(t.Output()); good != c.good {
 			t.Errorf("%s: %v", c.name, good)
