@@ -100,6 +100,26 @@ var actions = slices.Concat(
 		}},
 		{name: "delete the application", owns: true, do: func(w *world, _ *v1alpha1.VolumeRestore) { w.deleteWorkload() }},
 		{name: "ask for the way back", do: func(w *world, v *v1alpha1.VolumeRestore) { w.ask(v) }},
+		{name: "strip the finalizers of the restore", do: func(w *world, v *v1alpha1.VolumeRestore) { w.strip(v) }},
+		{name: "strip the claims", do: func(w *world, _ *v1alpha1.VolumeRestore) {
+			for _, c := range w.claims() {
+				w.strip(&c)
+			}
+		}},
+		{name: "strip the volumes", do: func(w *world, _ *v1alpha1.VolumeRestore) {
+			var all corev1.PersistentVolumeList
+			w.must(w.List(context.Background(), &all))
+			for i := range all.Items {
+				w.strip(&all.Items[i])
+			}
+		}},
+		{name: "strip the application", do: func(w *world, _ *v1alpha1.VolumeRestore) {
+			for _, obj := range []client.Object{&appsv1.Deployment{}, &appsv1.StatefulSet{}} {
+				if w.Get(context.Background(), client.ObjectKey{Namespace: shop, Name: "db"}, obj) == nil {
+					w.strip(obj)
+				}
+			}
+		}},
 		{name: "delete the restore", do: func(w *world, v *v1alpha1.VolumeRestore) { w.must(w.Delete(context.Background(), v)) }},
 	},
 )
@@ -110,6 +130,16 @@ func onEach(name string, destroys bool, do func(*world, string)) []action {
 		{name: name + " previous", destroys: destroys, do: func(w *world, v *v1alpha1.VolumeRestore) { do(w, previous(w, v)) }},
 		{name: name + " restored", destroys: destroys, do: func(w *world, v *v1alpha1.VolumeRestore) { do(w, renewed(w, v)) }},
 	}
+}
+
+// strip takes from an object what others have put on it: labels, annotations, owners and,
+// of ours, finalizers. Those of Kubernetes stand for what it still does.
+func (w *world) strip(obj client.Object) {
+	obj.SetLabels(nil)
+	obj.SetAnnotations(nil)
+	obj.SetOwnerReferences(nil)
+	obj.SetFinalizers(slices.DeleteFunc(obj.GetFinalizers(), func(f string) bool { return f == v1alpha1.FinalizerVolumeRestore }))
+	w.must(w.Update(context.Background(), obj))
 }
 
 func (w *world) deleteClaim(name string) {

@@ -13,6 +13,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -129,7 +130,7 @@ func (w *world) judge(manager *Reconciler, s scenario, v *v1alpha1.VolumeRestore
 	if w.isRunning() || isOwners() { // one that is led to what its owner has let go is its owner's
 		return ""
 	}
-	for range 3 { // once one thing is out of the way another may be in it
+	for range 4 { // once one thing is out of the way another may be in it
 		if !w.lift() {
 			break
 		}
@@ -165,6 +166,14 @@ func (w *world) lift() (done bool) {
 			done = true
 		}
 	}
+	if told := labelsVolume.FindStringSubmatch(says); told != nil {
+		for _, name := range strings.Fields(told[1]) {
+			pv := w.volume(name)
+			metav1.SetMetaDataLabel(&pv.ObjectMeta, v1alpha1.LabelRestoreUID, told[2])
+			w.must(w.Update(context.Background(), pv))
+			done = true
+		}
+	}
 	if w.fights && strings.Contains(says, "pause what does that meanwhile") {
 		w.fights, done = false, true
 	}
@@ -180,6 +189,9 @@ func (w *world) lift() (done bool) {
 	}
 	return done
 }
+
+// labelsVolume is what a restore says of volumes that it can't tell for its own.
+var labelsVolume = regexp.MustCompile(`kubectl label pv (.+) ` + regexp.QuoteMeta(v1alpha1.LabelRestoreUID) + `=(\S+) --overwrite`)
 
 func (w *world) letAllGo() bool {
 	wasHeld := len(w.until) > 0

@@ -2,6 +2,7 @@ package restore
 
 import (
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -22,13 +23,37 @@ import (
 
 // foreign says why a volume isn't the restore's to change, empty where it is.
 func (s *State) foreign(v *corev1.PersistentVolume) string {
-	switch ref := v.Spec.ClaimRef; {
-	case ref != nil && ref.Namespace != s.Restore.Namespace:
+	switch {
+	case s.isOfAnother(v):
 		return "belongs to a claim of another namespace"
 	case s.isBoundHere(v), s.isMarked(v):
 		return ""
 	}
 	return fmt.Sprintf("isn't bound to a claim of this namespace, nor labelled as this restore's (%s: %s)", v1alpha1.LabelRestoreUID, s.Restore.UID)
+}
+
+// isOfAnother is true for a volume of a claim of another namespace.
+func (s *State) isOfAnother(v *corev1.PersistentVolume) bool {
+	return v.Spec.ClaimRef != nil && v.Spec.ClaimRef.Namespace != s.Restore.Namespace
+}
+
+// unmarked are a volume that lacks the label of the restore, and all others of the
+// restore that lack it: who took it off one has mostly done so with all.
+func (s *State) unmarked(v *corev1.PersistentVolume) []string {
+	all := []string{v.Name}
+	for c := range s.claims() {
+		for _, other := range []*corev1.PersistentVolume{s.previousVolume(c), s.restoredVolume(c)} {
+			if other != nil && other.Name != v.Name && !s.isOfAnother(other) && s.foreign(other) != "" {
+				all = append(all, other.Name)
+			}
+		}
+	}
+	return all
+}
+
+// markCommand marks them by hand.
+func (s *State) markCommand(v *corev1.PersistentVolume) string {
+	return fmt.Sprintf("kubectl label pv %s %s=%s --overwrite", strings.Join(s.unmarked(v), " "), v1alpha1.LabelRestoreUID, s.Restore.UID)
 }
 
 func (s *State) isBoundHere(v *corev1.PersistentVolume) bool {

@@ -98,9 +98,9 @@ func checkPrevious(s *State, _ []v1alpha1.VolumeRestore) *v1alpha1.Problem {
 		if c.PreviousVolume == "" {
 			continue
 		}
-		if fate := s.previousLost(c); fate != "" {
+		if fate, mend := s.previousLost(c); fate != "" {
 			return v1alpha1.Problemf(v1alpha1.ReasonPreviousGone,
-				"the previous volume %s of claim %s %s, so this restore can't be undone: restore from a backup of before", c.PreviousVolume, c.PreviousClaim, fate)
+				"the previous volume %s of claim %s %s, so this restore can't be undone: %s", c.PreviousVolume, c.PreviousClaim, fate, mend)
 		}
 		if p := s.checkGoing(c); p != nil {
 			return p
@@ -123,22 +123,26 @@ func (s *State) checkGoing(c *v1alpha1.RestoredClaim) *v1alpha1.Problem {
 	return nil
 }
 
-// previousLost says what has become of a previous volume, empty where the
-// application can have it back: a claim that is gone is made anew.
-func (s *State) previousLost(c *v1alpha1.RestoredClaim) string {
+// previousLost says what has become of a previous volume, and what a person can do,
+// empty where the application can have it back: a claim that is gone is made anew.
+func (s *State) previousLost(c *v1alpha1.RestoredClaim) (fate, mend string) {
 	v := s.previousVolume(c)
+	mend = "restore from a backup of before"
 	switch {
 	case s.isMadeAnew(c.PreviousVolume, c.PreviousVolumeUID):
-		return fmt.Sprintf("was made anew by somebody: the one that was there had the UID %s", c.PreviousVolumeUID)
+		return fmt.Sprintf("was made anew by somebody: the one that was there had the UID %s", c.PreviousVolumeUID), mend
 	case v == nil:
-		return "is gone"
+		return "is gone", mend
 	case !v.DeletionTimestamp.IsZero():
-		return "is being deleted"
+		return "is being deleted", mend
 	}
 	if other := s.claimedBy(c, v); other != "" {
-		return "belongs to claim " + other + " now"
+		return "belongs to claim " + other + " now", mend
 	}
-	return s.foreign(v)
+	if !s.isOfAnother(v) {
+		mend = "where it is this restore's all the same, " + s.markCommand(v) + ", and ask again (spec.rollBack: false, then true)"
+	}
+	return s.foreign(v), mend
 }
 
 func checkHadPrevious(s *State, _ []v1alpha1.VolumeRestore) *v1alpha1.Problem {
@@ -153,7 +157,7 @@ func checkHadPrevious(s *State, _ []v1alpha1.VolumeRestore) *v1alpha1.Problem {
 func PreviousLost(s *State) string {
 	var lost []string
 	for c := range s.claims() {
-		if fate := s.previousLost(c); c.PreviousVolume != "" && fate != "" {
+		if fate, _ := s.previousLost(c); c.PreviousVolume != "" && fate != "" {
 			lost = append(lost, fmt.Sprintf("PersistentVolume %s of claim %s %s", c.PreviousVolume, c.PreviousClaim, fate))
 		}
 	}

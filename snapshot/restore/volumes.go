@@ -238,7 +238,7 @@ func (s *State) reservedFor(c *v1alpha1.RestoredClaim, v *corev1.PersistentVolum
 	}
 	if why := s.foreign(v); why != "" {
 		return claimNeed{problem: v1alpha1.Problemf(v1alpha1.ReasonVolumeNotOwned,
-			"PersistentVolume %s %s: it isn't taken. Where it is this restore's all the same: kubectl label pv %s %s=%s --overwrite", v.Name, why, v.Name, v1alpha1.LabelRestoreUID, s.Restore.UID)}
+			"PersistentVolume %s %s: it isn't taken. Where it is this restore's all the same: %s", v.Name, why, s.markCommand(v))}
 	}
 	return claimNeed{changes: s.changedVolume(v, reserve(s.Restore.Namespace, claim, ""))}
 }
