@@ -104,9 +104,9 @@ test-real: $(CRON) ## Test due times against Debian's cron, recipes against real
 	rest=$$(go tool -modfile=$(CURDIR)/test/tools/rest-server/go.mod -n rest-server); \
 	s3=$$(go tool -modfile=$(CURDIR)/test/tools/versitygw/go.mod -n versitygw); \
 	gcs=$$(go tool -modfile=$(CURDIR)/test/tools/fake-gcs-server/go.mod -n fake-gcs-server); \
-	postgresql=$$(sh test/tools/databases/install.sh postgresql); \
+	postgresql=$$(sh test/tools/databases/install.sh postgresql); redis=$$(sh test/tools/databases/install.sh redis-server); \
 	azure=$$(sh test/tools/azurite/install.sh); swift=$$(sh test/tools/swift/install.sh); \
-	CRON=$(CRON) POSTGRESQL="$$postgresql" RESTIC="$$restic" REST_SERVER="$$rest" VERSITYGW="$$s3" FAKE_GCS_SERVER="$$gcs" AZURITE="$$azure" SWIFT="$$swift" $(TEST)/real.xml -- -tags=real -count=1 -timeout=0 -run '^TestDueAsDebiansCronHasIt$$|^TestWhatIsKeptIsWhatResticKeeps$$|^TestTheMover|^TestRecipes' ./hooks ./snapshot/schedule/... ./snapshot/retention/... ./cmd/mover
+	CRON=$(CRON) POSTGRESQL="$$postgresql" REDIS="$$redis" RESTIC="$$restic" REST_SERVER="$$rest" VERSITYGW="$$s3" FAKE_GCS_SERVER="$$gcs" AZURITE="$$azure" SWIFT="$$swift" $(TEST)/real.xml -- -tags=real -count=1 -timeout=0 -run '^TestDueAsDebiansCronHasIt$$|^TestWhatIsKeptIsWhatResticKeeps$$|^TestTheMover|^TestRecipes' ./hooks ./snapshot/schedule/... ./snapshot/retention/... ./cmd/mover
 
 .PHONY: test-integration
 test-integration: ## Test the controllers on a real API server, a restore that dies or is got in the way of at every write, ten years of policies, and the driver by the CSI sanity suite

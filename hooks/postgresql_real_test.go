@@ -25,7 +25,7 @@ type postgreSQL struct {
 
 func aPostgreSQL(t *testing.T) *postgreSQL {
 	t.Helper()
-	p := &postgreSQL{folder: t.TempDir(), port: fmt.Sprint(20000 + os.Getpid()%10000)}
+	p := &postgreSQL{folder: t.TempDir(), port: aPort()}
 	p.programs, p.environment = unpacked(t, "POSTGRESQL", "usr/lib/postgresql/*/bin/postgres")
 	password := filepath.Join(p.folder, "password")
 	for _, err := range []error{os.WriteFile(password, []byte("quiet\n"), 0o644), os.Chown(p.folder, p.uid(), -1), os.Chmod(p.folder, 0o755)} {

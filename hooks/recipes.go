@@ -17,10 +17,13 @@ var mariadbScript string
 //go:embed recipes/postgresql.sh
 var postgresqlScript string
 
+//go:embed recipes/redis.sh
+var redisScript string
+
 // recipe is a built-in hold.
 type recipe struct {
-	// script for the shell. It is given the longest to wait for its lock, in
-	// seconds, and runs in a process group of its own.
+	// script for the shell. It is given the longest to wait for its lock and the
+	// longest to hold, in seconds, and runs in a process group of its own.
 	script string
 	// stills is what it keeps still.
 	stills v1alpha1.Stills
@@ -30,11 +33,14 @@ type recipe struct {
 // back, while InnoDB goes on writing pages, log and purge
 // (https://mariadb.com/kb/en/flush/). PostgreSQL holds nothing back, and recovers
 // from a copy of one instant
-// (https://www.postgresql.org/docs/current/backup-file.html).
+// (https://www.postgresql.org/docs/current/backup-file.html). CLIENT PAUSE holds
+// writes back, and saves and rewrites go on (https://redis.io/commands/client-pause).
 var recipes = map[string]recipe{
 	"mariadb":    {script: mariadbScript, stills: v1alpha1.StillsCommits},
 	"mysql":      {script: mariadbScript, stills: v1alpha1.StillsCommits},
 	"postgresql": {script: postgresqlScript, stills: v1alpha1.StillsCommits},
+	"redis":      {script: redisScript, stills: v1alpha1.StillsCommits},
+	"valkey":     {script: redisScript, stills: v1alpha1.StillsCommits},
 }
 
 // notByFiles are applications that can't be restored from a copy of their volumes, or
@@ -67,7 +73,7 @@ func recipeCommand(name string, timeout time.Duration) ([]string, error) {
 
 // heldBy is the command of a script that is ended at the limit.
 func heldBy(script, name string, limit, wait time.Duration) []string {
-	return []string{"timeout", seconds(limit), "/bin/sh", "-c", script, "lull-" + name, seconds(wait)}
+	return []string{"timeout", seconds(limit), "/bin/sh", "-c", script, "lull-" + name, seconds(wait), seconds(limit)}
 }
 
 func recipeNames() string {

@@ -4,7 +4,6 @@ package hooks
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -47,14 +47,17 @@ const forever = time.Hour
 
 func aDatabase(t *testing.T, recipe string) database {
 	t.Helper()
-	if recipe == "postgresql" {
+	switch recipe {
+	case "postgresql":
 		return aPostgreSQL(t)
+	case "redis":
+		return aRedis(t)
 	}
 	t.Fatalf("no server of %s is tried", recipe)
 	return nil
 }
 
-var tried = []string{"postgresql"}
+var tried = []string{"postgresql", "redis"}
 
 func TestRecipesHoldRealServers(t *testing.T) {
 	for _, name := range tried {
@@ -75,43 +78,65 @@ func TestRecipesHoldRealServers(t *testing.T) {
 // A recipe whose trials don't miss a command of it either doesn't need that, or isn't
 // tried enough. The whole script is much quicker than what is waited for here.
 func TestRecipesNeedEachCommand(t *testing.T) {
-	defer func(d time.Duration) { patience = d }(patience)
-	patience = 4 * time.Second
+	defer func(d time.Duration) { t.Cleanup(func() { patience = d }) }(patience)
+	patience = 5 * time.Second
 	for _, name := range tried {
-		db := aDatabase(t, name)
-		for line, script := range withoutOne(t, recipes[name].script) {
-			t.Run(name+" without "+line, func(t *testing.T) {
-				if err := errors.Join(db.kill(), db.start()); err != nil {
-					t.Fatal(err)
+		shorter := withoutOne(t, recipes[name].script)
+		for share := range shares {
+			t.Run(fmt.Sprint(name, share), func(t *testing.T) {
+				t.Parallel()
+				db := aDatabase(t, name)
+				if err := tryAll(db, name, recipes[name].script); err != nil {
+					t.Fatalf("as it is: %v", err)
 				}
-				for _, c := range db.trials() {
-					if try(db, name, script, c) != nil {
-						return
+				for i := share; i < len(shorter); i += shares {
+					if tryAll(db, name, shorter[i].script) == nil {
+						t.Errorf("all goes well without line %s", shorter[i].without)
 					}
 				}
-				t.Errorf("all goes well without %q", line)
 			})
 		}
 	}
 }
 
+// shares of the shorter scripts are tried side by side: they mostly wait.
+const shares = 3
+
+// shorter is a script without one of its lines.
+type shorter struct{ without, script string }
+
 // withoutOne are a script without each of its lines that it can be read without.
-func withoutOne(t *testing.T, script string) map[string]string {
+func withoutOne(t *testing.T, script string) []shorter {
 	t.Helper()
-	all, lines := map[string]string{}, strings.SplitAfter(script, "\n")
+	var all []shorter
+	lines := strings.SplitAfter(script, "\n")
 	for i, line := range lines {
 		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
 		rest := strings.Join(slices.Delete(slices.Clone(lines), i, i+1), "")
 		if exec.Command("/bin/sh", "-n", "-c", rest).Run() == nil {
-			all[fmt.Sprintf("%d: %s", i+1, line)] = rest
+			all = append(all, shorter{fmt.Sprintf("%d: %s", i+1, line), rest})
 		}
 	}
 	if len(all) < 5 {
 		t.Fatalf("only %d commands are taken out", len(all))
 	}
 	return all
+}
+
+// tryAll tries all promises, on a server that has just been started, up to the first
+// that isn't kept.
+func tryAll(db database, name, script string) error {
+	if err := errors.Join(db.kill(), db.start()); err != nil {
+		return err
+	}
+	for _, c := range db.trials() {
+		if err := try(db, name, script, c); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	return nil
 }
 
 // try tries one promise, on a server that runs.
@@ -135,7 +160,7 @@ type trying struct {
 	in     io.WriteCloser
 	out    io.ReadCloser
 	lines  chan string // closed when it has ended
-	stderr bytes.Buffer
+	stderr tail
 	err    error
 }
 
@@ -165,7 +190,6 @@ func (h *trying) end() {
 	h.in.Close()
 	if h.cmd.Process != nil {
 		_ = syscall.Kill(-h.cmd.Process.Pid, syscall.SIGKILL)
-		_ = exec.Command("pkill", "-KILL", "-s", fmt.Sprint(h.cmd.Process.Pid)).Run() // timeout(1) makes another group
 	}
 }
 
@@ -178,7 +202,7 @@ func (h *trying) held() error {
 				return nil
 			}
 			if !ok {
-				return fmt.Errorf("it ended without HELD: %w: %s", errors.Join(errNeverHeld, h.err), h.stderr.String())
+				return fmt.Errorf("it ended without HELD: %w: %s", errors.Join(errNeverHeld, h.err), h.stderr.last())
 			}
 		case <-late:
 			return errors.New("it doesn't say HELD")
@@ -202,12 +226,22 @@ func (h *trying) said() ([]string, error) {
 	}
 }
 
+// waits wants it to say what it waits for.
+func (h *trying) waits(what string) error {
+	return eventually("it waits", func() error {
+		if said := h.stderr.last(); !strings.Contains(said, what) {
+			return fmt.Errorf("it doesn't say %q: %q", what, said)
+		}
+		return nil
+	})
+}
+
 // testifies ends its input, and wants its word.
 func (h *trying) testifies() error {
 	h.in.Close()
 	said, err := h.said()
 	if err == nil && !slices.Contains(said, wordStillHeld) {
-		err = fmt.Errorf("it says %q: %s", said, h.stderr.String())
+		err = fmt.Errorf("it says %q: %s", said, h.stderr.last())
 	}
 	return err
 }
@@ -233,8 +267,8 @@ func (h *trying) refuses(why string) error {
 	if slices.Contains(said, wordHeld) || slices.Contains(said, wordStillHeld) {
 		err = errors.Join(err, fmt.Errorf("it says %q", said))
 	}
-	if err == nil && !strings.Contains(h.stderr.String(), why) {
-		err = fmt.Errorf("it should say %q, and says %q", why, h.stderr.String())
+	if err == nil && !strings.Contains(h.stderr.last(), why) {
+		err = fmt.Errorf("it should say %q, and says %q", why, h.stderr.last())
 	}
 	return err
 }
@@ -246,6 +280,11 @@ func (h *trying) vanishes() error {
 	_, err := h.said()
 	return err
 }
+
+// ports are those of the servers, each its own.
+var ports atomic.Int32
+
+func aPort() string { return fmt.Sprint(20000 + (os.Getpid()%1000)*10 + int(ports.Add(1))) }
 
 // unpacked is the folder of a program, in what test/tools/databases has unpacked or
 // on this machine, and the environment to run it in.
