@@ -238,3 +238,10 @@ func (w *words) testified() bool {
 	defer w.mu.Unlock()
 	return w.stayed && !w.early
 }
+
+// saidEarly is true where STILL_HELD came before the release.
+func (w *words) saidEarly() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.early
+}

@@ -45,6 +45,13 @@ func main() {
 		checkMounts(os.Args[2:])
 		return
 	}
+	if len(os.Args) > 1 && os.Args[1] == holdCheckCommand {
+		if err := checkHold(ctrl.SetupSignalHandler(), os.Args[2:], os.Stdout, os.Stderr); err != nil {
+			fmt.Fprintln(os.Stderr, "hold-check:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	f := parseFlags()
 	if err := run(ctrl.SetupSignalHandler(), f); err != nil {
 		fmt.Fprintln(os.Stderr, "manager:", err)
@@ -145,11 +152,9 @@ func policyClient(mgr ctrl.Manager, newClient client.NewClientFunc) (client.Clie
 }
 
 func managerOptions(config *rest.Config, f flags) (ctrl.Options, error) {
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, snapshotv1.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return ctrl.Options{}, err
-		}
+	scheme, err := ourScheme()
+	if err != nil {
+		return ctrl.Options{}, err
 	}
 	cached, err := controllers.CacheOptions(config, onlyNamespace())
 	if err != nil {
@@ -176,6 +181,17 @@ func managerOptions(config *rest.Config, f flags) (ctrl.Options, error) {
 		return options, err
 	}
 	return options, nil
+}
+
+// ourScheme knows the kinds that are read and written.
+func ourScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, snapshotv1.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, err
+		}
+	}
+	return scheme, nil
 }
 
 // withoutHTTP2 keeps a client that opens and resets streams without end

@@ -27,6 +27,10 @@ var unreached = map[string]string{
 	"Exec hooks.process.run<hooks.podSession.runHook<hooks.podSession.endSession": "no recipe with a post-hook",
 	"Exec hooks.process.run<hooks.podSession.runHook<hooks.podSession.end":        "every scenario has both hooks, and a watchman over them",
 
+	"Exec hooks.holdCheck.look<hooks.holdCheck.awaitEnd": noHoldCheck,
+	"Exec hooks.holdCheck.look<hooks.holdCheck.by":       noHoldCheck,
+	"Exec hooks.process.kill<hooks.holdCheck.cleanUp":    noHoldCheck,
+
 	"Delete mover.Movers.Remove<repository.run.done<repository.run.maintain":     noMaintenance,
 	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.maintain": noMaintenance,
 
@@ -65,6 +69,7 @@ var unreached = map[string]string{
 const (
 	noClassThatKeeps = "no scenario has a class that keeps its volumes"
 	noOtherCache     = "no scenario changes what cache it asks for, or waits for a look"
+	noHoldCheck      = "a person checks a hold, and no backup does"
 	noMaintenance    = "no scenario waits for maintenance"
 	noRekey          = "no scenario exchanges a password"
 	noCopy           = "no scenario has a second repository"
