@@ -71,7 +71,7 @@ kubeconfig: ## Print the path of its kubeconfig (make -s kubeconfig)
 deploy: $(OWN_CLUSTER) $(OWN_IMAGE) ## Install the operator into the cluster that KUBECONFIG names, or into ours (MANAGER_FLAGS for more than the manifest has)
 	@image="$(IMAGE)"; \
 	if [ -z "$$image" ]; then image=$$(cat bin/image.name); $(CLUSTER) load $(CURDIR)/bin/image.tar; fi; \
-	$(KUBECTL) kustomize deploy | sed -e "s#lull.dev/lull:dev#$$image#" $(foreach flag,$(MANAGER_FLAGS),-e 's#^\( *\)- --leader-elect$$#&\n\1- $(flag)#') | $(KUBECTL) apply --server-side --force-conflicts -f - >/dev/null; \
+	$(KUBECTL) kustomize deploy | sed -e "s#lull.dev/lull:dev#$$image#" $(if $(MANAGER_FLAGS),-e 's#^\( *\)- --leader-elect$$#&$(foreach flag,$(MANAGER_FLAGS),\n\1- $(flag))#') | $(KUBECTL) apply --server-side --force-conflicts -f - >/dev/null; \
 	$(KUBECTL) -n lull-system rollout status deployment/lull-manager --timeout=120s
 
 .PHONY: undeploy
@@ -138,11 +138,11 @@ test-proof: deploy ## Start what was backed up of databases under load, in each 
 	@go run ./test/proof -rounds=$(or $(ROUNDS),1) -seed=$(or $(SEED),0) -only="$(ONLY)" -table="$(TABLE)"
 
 .PHONY: test-disaster
-test-disaster: $(if $(OWN_CLUSTER),deploy) ## Wipe the cluster, with all that is in it, and bring a database back in another from a repository alone
+test-disaster: $(if $(OWN_CLUSTER),deploy) ## Wipe the cluster, with all that is in it, and bring a database back in another from a repository alone (ROUNDS=1 for an etcd that is put back, too)
 	@$(if $(OWN_CLUSTER),,echo "it wipes the cluster that it runs on, so it runs on ours alone: unset KUBECONFIG" >&2; exit 1)
 	@mkdir -p $(RESULTS)
 	@export REST_SERVER="$$(go tool -modfile=$(CURDIR)/test/tools/rest-server/go.mod -n rest-server)"; \
-	$(NO_COLOR_IN_A_PIPE); $(WITH_KUBECTL) go tool ginkgo run --timeout=30m --poll-progress-after=180s --output-dir=$(RESULTS) --junit-report=disaster.xml ./test/disaster
+	$(NO_COLOR_IN_A_PIPE); $(WITH_KUBECTL) go tool ginkgo run $(if $(ROUNDS),--tags=long) --timeout=40m --poll-progress-after=180s --output-dir=$(RESULTS) --junit-report=disaster.xml ./test/disaster
 
 # The part on policies has an API server of its own, and needs no cluster.
 .PHONY: bench

@@ -77,7 +77,9 @@ var faults = []fault{
 	{name: "the namespace is deleted", inject: namespaceDeleted, weight: 1},
 	{name: "API server killed", alone: true, outage: true, inject: component("kill", "kube-apiserver"), weight: 3},
 	{name: "API server away for 5 s", alone: true, outage: true, inject: away(5*time.Second, "kube-apiserver"), weight: 3},
-	awayForAMinute("kube-apiserver"), awayForAMinute("etcd"), awayForAMinute("kubelet"), awayForAMinute("snapshot-controller"), awayForAMinute("csi-snapshotter"),
+	awayFor("a minute", time.Minute, "kube-apiserver"), awayFor("a minute", time.Minute, "etcd"), awayFor("a minute", time.Minute, "kubelet"),
+	awayFor("a minute", time.Minute, "snapshot-controller"), awayFor("a minute", time.Minute, "csi-snapshotter"),
+	awayFor("longer than pods are tolerated on their node", evictedAfter, "kubelet"),
 	{name: "etcd killed", alone: true, outage: true, inject: component("kill", "etcd"), weight: 2},
 	{name: "kubelet killed", alone: true, inject: component("kill", "kubelet"), weight: 2},
 	{name: "kubelet away for 5 s", alone: true, inject: away(5*time.Second, "kubelet"), weight: 2},
@@ -320,11 +322,17 @@ func away(d time.Duration, name string) func(context.Context, *round, *manager) 
 	}
 }
 
-// awayForAMinute is an outage that no lease outlives.
-func awayForAMinute(name string) fault {
+// evictedAfter is when the pods of a node are deleted that isn't heard of: it is given
+// 50 seconds before it counts as not ready, and then pods are tolerated for 300
+// (kube-controller-manager's --node-monitor-grace-period, kube-apiserver's
+// --default-not-ready-toleration-seconds), and some.
+const evictedAfter = 6*time.Minute + 30*time.Second
+
+// awayFor is an outage that no lease outlives.
+func awayFor(words string, d time.Duration, name string) fault {
 	return fault{
-		name: name + " away for a minute", alone: true, outage: name == "kube-apiserver" || name == "etcd", lasts: time.Minute,
-		inject: away(time.Minute, name), weight: 1,
+		name: name + " away for " + words, alone: true, outage: name == "kube-apiserver" || name == "etcd", lasts: d,
+		inject: away(d, name), weight: 1,
 	}
 }
 
