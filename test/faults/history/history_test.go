@@ -13,11 +13,12 @@ import (
 // each breaks: what the operator did wrong once, or was built not to. Nothing is
 // wrong with one of no rule.
 var rejected = map[string]Rule{
-	"valid-hold-hooks-and-replace": "",
-	"valid-manager-killed-in-hold": "",
-	"valid-api-server-killed":      "",
-	"valid-pair-with-a-watchman":   "",
-	"valid-watchman-is-relieved":   "",
+	"valid-hold-hooks-and-replace":            "",
+	"valid-manager-killed-in-hold":            "",
+	"valid-api-server-killed":                 "",
+	"valid-pair-with-a-watchman":              "",
+	"valid-watchman-is-relieved":              "",
+	"valid-watchmen-of-a-pod-are-ended-later": "",
 
 	"claim-deleted-before-its-volume-is-retained": Retain,
 	"claim-deleted-after-its-volume-was-released": Retain,

@@ -6,14 +6,16 @@ import (
 )
 
 // endOf is the first command that ends the watchman of a pod before he acts by
-// himself, nil where none does. One that he was told by in time isn't in the log: he
+// himself and before the attempt was called thawed, nil where none does: who comes later
+// looks for the watchmen of all attempts, and he isn't there any more. One that he was told by in time isn't in the log: he
 // has run the post-hook then, and is ended with it where that hangs.
 func (j *judge) endOf(a *attempt, pod quiescedPod, watchman *exec) *exec {
 	acts := watchman.first.At.Add(watchman.waits)
 	own, all := fmt.Sprintf("watch.%s.%d", a.key.backup, a.key.number), "watchman-of."+pod.UID
 	for _, x := range j.commands {
 		isHere := x.first.Object.Namespace == a.namespace && x.pod == pod.Name && x.container == watchman.container
-		isTimely := x.first.Received.After(watchman.first.Received) && x.first.Received.Before(acts)
+		isTimely := x.first.Received.After(watchman.first.Received) && x.first.Received.Before(acts) &&
+			(a.closed == nil || x.first.Received.Before(a.closed.Received))
 		if isHere && isTimely && x.began && (slices.Contains(x.ends, own) || slices.Contains(x.ends, all)) {
 			return x
 		}
