@@ -146,7 +146,7 @@ func (e etcd) isPutBack(ctx context.Context) {
 	Expect(exec.CommandContext(ctx, "cp", "--archive", e.folder, etcdData).Run()).To(Succeed())
 	component(ctx, "start", "etcd")
 	component(ctx, "start", "kube-apiserver")
-	for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kubelet", "snapshot-controller", "csi-snapshotter", "csi-provisioner", "csi-resizer"} {
+	for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "snapshot-controller", "csi-snapshotter", "csi-provisioner", "csi-resizer"} {
 		component(ctx, "restart", name)
 	}
 	isThere(ctx)
