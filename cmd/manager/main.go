@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -102,7 +103,9 @@ func run(ctx context.Context, f flags) error {
 	if err := awaitServerAlive(ctx, config, f.probeAddress); err != nil {
 		return err
 	}
-	options, err := managerOptions(config, f)
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	options, err := managerOptions(config, f, end)
 	if err != nil {
 		return err
 	}
@@ -135,6 +138,9 @@ func run(ctx context.Context, f flags) error {
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	drain(limit)
+	if cause := context.Cause(ctx); errors.Is(cause, errPutBack) {
+		err = errors.Join(err, cause)
+	}
 	return err
 }
 
@@ -151,7 +157,9 @@ func policyClient(mgr ctrl.Manager, newClient client.NewClientFunc) (client.Clie
 	})
 }
 
-func managerOptions(config *rest.Config, f flags) (ctrl.Options, error) {
+// managerOptions are those of the manager. putBack ends it where the API has forgotten
+// what it knows.
+func managerOptions(config *rest.Config, f flags, putBack func(error)) (ctrl.Options, error) {
 	scheme, err := ourScheme()
 	if err != nil {
 		return ctrl.Options{}, err
@@ -177,7 +185,7 @@ func managerOptions(config *rest.Config, f flags) (ctrl.Options, error) {
 	failClient(&options)
 	if namespace, pod := os.Getenv("POD_NAMESPACE"), os.Getenv("POD_NAME"); f.leaderElect && namespace != "" && pod != "" {
 		lock, err := podLock(config, namespace, pod)
-		options.LeaderElectionResourceLockInterface = lock
+		options.LeaderElectionResourceLockInterface = &rememberingLock{Interface: lock, putBack: putBack}
 		return options, err
 	}
 	return options, nil

@@ -9,7 +9,7 @@ import (
 )
 
 func TestMetricsAreServedWithoutHTTP2(t *testing.T) {
-	options, err := managerOptions(&rest.Config{Host: "http://127.0.0.1:1"}, flags{})
+	options, err := managerOptions(&rest.Config{Host: "http://127.0.0.1:1"}, flags{}, func(error) {})
 	if err != nil {
 		t.Fatal(err)
 	}
