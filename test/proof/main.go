@@ -55,6 +55,9 @@ func execute(ctx context.Context, o options) (bool, error) {
 	if o.rounds < 1 || o.sideBySide < 1 {
 		return false, errors.New("-rounds and -side-by-side are numbers from 1")
 	}
+	if o.only != "" && o.table != "" {
+		return false, errors.New("-table writes the whole table, and -only runs a part of it: leave out one of the two")
+	}
 	cluster, err := framework.Connect()
 	if err != nil {
 		return false, err

@@ -66,6 +66,12 @@ func TestACommandThatFailsOnACopyIsAFaultOfTheCopy(t *testing.T) {
 	}
 }
 
+func TestATableIsWrittenOfAllLayouts(t *testing.T) {
+	if _, err := execute(t.Context(), options{rounds: 1, sideBySide: 1, only: "group", table: "a.md"}); err == nil || !strings.Contains(err.Error(), "leave out one") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestTheRunIsGood(t *testing.T) {
 	proven, declared := layouts[0], layouts[1]
 	for _, c := range []struct {
