@@ -114,10 +114,11 @@ func (tb *testbed) madeToMove(ctx context.Context) (left []string, err error) {
 	return left, err
 }
 
-// isOfRepository is true for the pod of a mover that looks into a repository, which
-// is there as long as that is.
-func isOfRepository(p *corev1.Pod) bool {
-	return p.Labels[v1alpha1.LabelRepository] != "" && p.Labels[v1alpha1.LabelBackup] == "" && p.Labels[v1alpha1.LabelRestore] == ""
+// isOfRepository is true for what is there as long as a repository is: the pod of a
+// mover that looks into it, and the caches of exports.
+func isOfRepository(o client.Object) bool {
+	labels := o.GetLabels()
+	return labels[v1alpha1.LabelRepository] != "" && labels[v1alpha1.LabelBackup] == "" && labels[v1alpha1.LabelRestore] == ""
 }
 
 // checkExported holds a complete backup to what it says of its exports, and of its

@@ -213,7 +213,7 @@ func (r *restoreRun) orphans(ctx context.Context) (left []string, err error) {
 	for _, c := range claims.Items {
 		there[c.Spec.VolumeName] = true
 		kept := c.Labels[v1alpha1.LabelRestore] != "" && (c.Labels[v1alpha1.LabelPrevious] != "" || marked[c.Spec.VolumeName])
-		if !used[c.Name] && !kept && !r.madeOnly(c.Name) {
+		if !used[c.Name] && !kept && !r.madeOnly(c.Name) && !isOfRepository(&c) {
 			left = append(left, "claim "+c.Name)
 		}
 		if used[c.Name] && c.Labels[v1alpha1.LabelPrevious] != "" {
