@@ -60,6 +60,13 @@ var unreached = map[string]string{
 	"sub.Patch reconcile.Scope.Save<reconcile.Scope.LeaveAlone<restore.run.leaveAlone": noVelero,
 	"Patch reconcile.Scope.patch<reconcile.Scope.Release<reconcile.Scope.LeaveAlone":   noVelero,
 
+	"Patch reconcile.Scope.patch<reconcile.Scope.Begin<backup.run.mark":        noStripping,
+	"Patch backup.run.markSnapshot":                                            noStripping,
+	"Patch backup.run.retain<backup.run.letSnapshotsGo<backup.run.discardOf":   noStripping,
+	"Patch backup.run.retain<backup.run.letGroupsGo<backup.run.discardOf":      noStripping,
+	"Delete backup.run.discard<backup.run.letSnapshotsGo<backup.run.discardOf": noStripping,
+	"Delete backup.run.discard<backup.run.letGroupsGo<backup.run.discardOf":    noStripping,
+
 	"sub.Patch reconcile.Scope.Save<restore.run.releasePrevious": noRelease,
 	"Create restore.write<restore.run.letGo":                     noRelease,
 	"Delete restore.write<restore.run.letGo":                     noRelease,
@@ -74,6 +81,7 @@ const (
 	noRekey          = "no scenario exchanges a password"
 	noCopy           = "no scenario has a second repository"
 	noVelero         = "no scenario puts objects back as Velero does"
+	noStripping      = "nobody takes the marks off what is ours; the integration tests do, at every phase"
 	noRelease        = "no scenario lets go what a restore keeps; a unit test has the manager die there"
 	noOutage         = "no scenario's repository fails while a mover is in it"
 )
