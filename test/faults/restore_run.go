@@ -178,6 +178,7 @@ func (r *restoreRun) end(ctx context.Context) {
 		r.awaitEnd(ctx, v)
 	}
 	r.settle(ctx)
+	r.goBackAgain(ctx)
 	for _, v := range r.restores() { // what broke the cluster may have come late
 		r.awaitEnd(ctx, v)
 	}

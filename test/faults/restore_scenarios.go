@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -232,4 +233,22 @@ func withFinishedPod(ctx context.Context, r *restoreRun) error {
 func withoutFinishedPod(ctx context.Context, r *restoreRun) error {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: r.testbed.namespace, Name: "books-done"}}
 	return client.IgnoreNotFound(r.testbed.Delete(ctx, pod))
+}
+
+// goBackAgain asks for it as the message says, where an application could not be ready
+// since there was no node for it.
+func (r *restoreRun) goBackAgain(ctx context.Context) {
+	if r.fault.lasts < evictedAfter {
+		return
+	}
+	for _, v := range r.restores() {
+		if c := meta.FindStatusCondition(v.Status.Conditions, v1alpha1.ConditionFailed); c == nil || c.Reason != v1alpha1.ReasonRollBackFailed {
+			continue
+		}
+		for _, patch := range []string{`{"spec":{"rollBack":false}}`, rollBack} {
+			if err := r.testbed.Merge(ctx, v.DeepCopy(), patch); err != nil {
+				r.broke("%v", err)
+			}
+		}
+	}
 }

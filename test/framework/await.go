@@ -3,6 +3,7 @@ package framework
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -20,8 +21,8 @@ func Await(ctx context.Context, limit time.Duration, what string, check func(con
 		one, cancel := context.WithTimeout(ctx, oneCheck)
 		defer cancel()
 		err := check(one)
-		if ctx.Err() != nil && last != nil {
-			return false, ctx.Err() // the check was cut short, and says nothing
+		if last != nil && (ctx.Err() != nil || isTooLate(err)) {
+			return false, context.DeadlineExceeded // the check was cut short, and says nothing
 		}
 		last = err
 		return err == nil, nil
@@ -33,4 +34,10 @@ func Await(ctx context.Context, limit time.Duration, what string, check func(con
 		err = fmt.Errorf("waited %s until %s: %w", limit, what, err)
 	}
 	return err
+}
+
+// isTooLate is true for the error of a client that would have to wait for its turn
+// until after the deadline (Wait of golang.org/x/time/rate, which gives it no type).
+func isTooLate(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "would exceed context deadline")
 }
