@@ -8,7 +8,6 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
-	"k8s.io/streaming/pkg/httpstream"
 )
 
 // Container is where a command runs.
@@ -30,7 +29,7 @@ type Executor interface {
 
 // NewExecutor is an Executor by the API server of config: by WebSocket, whose
 // newest protocol can end the input alone, and where the upgrade to it is
-// refused by SPDY, which can as well.
+// refused by SPDY, which can as well. A command is never begun twice: see fallback.
 func NewExecutor(config *rest.Config) (Executor, error) {
 	config = rest.CopyConfig(config)
 	config.GroupVersion = &corev1.SchemeGroupVersion
@@ -53,10 +52,10 @@ func (r *remote) Exec(ctx context.Context, c Container, command []string, s Stre
 	if err != nil {
 		return err
 	}
-	return executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: s.In, Stdout: s.Out, Stderr: s.Err})
+	return executor.exec(ctx, remotecommand.StreamOptions{Stdin: s.In, Stdout: s.Out, Stderr: s.Err})
 }
 
-func (r *remote) executor(c Container, command []string, s Streams) (remotecommand.Executor, error) {
+func (r *remote) executor(c Container, command []string, s Streams) (*fallback, error) {
 	url := r.client.Post().Namespace(c.Namespace).Resource("pods").Name(c.Pod).SubResource("exec").
 		VersionedParams(&corev1.PodExecOptions{
 			Container: c.Name,
@@ -73,10 +72,5 @@ func (r *remote) executor(c Container, command []string, s Streams) (remotecomma
 	if err != nil {
 		return nil, err
 	}
-	return remotecommand.NewFallbackExecutor(webSocket, spdy, refused)
-}
-
-// refused tells an upgrade that isn't to be had from a command that failed.
-func refused(err error) bool {
-	return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
+	return &fallback{webSocket: webSocket, spdy: spdy}, nil
 }
