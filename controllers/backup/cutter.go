@@ -81,8 +81,9 @@ var errDeleted = errors.New("the backup was deleted")
 const pollAPIAfter = 2 * time.Second
 
 // cut creates all snapshots at once and waits until all are cut. It gives up
-// at the end of ctx, when the quiet is lost, and when the driver complains:
-// the application isn't kept frozen for a driver that has to try again.
+// at the end of ctx, when the quiet is lost, and when the driver complains and
+// something is frozen: no application is kept frozen for a driver that has to
+// try again.
 func (w *run) cut(ctx context.Context, c cutter, changed, lost <-chan struct{}, e *evidence) error {
 	if err := c.create(ctx); err != nil {
 		return err
@@ -106,7 +107,10 @@ func (w *run) cut(ctx context.Context, c cutter, changed, lost <-chan struct{}, 
 			return nil
 		}
 		if complaint := progress.Error(); complaint != "" {
-			return fmt.Errorf("the storage driver could not cut: %.1024s", complaint)
+			if !w.letsRetry() {
+				return fmt.Errorf("the storage driver could not cut: %.1024s", complaint)
+			}
+			w.tellRetry(e, complaint)
 		}
 		select {
 		case <-changed:
@@ -115,9 +119,34 @@ func (w *run) cut(ctx context.Context, c cutter, changed, lost <-chan struct{}, 
 		case <-lost:
 			return errHoldLost
 		case <-ctx.Done():
-			return fmt.Errorf("the volumes of %s were not cut: %w%s", strings.Join(progress.Uncut, ", "), context.Cause(ctx), progress.Hint())
+			return notCut(progress, context.Cause(ctx))
 		}
 	}
+}
+
+// letsRetry is true where the csi-snapshotter may try again after an error until the
+// deadline, which it does by itself: nothing is frozen meanwhile. Nobody can tell
+// from the text of an error whether it passes. A group it tries again some fifty
+// times a second, until the group is deleted.
+func (w *run) letsRetry() bool {
+	q := w.Status.Quiesce
+	return !cut.Freezes(q.Method) && q.GroupSnapshotName == ""
+}
+
+// tellRetry tells once in an attempt that the driver complains.
+func (w *run) tellRetry(e *evidence, complaint string) {
+	if !e.complained {
+		w.Record(eventDriverRetries(complaint))
+	}
+	e.complained = true
+}
+
+func notCut(p cut.Progress, cause error) error {
+	said := p.Hint()
+	if complaint := p.Error(); complaint != "" {
+		said = "; the storage driver could not cut: " + complaint
+	}
+	return fmt.Errorf("the volumes of %s were not cut: %w%.1024s", strings.Join(p.Uncut, ", "), cause, said)
 }
 
 const (

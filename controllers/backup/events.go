@@ -17,6 +17,10 @@ func eventCut(volumes int) reconcile.Event {
 	return reconcile.Normal("SnapshotsCut", "Snapshot", "%d snapshot(s) are cut", volumes)
 }
 
+func eventDriverRetries(complaint string) reconcile.Event {
+	return reconcile.Warning(v1alpha1.ReasonNotCut, "Snapshot", "the storage driver could not cut, and may try again, since nothing is frozen: %.900s", complaint)
+}
+
 func eventThawed(frozenFor time.Duration) reconcile.Event {
 	return reconcile.Normal("Thawed", "Quiesce", "the application goes on, it was frozen for %s", frozenFor.Round(time.Millisecond))
 }

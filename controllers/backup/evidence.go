@@ -25,6 +25,8 @@ type evidence struct {
 	releases map[types.UID]hooks.Release
 	// observed snapshots, by their claims.
 	observed map[string]cut.Observed
+	// complained: the driver did, and may try again.
+	complained bool
 	// unchanged: nobody wrote to the volumes after who couldn't before.
 	unchanged bool
 	// doubt says what was in doubt after the cut, empty where nothing was.

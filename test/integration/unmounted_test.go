@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,4 +78,29 @@ func (fc *fakeCluster) hasEnded(pod *corev1.Pod, when metav1.Time) {
 		pod.Status.ContainerStatuses[i].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{FinishedAt: when}}
 	}
 	fc.must(admin.Status().Update(fc.ctx, pod))
+}
+
+// While nothing is frozen a driver may try again until the deadline.
+func TestADriverThatComplainsIsWaitedForWhereNothingIsFrozen(t *testing.T) {
+	complains := func(t *testing.T, f fate, cutTimeout time.Duration) (*fakeCluster, *v1alpha1.VolumeBackup) {
+		fc := aFakeCluster(t)
+		fc.claims("data")
+		fc.storage.decide(func(string, int) fate { return f })
+		fc.aManager(withOptions(func(o *options) { o.CutTimeout = cutTimeout }))
+		return fc, fc.aBackupOf(v1alpha1.KindPersistentVolumeClaim, "data", attempts(1))
+	}
+	t.Run("it succeeds in time", func(t *testing.T) {
+		mended := make(chan struct{})
+		fc, b := complains(t, fate{complaint: "the pool is full", cut: mended}, time.Hour)
+		fc.eventually("it is told", func() bool {
+			return slices.ContainsFunc(fc.events(v1alpha1.ReasonNotCut), func(note string) bool { return strings.Contains(note, "data: the pool is full") })
+		})
+		close(mended)
+		fc.isMethod(fc.awaitComplete(b, v1alpha1.Proven), v1alpha1.MethodIdle, 1)
+	})
+	t.Run("it doesn't", func(t *testing.T) {
+		fc, b := complains(t, fate{complaint: "the pool is full", never: true}, time.Second)
+		fc.awaitFailed(b, v1alpha1.ReasonQuiesceFailed, "not done within the timeout; the storage driver could not cut: data: the pool is full")
+		fc.noOrphans(b)
+	})
 }
