@@ -27,6 +27,7 @@ import (
 	"github.com/lull-dev/lull/controllers/policy"
 	"github.com/lull-dev/lull/controllers/repository"
 	"github.com/lull-dev/lull/controllers/restore"
+	"github.com/lull-dev/lull/controllers/servertime"
 	"github.com/lull-dev/lull/controllers/shipped"
 	"github.com/lull-dev/lull/controllers/watchlist"
 	"github.com/lull-dev/lull/deploy"
@@ -65,6 +66,17 @@ type Options struct {
 	Namespace string
 	// Live reads past the cache. Default: the manager's own reader.
 	Live client.Reader
+	// Clock is one of NewClock. Default: that of this machine.
+	Clock clock.PassiveClock
+}
+
+// NewClock is the clock of the API server that a configuration leads to, as far as
+// whatever is made of the configuration from now on hears of it. It begins by the clock
+// of this machine.
+func NewClock(config *rest.Config, machine clock.PassiveClock) clock.PassiveClock {
+	c := servertime.New(machine)
+	config.Wrap(c.Follow)
+	return c
 }
 
 // DefaultOptions are the limits where nobody says otherwise.
@@ -76,38 +88,38 @@ func DefaultOptions() Options {
 // CacheOptions. drain waits, once the manager has stopped, until no application
 // is held any more, or its context ends.
 func SetUp(ctx context.Context, mgr ctrl.Manager, o Options) (drain func(context.Context), err error) {
-	live := cmp.Or(o.Live, mgr.GetAPIReader())
+	live, now := cmp.Or(o.Live, mgr.GetAPIReader()), cmp.Or[clock.PassiveClock](o.Clock, clock.RealClock{})
 	nodes, err := read.NewKubelets(mgr.GetConfig())
 	if err != nil {
 		return nil, err
 	}
 	policies := &policy.Reconciler{
 		Client: cmp.Or(o.PolicyClient, mgr.GetClient()), Live: live,
-		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}, Options: o.Policy,
+		Events: mgr.GetEventRecorder("lull"), Clock: now, Machine: clock.RealClock{}, Options: o.Policy,
 	}
 	movers := &mover.Movers{Writes: mgr.GetClient(), Live: live, Image: o.Restore.Image}
 	repositories := &repository.Reconciler{
 		Client: mgr.GetClient(), Live: live, Movers: movers,
-		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{},
+		Events: mgr.GetEventRecorder("lull"), Clock: now,
 	}
 	if err := repositories.SetupWithManager(mgr); err != nil {
 		return nil, err
 	}
 	backups := &backup.Reconciler{
 		Client: mgr.GetClient(), Live: live, Cache: mgr.GetCache(), Executor: o.Executor, Nodes: nodes, Movers: movers,
-		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}, Options: o.Backup, IsRush: policies.IsRush,
+		Events: mgr.GetEventRecorder("lull"), Clock: now, Options: o.Backup, IsRush: policies.IsRush,
 	}
 	if err := backups.SetupWithManager(ctx, mgr); err != nil {
 		return nil, err
 	}
 	restores := &restore.Reconciler{
 		Client: mgr.GetClient(), Live: live, Movers: movers,
-		Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}, Options: o.Restore,
+		Events: mgr.GetEventRecorder("lull"), Clock: now, Options: o.Restore,
 	}
 	if err := restores.SetupWithManager(mgr); err != nil {
 		return nil, err
 	}
-	if err := lookAtBounds(mgr, live, o); err != nil {
+	if err := lookAtBounds(mgr, live, now, o); err != nil {
 		return nil, err
 	}
 	return backups.Drain, policies.SetupWithManager(ctx, mgr)
@@ -115,7 +127,7 @@ func SetUp(ctx context.Context, mgr ctrl.Manager, o Options) (drain func(context
 
 // lookAtBounds has a manager look whether the admission policies and CRDs are as they
 // were shipped, and say so on the Deployment that it is of, where it is of one.
-func lookAtBounds(mgr ctrl.Manager, live client.Reader, o Options) error {
+func lookAtBounds(mgr ctrl.Manager, live client.Reader, now clock.PassiveClock, o Options) error {
 	look := &shipped.Look{Live: live, Account: deploy.Account, Image: o.Restore.Image, Clock: clock.RealClock{}, Log: mgr.GetLogger().WithName("shipped")}
 	if o.Namespace == "" {
 		return mgr.Add(look)
@@ -125,7 +137,7 @@ func lookAtBounds(mgr ctrl.Manager, live client.Reader, o Options) error {
 		return err
 	}
 	look.Account = shipped.AccountIn(o.Namespace)
-	look.Tell = (&shipped.OnDeployment{Kube: kube, Namespace: o.Namespace, Events: mgr.GetEventRecorder("lull"), Clock: clock.RealClock{}}).Tell
+	look.Tell = (&shipped.OnDeployment{Kube: kube, Namespace: o.Namespace, Events: mgr.GetEventRecorder("lull"), Clock: now}).Tell
 	return mgr.Add(look)
 }
 

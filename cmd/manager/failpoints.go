@@ -8,6 +8,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -32,6 +34,7 @@ import (
 	apiruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -47,7 +50,25 @@ const (
 	// envNamespace is the only namespace that this manager looks into, so that
 	// many can be tried side by side.
 	envNamespace = "LULL_FAILPOINTS_NAMESPACE"
+	// envClock is what this machine's clock is ahead of the true time, as 30m or -30m.
+	// Empty is nothing.
+	envClock = "LULL_FAILPOINTS_CLOCK"
 )
+
+// machineClock is a clock that may be set wrong.
+func machineClock() clock.PassiveClock {
+	ahead, err := time.ParseDuration(cmp.Or(os.Getenv(envClock), "0s"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "failpoints:", envClock+":", err)
+		os.Exit(3)
+	}
+	return wrongClock{ahead}
+}
+
+type wrongClock struct{ ahead time.Duration }
+
+func (c wrongClock) Now() time.Time                  { return time.Now().Add(c.ahead) }
+func (c wrongClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
 
 // reach tells the suite that a failpoint is reached: what is done there, by
 // which functions, the moment, and what is written. It comes back when the suite

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/lull-dev/lull/hooks"
@@ -14,3 +15,5 @@ func onlyNamespace() string { return "" }
 func failClient(*ctrl.Options) {}
 
 func failExecutor(e hooks.Executor) hooks.Executor { return e }
+
+func machineClock() clock.PassiveClock { return clock.RealClock{} }

@@ -100,6 +100,7 @@ func run(ctx context.Context, f flags) error {
 		return err
 	}
 	config.QPS, config.Burst = controllers.ClientQPS, controllers.ClientBurst
+	f.options.Clock = controllers.NewClock(config, machineClock())
 	if err := awaitServerAlive(ctx, config, f.probeAddress); err != nil {
 		return err
 	}

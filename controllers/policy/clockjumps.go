@@ -23,12 +23,12 @@ const readEvery = 10 * time.Second
 // clocks reads the wall clock, and the monotonic one since some moment.
 type clocks func() (wall time.Time, monotonic time.Duration)
 
-// clocksOf reads both clocks from one, each of whose times has a reading of both.
-func clocksOf(c clock.PassiveClock) clocks {
-	began := c.Now()
+// clocksOf reads the time by which policies go, and the monotonic clock of this
+// machine, of which each of the machine's times has a reading.
+func clocksOf(now, machine clock.PassiveClock) clocks {
+	began := machine.Now()
 	return func() (time.Time, time.Duration) {
-		now := c.Now()
-		return now.Round(0), now.Sub(began) // Round strips the monotonic reading, Sub goes by it
+		return now.Now().Round(0), machine.Since(began) // Round strips a monotonic reading
 	}
 }
 
@@ -37,7 +37,7 @@ func clocksOf(c clock.PassiveClock) clocks {
 // runs by the monotonic clock and then fires at another moment than was meant.
 func clockJumps[T object](r *Reconciler) source.Func {
 	return func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[ctrl.Request]) error {
-		read := clocksOf(r.Clock)
+		read := clocksOf(r.Clock, r.Machine)
 		go func() {
 			ticker := time.NewTicker(readEvery)
 			defer ticker.Stop()

@@ -39,10 +39,12 @@ func DefaultOptions() Options { return Options{Workers: 20} }
 type Reconciler struct {
 	client.Client
 	// Live reads past the cache.
-	Live    client.Reader
-	Events  events.EventRecorder
-	Clock   clock.PassiveClock
-	Options Options
+	Live   client.Reader
+	Events events.EventRecorder
+	// Clock is the one that policies go by, Machine that of this machine, which its
+	// timers run by.
+	Clock, Machine clock.PassiveClock
+	Options        Options
 
 	rush      rush
 	unwritten unwritten
