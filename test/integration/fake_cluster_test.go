@@ -30,6 +30,9 @@ type fakeCluster struct {
 	// marks is the folder where a hook leaves a mark while it holds.
 	marks    string
 	managers []*manager
+	// apart is by how much the clock of the next manager's machine is ahead. That of
+	// the one after it is as much behind.
+	apart time.Duration
 }
 
 // aFakeCluster is an empty namespace with a driver and a snapshot class of its

@@ -117,9 +117,7 @@ func TestASnapshotThatIsReplacedBeforeItIsExportedFailsTheBackup(t *testing.T) {
 	fc := aFakeCluster(t)
 	fc.anApplication("data")
 	m := fc.aManager()
-	b := fc.aBackup(fc.held, func(s *v1alpha1.VolumeBackupSpec) {
-		s.Export = &v1alpha1.ExportSpec{RepositoryRef: v1alpha1.RepositoryReference{Name: "offsite"}}
-	})
+	b := fc.aBackup(fc.held, exported)
 	b = fc.await(b, "waiting for the repository", func(b *v1alpha1.VolumeBackup) bool {
 		return strings.Contains(b.Status.Message, "there is no ResticRepository offsite")
 	})

@@ -13,6 +13,7 @@ import (
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v6/apis/volumesnapshot/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -40,6 +41,10 @@ type manager struct {
 	fault fault
 	// noShell: the containers have none.
 	noShell bool
+	// clock is the one that it goes by.
+	clock clock.PassiveClock
+	// looks are how often it has begun to work on an object.
+	looks atomic.Int32
 	// late: its cache has none of its snapshots yet.
 	late atomic.Bool
 
@@ -80,7 +85,7 @@ func (fc *fakeCluster) aManager(change ...func(*manager, *options)) *manager {
 		c(m, &o)
 	}
 	m.start(func(ctx context.Context, mgr ctrl.Manager) (drain func(context.Context), err error) {
-		return setUp(ctx, mgr, &mortalReader{mgr.GetAPIReader(), m}, &containers{m: m, processes: hookstest.Executor{NoShell: m.noShell}}, &fc.nodes, o)
+		return setUp(ctx, mgr, &mortalReader{mgr.GetAPIReader(), m}, &containers{m: m, processes: hookstest.Executor{NoShell: m.noShell}}, &fc.nodes, m.clock, o)
 	})
 	return m
 }
@@ -90,7 +95,7 @@ func (fc *fakeCluster) aPolicyManager() *manager {
 	fc.Helper()
 	m := fc.newManager()
 	m.start(func(ctx context.Context, mgr ctrl.Manager) (drain func(context.Context), err error) {
-		return func(context.Context) {}, setUpPolicies(ctx, mgr, &mortalReader{mgr.GetAPIReader(), m})
+		return func(context.Context) {}, setUpPolicies(ctx, mgr, &mortalReader{mgr.GetAPIReader(), m}, m.clock)
 	})
 	return m
 }
@@ -100,7 +105,7 @@ func (fc *fakeCluster) aRestoreManager() *manager {
 	fc.Helper()
 	m := fc.newManager()
 	m.start(func(_ context.Context, mgr ctrl.Manager) (drain func(context.Context), err error) {
-		return func(context.Context) {}, setUpRestores(mgr, &mortalReader{mgr.GetAPIReader(), m})
+		return func(context.Context) {}, setUpRestores(mgr, &mortalReader{mgr.GetAPIReader(), m}, m.clock)
 	})
 	return m
 }
@@ -118,6 +123,7 @@ func (m *manager) start(setUp func(context.Context, ctrl.Manager) (drain func(co
 	m.life, m.end = context.WithCancel(fc.ctx)
 	config := rest.CopyConfig(asManager)
 	config.Wrap(m.notesLists)
+	m.clock = newClock(config, fc.nextMachine())
 	mgr, err := ctrl.NewManager(config, m.managerOptions(config))
 	fc.must(err)
 	drain, err := setUp(ctx, mgr)
@@ -316,6 +322,10 @@ type mortalReader struct {
 func (r *mortalReader) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
 	if r.m.dead() {
 		return errKilled
+	}
+	switch obj.(type) {
+	case *v1alpha1.VolumeBackup, *v1alpha1.VolumeRestore: // each time that it begins to work on one
+		r.m.looks.Add(1)
 	}
 	return r.Reader.Get(ctx, key, obj, opts...)
 }
