@@ -97,16 +97,34 @@ $(CRON):
 	@cd bin/cron && { apt-get -qq download cron 2>/dev/null || { apt-get -qq update && apt-get -qq download cron; }; }
 	@dpkg-deb --extract bin/cron/cron_*.deb bin/cron
 
+# The databases of recipes are of several versions of Debian, each in a root file
+# system of its own. ON_… are those that are tried there, and WITHOUT_… those whose
+# scripts are tried there without one command at a time, too, which takes minutes: one
+# version for each script, and all of them with ROUNDS.
+SUITES := bookworm trixie sid
+ON_bookworm := mariadb|postgresql|redis
+ON_trixie := mariadb|postgresql|valkey
+ON_sid := mysql|postgresql|redis
+WITHOUT_bookworm := $(if $(ROUNDS),$(ON_bookworm),postgresql|redis)
+WITHOUT_trixie := $(if $(ROUNDS),$(ON_trixie),none)
+WITHOUT_sid := $(if $(ROUNDS),$(ON_sid),mysql)
+
+.PHONY: test-recipes
+test-recipes: ## Test recipes against real databases, as root (a part of test-real; SUITES=sid for those of one version of Debian)
+	@mkdir -p $(RESULTS)
+	@$(foreach suite,$(SUITES),root=$$(sh test/tools/databases/root.sh $(suite)); \
+	$(TEST)/real-recipes-$(suite).xml -- -tags=real -count=1 -timeout=0 -parallel=6 -exec "sh $(CURDIR)/test/tools/databases/within.sh $$root" \
+		-run '^TestRecipesHoldRealServers$$/^($(ON_$(suite)))$$|^TestRecipesNeedEachCommand$$/^($(WITHOUT_$(suite)))$$' ./hooks;)
+
 .PHONY: test-real
-test-real: $(CRON) ## Test due times against Debian's cron, recipes against real databases, and what is kept and moved against restic and the servers of its backends (ROUNDS=10 for more of the first and the third, SEED to repeat them)
+test-real: $(CRON) test-recipes ## Test due times against Debian's cron, recipes against real databases, and what is kept and moved against restic and the servers of its backends (ROUNDS=10 for more of each, SEED to repeat them)
 	@mkdir -p $(RESULTS)
 	@restic=$$(go tool -modfile=$(CURDIR)/test/tools/restic/go.mod -n restic); \
 	rest=$$(go tool -modfile=$(CURDIR)/test/tools/rest-server/go.mod -n rest-server); \
 	s3=$$(go tool -modfile=$(CURDIR)/test/tools/versitygw/go.mod -n versitygw); \
 	gcs=$$(go tool -modfile=$(CURDIR)/test/tools/fake-gcs-server/go.mod -n fake-gcs-server); \
-	postgresql=$$(sh test/tools/databases/install.sh postgresql); redis=$$(sh test/tools/databases/install.sh redis-server); \
 	azure=$$(sh test/tools/azurite/install.sh); swift=$$(sh test/tools/swift/install.sh); \
-	CRON=$(CRON) POSTGRESQL="$$postgresql" REDIS="$$redis" RESTIC="$$restic" REST_SERVER="$$rest" VERSITYGW="$$s3" FAKE_GCS_SERVER="$$gcs" AZURITE="$$azure" SWIFT="$$swift" $(TEST)/real.xml -- -tags=real -count=1 -timeout=0 -run '^TestDueAsDebiansCronHasIt$$|^TestWhatIsKeptIsWhatResticKeeps$$|^TestTheMover|^TestRecipes' ./hooks ./snapshot/schedule/... ./snapshot/retention/... ./cmd/mover
+	CRON=$(CRON) RESTIC="$$restic" REST_SERVER="$$rest" VERSITYGW="$$s3" FAKE_GCS_SERVER="$$gcs" AZURITE="$$azure" SWIFT="$$swift" $(TEST)/real.xml -- -tags=real -count=1 -timeout=0 -run '^TestDueAsDebiansCronHasIt$$|^TestWhatIsKeptIsWhatResticKeeps$$|^TestTheMover|^TestRecipes' -skip '^TestRecipes/^($(ON_bookworm)|$(ON_trixie)|$(ON_sid))$$' ./hooks ./snapshot/schedule/... ./snapshot/retention/... ./cmd/mover
 
 .PHONY: test-integration
 test-integration: ## Test the controllers on a real API server, a restore that dies or is got in the way of at every write, ten years of policies, and the driver by the CSI sanity suite

@@ -26,7 +26,8 @@ type postgreSQL struct {
 func aPostgreSQL(t *testing.T) *postgreSQL {
 	t.Helper()
 	p := &postgreSQL{folder: t.TempDir(), port: aPort()}
-	p.programs, p.environment = unpacked(t, "POSTGRESQL", "usr/lib/postgresql/*/bin/postgres")
+	p.programs = installed(t, "postgres")
+	p.environment = []string{"PATH=" + p.programs + ":/usr/bin:/bin"}
 	password := filepath.Join(p.folder, "password")
 	for _, err := range []error{os.WriteFile(password, []byte("quiet\n"), 0o644), os.Chown(p.folder, p.uid(), -1), os.Chmod(p.folder, 0o755)} {
 		if err != nil {
@@ -59,8 +60,7 @@ func (p *postgreSQL) uid() int {
 	return os.Getuid()
 }
 
-// program is one of the server's. Who isn't root any more still finds it in root's
-// cache folder.
+// program is one of the server's. Who isn't root any more still enters root's folders.
 func (p *postgreSQL) program(name string, args ...string) *exec.Cmd {
 	c := exec.Command(filepath.Join(p.programs, name), args...)
 	c.Env, c.Dir = slices.Concat(p.environment, []string{"LC_ALL=C.UTF-8"}), "/"
@@ -80,7 +80,7 @@ func (p *postgreSQL) start(settings ...string) error {
 	if err := p.server.Start(); err != nil {
 		return err
 	}
-	return eventually("start PostgreSQL", func() error { _, err := p.query("SELECT 1"); return err })
+	return starts("PostgreSQL", func() error { _, err := p.query("SELECT 1"); return err })
 }
 
 func (p *postgreSQL) kill() error {

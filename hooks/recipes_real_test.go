@@ -48,30 +48,37 @@ const forever = time.Hour
 func aDatabase(t *testing.T, recipe string) database {
 	t.Helper()
 	switch recipe {
+	case "mariadb", "mysql":
+		return aMariaDB(t, recipe)
 	case "postgresql":
 		return aPostgreSQL(t)
-	case "redis":
-		return aRedis(t)
+	case "redis", "valkey":
+		return aRedis(t, recipe)
 	}
 	t.Fatalf("no server of %s is tried", recipe)
 	return nil
 }
 
-var tried = []string{"postgresql", "redis"}
+// tried are all recipes. Which of them, make test-real says for each version of
+// Debian: it has their servers.
+var tried = []string{"mariadb", "mysql", "postgresql", "redis", "valkey"}
 
 func TestRecipesHoldRealServers(t *testing.T) {
 	for _, name := range tried {
-		db := aDatabase(t, name)
-		if err := db.start(); err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range db.trials() {
-			t.Run(name+" "+c.name, func(t *testing.T) {
-				if err := try(db, name, recipes[name].script, c); err != nil {
-					t.Error(err)
-				}
-			})
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := aDatabase(t, name)
+			if err := db.start(); err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range db.trials() {
+				t.Run(c.name, func(t *testing.T) {
+					if err := try(db, name, recipes[name].script, c); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		})
 	}
 }
 
@@ -81,21 +88,24 @@ func TestRecipesNeedEachCommand(t *testing.T) {
 	defer func(d time.Duration) { t.Cleanup(func() { patience = d }) }(patience)
 	patience = 5 * time.Second
 	for _, name := range tried {
-		shorter := withoutOne(t, recipes[name].script)
-		for share := range shares {
-			t.Run(fmt.Sprint(name, share), func(t *testing.T) {
-				t.Parallel()
-				db := aDatabase(t, name)
-				if err := tryAll(db, name, recipes[name].script); err != nil {
-					t.Fatalf("as it is: %v", err)
-				}
-				for i := share; i < len(shorter); i += shares {
-					if tryAll(db, name, shorter[i].script) == nil {
-						t.Errorf("all goes well without line %s", shorter[i].without)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			shorter := withoutOne(t, recipes[name].script)
+			for share := range shares {
+				t.Run(fmt.Sprint(share), func(t *testing.T) {
+					t.Parallel()
+					db := aDatabase(t, name)
+					if err := tryAll(db, name, recipes[name].script); err != nil {
+						t.Fatalf("as it is: %v", err)
 					}
-				}
-			})
-		}
+					for i := share; i < len(shorter); i += shares {
+						if tryAll(db, name, shorter[i].script) == nil {
+							t.Errorf("all goes well without line %s", shorter[i].without)
+						}
+					}
+				})
+			}
+		})
 	}
 }
 
@@ -286,28 +296,27 @@ var ports atomic.Int32
 
 func aPort() string { return fmt.Sprint(20000 + (os.Getpid()%1000)*10 + int(ports.Add(1))) }
 
-// unpacked is the folder of a program, in what test/tools/databases has unpacked or
-// on this machine, and the environment to run it in.
-func unpacked(t *testing.T, variable, program string) (string, []string) {
+// installed is the folder of a program. The servers are in the root file systems of
+// test/tools/databases, which make test-real runs these tests in.
+func installed(t *testing.T, program string) string {
 	t.Helper()
-	root := os.Getenv(variable)
-	if root == "" {
-		t.Fatalf("%s isn't the folder of an unpacked server: run make test-real", variable)
-	}
-	for _, at := range []string{root, "/"} {
-		if found, _ := filepath.Glob(filepath.Join(at, program)); len(found) > 0 {
-			libraries, _ := filepath.Glob(filepath.Join(root, "usr/lib/*-linux-gnu"))
-			folder := filepath.Dir(found[len(found)-1])
-			return folder, []string{"PATH=" + folder + ":" + os.Getenv("PATH"), "LD_LIBRARY_PATH=" + strings.Join(libraries, ":")}
+	for _, folder := range []string{"/usr/sbin", "/usr/bin", "/usr/lib/postgresql/*/bin"} {
+		if found, _ := filepath.Glob(filepath.Join(folder, program)); len(found) > 0 {
+			return filepath.Dir(found[len(found)-1])
 		}
 	}
-	t.Fatalf("there is no %s in %s, and none on this machine", program, root)
-	return "", nil
+	t.Fatalf("there is no %s here: run make test-real", program)
+	return ""
 }
 
+// starts waits for a server that starts, which no promise is about.
+func starts(what string, is func() error) error { return within(time.Minute, "start "+what, is) }
+
 // eventually waits for what a server does.
-func eventually(what string, is func() error) error {
-	for late := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+func eventually(what string, is func() error) error { return within(patience, what, is) }
+
+func within(limit time.Duration, what string, is func() error) error {
+	for late := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
 		err := is()
 		if err == nil {
 			return nil

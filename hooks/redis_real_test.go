@@ -15,21 +15,21 @@ import (
 	"time"
 )
 
-// redis is a server with a password.
+// redis is a server of Redis or Valkey with a password.
 type redis struct {
-	folder, programs string
-	environment      []string
-	port             string
-	server           *exec.Cmd
+	recipe, folder, programs string
+	environment              []string
+	port                     string
+	server                   *exec.Cmd
 	// fileSize is what a file of it may have, in blocks of 512 bytes, or unlimited.
 	fileSize string
 }
 
-func aRedis(t *testing.T) *redis {
+func aRedis(t *testing.T, recipe string) *redis {
 	t.Helper()
-	r := &redis{folder: t.TempDir(), port: aPort(), fileSize: "unlimited"}
-	r.programs, r.environment = unpacked(t, "REDIS", "usr/bin/redis-server")
-	r.environment = append(r.environment, "SYNCED="+filepath.Join(r.folder, "synced"))
+	r := &redis{recipe: recipe, folder: t.TempDir(), port: aPort(), fileSize: "unlimited"}
+	r.programs = installed(t, recipe+"-server")
+	r.environment = []string{"PATH=" + r.programs + ":/bin", "SYNCED=" + filepath.Join(r.folder, "synced")}
 	const heard = "#!/bin/sh\necho \"$@\" >>\"$SYNCED\"\nPATH=${PATH#*:} exec sync \"$@\"\n"
 	for name, content := range map[string]string{"password": "quiet\n", "synced": "", "bin/sync": heard} {
 		path := filepath.Join(r.folder, name)
@@ -71,13 +71,13 @@ func (r *redis) serve(folder, port string, settings []string) (*exec.Cmd, error)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err
 	}
-	args := slices.Concat([]string{"-c", `trap "" XFSZ; ulimit -f "$0"; exec "$@"`, r.fileSize, filepath.Join(r.programs, "redis-server"), "--dir", folder, "--port", port, "--bind", "127.0.0.1", "--requirepass", "quiet", "--enable-debug-command", "local"}, settings)
+	args := slices.Concat([]string{"-c", `trap "" XFSZ; ulimit -f "$0"; exec "$@"`, r.fileSize, filepath.Join(r.programs, r.recipe+"-server"), "--dir", folder, "--port", port, "--bind", "127.0.0.1", "--requirepass", "quiet", "--enable-debug-command", "local"}, settings)
 	server := exec.Command("/bin/sh", args...)
 	server.Env = r.environment
 	if err := server.Start(); err != nil {
 		return nil, err
 	}
-	return server, eventually("start Redis", func() error {
+	return server, starts(r.recipe, func() error {
 		if said, err := r.ask(port, "PING"); said != "PONG" {
 			return fmt.Errorf("%s, %w", said, err)
 		}
@@ -98,16 +98,19 @@ func (r *redis) kill() error {
 func (r *redis) restart(settings ...string) error { return errors.Join(r.kill(), r.start(settings...)) }
 
 func (r *redis) env() []string {
-	env := slices.Concat(r.environment, []string{"REDIS_PASSWORD=quiet", "REDIS_PORT_NUMBER=" + r.port})
+	env := slices.Concat(r.environment, []string{r.named("PASSWORD=quiet"), r.named("PORT_NUMBER=" + r.port)})
 	env[0] = strings.Replace(env[0], "PATH=", "PATH="+filepath.Join(r.folder, "bin")+":", 1)
 	return env
 }
+
+// named is a variable of the usual image.
+func (r *redis) named(variable string) string { return strings.ToUpper(r.recipe) + "_" + variable }
 
 // ask asks a server, and waits no longer than a second.
 func (r *redis) ask(port string, command ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	c := exec.CommandContext(ctx, filepath.Join(r.programs, "redis-cli"), append([]string{"-e", "-p", port}, command...)...)
+	c := exec.CommandContext(ctx, filepath.Join(r.programs, r.recipe+"-cli"), append([]string{"-e", "-p", port}, command...)...)
 	c.Env = slices.Concat(r.environment, []string{"REDISCLI_AUTH=quiet"})
 	out, err := c.CombinedOutput()
 	return strings.TrimSpace(string(out)), errors.Join(err, ctx.Err())
@@ -134,11 +137,11 @@ func (r *redis) trials() []trial {
 	return []trial{
 		{"has all writes in a copy of its save", func(hold holder) error { return r.copies(hold, saving) }},
 		{"takes the password from a file", func(hold holder) error {
-			h := hold(forever, "REDIS_PASSWORD=", "VALKEY_PASSWORD_FILE="+filepath.Join(r.folder, "password"))
+			h := hold(forever, r.named("PASSWORD="), r.named("PASSWORD_FILE=")+filepath.Join(r.folder, "password"))
 			return errors.Join(h.held(), h.testifies())
 		}},
 		{"refuses a wrong password", func(hold holder) error {
-			return errors.Join(hold(forever, "REDIS_PASSWORD=loud").refuses("WRONGPASS"), r.writes())
+			return errors.Join(hold(forever, r.named("PASSWORD=loud")).refuses("WRONGPASS"), r.writes())
 		}},
 		{"refuses a container without a client", func(hold holder) error {
 			return hold(forever, "PATH="+r.folder).refuses("name the database's container")
