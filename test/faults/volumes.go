@@ -64,15 +64,32 @@ func (r *restoreRun) countVolumes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	stays, err := r.testbed.claimed(ctx)
+	if err != nil {
+		return err
+	}
 	r.guard.Lock()
 	defer r.guard.Unlock()
 	first := len(r.volumes) == 0
 	for _, v := range all {
 		if r.volumes[v.Name] == nil && v.Spec.CSI != nil {
-			r.volumes[v.Name] = &volume{name: v.Name, handle: v.Spec.CSI.VolumeHandle, policy: v.Spec.PersistentVolumeReclaimPolicy, old: first}
+			policy := v.Spec.PersistentVolumeReclaimPolicy
+			isOld := first && (stays[v.Name] || policy == corev1.PersistentVolumeReclaimRetain) // a clone of an export may be about to go
+			r.volumes[v.Name] = &volume{name: v.Name, handle: v.Spec.CSI.VolumeHandle, policy: policy, old: isOld}
 		}
 	}
 	return nil
+}
+
+// claimed are the volumes of the claims that are there, and that nobody has deleted.
+func (tb *testbed) claimed(ctx context.Context) (map[string]bool, error) {
+	var claims corev1.PersistentVolumeClaimList
+	err := tb.List(ctx, &claims, client.InNamespace(tb.namespace))
+	volumes := map[string]bool{}
+	for _, c := range claims.Items {
+		volumes[c.Spec.VolumeName] = c.DeletionTimestamp.IsZero()
+	}
+	return volumes, err
 }
 
 // checkVolumes looks for every volume that was ever bound. Lost are those that
