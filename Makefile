@@ -123,8 +123,8 @@ test-real: $(CRON) test-recipes ## Test due times against Debian's cron, recipes
 	rest=$$(go tool -modfile=$(CURDIR)/test/tools/rest-server/go.mod -n rest-server); \
 	s3=$$(go tool -modfile=$(CURDIR)/test/tools/versitygw/go.mod -n versitygw); \
 	gcs=$$(go tool -modfile=$(CURDIR)/test/tools/fake-gcs-server/go.mod -n fake-gcs-server); \
-	azure=$$(sh test/tools/azurite/install.sh); swift=$$(sh test/tools/swift/install.sh); \
-	CRON=$(CRON) RESTIC="$$restic" REST_SERVER="$$rest" VERSITYGW="$$s3" FAKE_GCS_SERVER="$$gcs" AZURITE="$$azure" SWIFT="$$swift" $(TEST)/real.xml -- -tags=real -count=1 -timeout=0 -run '^TestDueAsDebiansCronHasIt$$|^TestWhatIsKeptIsWhatResticKeeps$$|^TestTheMover|^TestRecipes' -skip '^TestRecipes/^($(ON_bookworm)|$(ON_trixie)|$(ON_sid))$$' ./hooks ./snapshot/schedule/... ./snapshot/retention/... ./cmd/mover
+	azure=$$(sh test/tools/azurite/install.sh); swift=$$(sh test/tools/swift/install.sh); mkfs=$$(sh test/tools/mkfs/install.sh); \
+	CRON=$(CRON) MKFS="$$mkfs" RESTIC="$$restic" REST_SERVER="$$rest" VERSITYGW="$$s3" FAKE_GCS_SERVER="$$gcs" AZURITE="$$azure" SWIFT="$$swift" $(TEST)/real.xml -- -tags=real -count=1 -timeout=0 -run '^TestDueAsDebiansCronHasIt$$|^TestWhatIsKeptIsWhatResticKeeps$$|^TestTheMover|^TestRecipes' -skip '^TestRecipes/^($(ON_bookworm)|$(ON_trixie)|$(ON_sid))$$' ./hooks ./snapshot/schedule/... ./snapshot/retention/... ./cmd/mover
 
 .PHONY: test-integration
 test-integration: ## Test the controllers on a real API server, a restore that dies or is got in the way of at every write, ten years of policies, and the driver by the CSI sanity suite

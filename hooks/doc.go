@@ -11,6 +11,9 @@
 // after its input ended. The exit code is not: a database client that lost its
 // lock can still end with 0 (seen with MariaDB 10.11).
 //
+// Where a freeze would outlive its session, as that of a file system does, a watchman
+// and a post-hook thaw what a hold that was killed has left frozen.
+//
 // A pair of hooks is the other way: a command before and a command after. The
 // command after runs on every way out. Other systems' annotations may ask for
 // one of the two alone: it is run, and says nothing of the quiet.

@@ -110,6 +110,9 @@ func (s *heldSession) release(ctx context.Context, grace time.Duration) Release 
 	case <-s.done:
 	case <-patience.Done():
 		killed, err := s.process.kill(ctx)
+		if err != nil {
+			err = Join(errMayGoOn, err)
+		}
 		s.cancel()
 		return Release{Thawed: killed, Err: failure("hold", Join(context.Cause(patience), err), &s.process.stderr)}
 	}

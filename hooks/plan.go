@@ -126,6 +126,9 @@ func (q QuiescePlan) still(asked parsed[v1alpha1.Stills]) (QuiescePlan, error) {
 }
 
 func (q QuiescePlan) insteadOfStills() string {
+	if q.Recipe != "" && q.Stills == v1alpha1.StillsFiles {
+		return fmt.Sprintf("Under the recipe %s nothing at all is written: leave it out", q.Recipe)
+	}
 	if q.Recipe != "" {
 		return fmt.Sprintf("The server of the recipe %s goes on writing its files: leave it out, or write a hold that stops all writing", q.Recipe)
 	}

@@ -20,6 +20,12 @@ var postgresqlScript string
 //go:embed recipes/redis.sh
 var redisScript string
 
+//go:embed recipes/fsfreeze.sh
+var fsfreezeScript string
+
+//go:embed recipes/fsfreeze-thaw.sh
+var fsfreezeThawScript string
+
 // recipe is a built-in hold.
 type recipe struct {
 	// script for the shell. It is given the longest to wait for its lock and the
@@ -27,6 +33,11 @@ type recipe struct {
 	script string
 	// stills is what it keeps still.
 	stills v1alpha1.Stills
+	// thaw is a script for what a freeze that outlives its session leaves behind where
+	// the session was killed, empty where no freeze does.
+	thaw string
+	// folders is true where the scripts are given the folders of the volumes.
+	folders bool
 }
 
 // recipes are the built-in holds. FLUSH TABLES WITH READ LOCK holds commits
@@ -35,12 +46,15 @@ type recipe struct {
 // from a copy of one instant
 // (https://www.postgresql.org/docs/current/backup-file.html). CLIENT PAUSE holds
 // writes back, and saves and rewrites go on (https://redis.io/commands/client-pause).
+// A file system that is frozen isn't written to by anybody, and stays so without its
+// session (https://man7.org/linux/man-pages/man8/fsfreeze.8.html).
 var recipes = map[string]recipe{
 	"mariadb":    {script: mariadbScript, stills: v1alpha1.StillsCommits},
 	"mysql":      {script: mariadbScript, stills: v1alpha1.StillsCommits},
 	"postgresql": {script: postgresqlScript, stills: v1alpha1.StillsCommits},
 	"redis":      {script: redisScript, stills: v1alpha1.StillsCommits},
 	"valkey":     {script: redisScript, stills: v1alpha1.StillsCommits},
+	"fsfreeze":   {script: fsfreezeScript, stills: v1alpha1.StillsFiles, thaw: compact(fsfreezeThawScript), folders: true},
 }
 
 // notByFiles are applications that can't be restored from a copy of their volumes, or

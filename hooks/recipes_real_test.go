@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -31,6 +33,14 @@ type database interface {
 	env() []string
 	// trials are what its recipe promises, those first that need the most of it.
 	trials() []trial
+}
+
+// outliving is what stays frozen where a session is killed.
+type outliving interface {
+	// place is the command of a hold with what a pod adds to it, where that runs.
+	place(command []string) []string
+	// thawedBy hands over the script that thaws.
+	thawedBy(script string)
 }
 
 // trial is one promise of a recipe: an error where a script doesn't keep it.
@@ -54,14 +64,16 @@ func aDatabase(t *testing.T, recipe string) database {
 		return aPostgreSQL(t)
 	case "redis", "valkey":
 		return aRedis(t, recipe)
+	case "fsfreeze":
+		return aFileSystem(t)
 	}
 	t.Fatalf("no server of %s is tried", recipe)
 	return nil
 }
 
 // tried are all recipes. Which of them, make test-real says for each version of
-// Debian: it has their servers.
-var tried = []string{"mariadb", "mysql", "postgresql", "redis", "valkey"}
+// Debian: it has their servers. What has none is tried on the machine itself.
+var tried = []string{"mariadb", "mysql", "postgresql", "redis", "valkey", "fsfreeze"}
 
 func TestRecipesHoldRealServers(t *testing.T) {
 	for _, name := range tried {
@@ -73,7 +85,7 @@ func TestRecipesHoldRealServers(t *testing.T) {
 			}
 			for _, c := range db.trials() {
 				t.Run(c.name, func(t *testing.T) {
-					if err := try(db, name, recipes[name].script, c); err != nil {
+					if err := try(db, name, recipes[name], c); err != nil {
 						t.Error(err)
 					}
 				})
@@ -90,44 +102,55 @@ func TestRecipesNeedEachCommand(t *testing.T) {
 	for _, name := range tried {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			shorter := withoutOne(t, recipes[name].script)
+			shorter, shares := shorterOnes(t, recipes[name]), sharesOf(recipes[name])
+			var all sync.WaitGroup
 			for share := range shares {
-				t.Run(fmt.Sprint(share), func(t *testing.T) {
-					t.Parallel()
-					db := aDatabase(t, name)
-					if err := tryAll(db, name, recipes[name].script); err != nil {
-						t.Fatalf("as it is: %v", err)
+				db := aDatabase(t, name)
+				all.Go(func() {
+					if err := tryAll(db, name, recipes[name]); err != nil {
+						t.Errorf("as it is: %v", err)
+						return
 					}
 					for i := share; i < len(shorter); i += shares {
-						if tryAll(db, name, shorter[i].script) == nil {
+						if tryAll(db, name, shorter[i].recipe) == nil {
 							t.Errorf("all goes well without line %s", shorter[i].without)
 						}
 					}
 				})
 			}
+			all.Wait()
 		})
 	}
 }
 
-// shares of the shorter scripts are tried side by side: they mostly wait.
-const shares = 3
+// sharesOf is how many of the shorter scripts are tried side by side, each on a server of
+// its own: they mostly wait.
+func sharesOf(r recipe) int {
+	if r.thaw != "" {
+		return 9 // there is no server
+	}
+	return 3
+}
 
-// shorter is a script without one of its lines.
-type shorter struct{ without, script string }
+// shorter is a recipe without one of its lines.
+type shorter struct {
+	without string
+	recipe  recipe
+}
 
-// withoutOne are a script without each of its lines that it can be read without.
-func withoutOne(t *testing.T, script string) []shorter {
+// shorterOnes are a recipe without each of its lines that its scripts can be read
+// without.
+func shorterOnes(t *testing.T, of recipe) []shorter {
 	t.Helper()
 	var all []shorter
-	lines := strings.SplitAfter(script, "\n")
-	for i, line := range lines {
-		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
-			continue
+	for without, script := range withoutOne(of.script) {
+		all = append(all, shorter{without, recipe{script: script, thaw: of.thaw}})
+	}
+	for without, script := range withoutOne(of.thaw) {
+		if _, line, _ := strings.Cut(without, ": "); strings.Contains(of.script, line) {
+			continue // a line of both
 		}
-		rest := strings.Join(slices.Delete(slices.Clone(lines), i, i+1), "")
-		if exec.Command("/bin/sh", "-n", "-c", rest).Run() == nil {
-			all = append(all, shorter{fmt.Sprintf("%d: %s", i+1, line), rest})
-		}
+		all = append(all, shorter{"of its thaw " + without, recipe{script: of.script, thaw: script}})
 	}
 	if len(all) < 5 {
 		t.Fatalf("only %d commands are taken out", len(all))
@@ -135,14 +158,30 @@ func withoutOne(t *testing.T, script string) []shorter {
 	return all
 }
 
+// withoutOne yields each line that a script can be read without, and the rest.
+func withoutOne(script string) iter.Seq2[string, string] {
+	return func(yield func(without, script string) bool) {
+		lines := strings.SplitAfter(script, "\n")
+		for i, line := range lines {
+			if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
+				continue
+			}
+			rest := strings.Join(slices.Delete(slices.Clone(lines), i, i+1), "")
+			if exec.Command("/bin/sh", "-n", "-c", rest).Run() == nil && !yield(fmt.Sprintf("%d: %s", i+1, line), rest) {
+				return
+			}
+		}
+	}
+}
+
 // tryAll tries all promises, on a server that has just been started, up to the first
 // that isn't kept.
-func tryAll(db database, name, script string) error {
+func tryAll(db database, name string, of recipe) error {
 	if err := errors.Join(db.kill(), db.start()); err != nil {
 		return err
 	}
 	for _, c := range db.trials() {
-		if err := try(db, name, script, c); err != nil {
+		if err := try(db, name, of, c); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
@@ -150,7 +189,12 @@ func tryAll(db database, name, script string) error {
 }
 
 // try tries one promise, on a server that runs.
-func try(db database, name, script string, c trial) error {
+func try(db database, name string, of recipe, c trial) error {
+	place := func(command []string) []string { return command }
+	if outlives, ok := db.(outliving); ok {
+		outlives.thawedBy(of.thaw)
+		place = outlives.place
+	}
 	var all []*trying
 	defer func() {
 		for _, h := range all {
@@ -158,7 +202,7 @@ func try(db database, name, script string, c trial) error {
 		}
 	}()
 	return c.try(func(limit time.Duration, more ...string) *trying {
-		h := begin(heldBy(script, name, limit, 2*time.Second), append(db.env(), more...))
+		h := begin(place(heldBy(of.script, name, limit, 2*time.Second)), append(db.env(), more...))
 		all = append(all, h)
 		return h
 	})
@@ -195,12 +239,12 @@ func begin(command, env []string) *trying {
 	return h
 }
 
-// end ends what a trial has left of it.
+// end ends what a trial has left of it, before it knows of the end of its input.
 func (h *trying) end() {
-	h.in.Close()
 	if h.cmd.Process != nil {
 		_ = syscall.Kill(-h.cmd.Process.Pid, syscall.SIGKILL)
 	}
+	h.in.Close()
 }
 
 // held waits until it holds.

@@ -259,13 +259,10 @@ func (q *Session) End(ctx context.Context) map[types.UID]Release {
 }
 
 func (p *podSession) end(ctx context.Context, grace time.Duration) Release {
-	switch {
-	case p.held != nil:
+	if p.held != nil {
 		return p.endSession(ctx, grace)
-	case p.watch != nil:
-		return p.endWatched(ctx, grace)
 	}
-	return p.released(nil, p.runHook(ctx, "post-hook", p.target.Post))
+	return p.released(p.endWatched(ctx, grace))
 }
 
 // released is the end of a pair of hooks, by what became of its watchman and of
@@ -283,19 +280,20 @@ func (p *podSession) released(watch, post error) Release {
 	return Release{Thawed: true, Testified: p.pre == nil && watch == nil, Err: inPod(p.target, watch)}
 }
 
-// endSession releases a session. A freeze that outlives its session is thawed
-// by the post-hook as well, unless the session said that it did so itself.
+// endSession releases a session. A freeze that outlives its session is thawed by the
+// post-hook as well, which does no harm where the session has done so itself. What
+// couldn't be killed may freeze after that.
 func (p *podSession) endSession(ctx context.Context, grace time.Duration) Release {
 	r := p.held.release(ctx, grace)
 	r.Err = inPod(p.target, r.Err)
-	if r.Testified || !p.target.Post.isSet() {
+	if !p.target.Post.isSet() {
 		return r
 	}
-	err := p.runHook(ctx, "post-hook", p.target.Post)
-	if errors.Is(r.Err, errNeverRan) {
+	_, err := p.endWatched(ctx, grace) // whether it was lost is the session's to say
+	if r.Testified || errors.Is(r.Err, errNeverRan) {
 		return r
 	}
-	r.Thawed = err == nil
+	r.Thawed = err == nil && !errors.Is(r.Err, errMayGoOn)
 	r.Err = Join(r.Err, inPod(p.target, err))
 	return r
 }

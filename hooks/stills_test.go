@@ -36,6 +36,8 @@ func TestWhatAHoldKeepsStill(t *testing.T) {
 		"a recipe can't be made more of":       {annotations: map[string]string{"lull.dev/quiesce": "mariadb", note: "Files"}, want: commits, warns: "The server of the recipe mariadb goes on writing its files"},
 		"nor by the spec":                      {spec: &v1alpha1.QuiesceSpec{Stills: files}, annotations: map[string]string{"lull.dev/quiesce": "mariadb"}, want: commits, warns: "write a hold that stops all writing"},
 		"a recipe, and such a word":            {annotations: map[string]string{"lull.dev/quiesce": "mariadb", note: "all"}, want: commits, warns: "write Files or Commits"},
+		"fsfreeze's recipe":                    {annotations: map[string]string{"lull.dev/quiesce": "fsfreeze", note: "Files"}, want: files},
+		"it can't be made less of":             {annotations: map[string]string{"lull.dev/quiesce": "fsfreeze", note: "Commits"}, want: files, warns: "nothing at all is written"},
 		"hooks":                                {annotations: map[string]string{"lull.dev/pre-hook": "a", "lull.dev/post-hook": "b"}},
 		"hooks are declared, whatever is said": {annotations: map[string]string{"lull.dev/pre-hook": "a", "lull.dev/post-hook": "b", note: "Files"}, warns: "Declared in any case"},
 	} {

@@ -54,6 +54,9 @@ func (q QuiescePlan) ForPod(pod *corev1.Pod, claims []string) (Target, error) {
 		}
 		c.Args = once(c.Args)
 	}
+	if err := t.addRecovery(pod, claims); err != nil {
+		return Target{}, err
+	}
 	t.ContainerIDs = map[string]string{}
 	for _, name := range t.Containers() {
 		t.ContainerIDs[name] = containerID(pod, name)
@@ -139,6 +142,11 @@ func (t Target) Unpaired() string {
 
 // isPair is true for hooks of which both are there.
 func (t Target) isPair() bool { return t.Method == v1alpha1.MethodHooks && t.Unpaired() == "" }
+
+// isWatched is true for what stays frozen where nobody lets it go.
+func (t Target) isWatched() bool {
+	return t.isPair() || t.Method == v1alpha1.MethodHold && t.Post.isSet()
+}
 
 // mountingContainer is the first container that mounts one of the claims. One
 // that can write to it comes before those that only read: it is the application.

@@ -38,8 +38,8 @@ var (
 	errNoWatch   = errors.New("its watchman could not be started")
 )
 
-// watchman is a session that lasts as long as a pair of hooks keeps an
-// application quiet. It says HELD once it watches and, when it is told to thaw,
+// watchman is a session that lasts as long as a pair of hooks keeps an application
+// quiet, or a hold whose freeze would outlive it. It says HELD once it watches and, when it is told to thaw,
 // STILL_HELD and runs the post-hook. What it isn't told in time it does by itself,
 // without that word. The end of its input says nothing to it: it outlives this
 // process, and is ended by its mark where another takes the attempt up.
@@ -49,15 +49,15 @@ type watchman struct{ *heldSession }
 // a hook that is killed leaves its watchman alone.
 func watchmanOf(mark Mark) Mark { return "watch." + mark }
 
-// watchOver has a pair of hooks watched before anything is frozen. It is an error
-// where that can't be, unless nobody can watch there: then the pair depends on this
-// process.
+// watchOver has what a session doesn't thaw by its end watched before anything is
+// frozen. It is an error where that can't be, unless nobody can watch there: then the
+// thaw depends on this process.
 func (p *podSession) watchOver(ctx context.Context, left time.Duration) (err error) {
-	if !p.target.isPair() {
+	if !p.target.isWatched() {
 		return nil
 	}
 	pre, post := p.target.Pre, p.target.Post
-	if pre.Container == post.Container {
+	if !pre.isSet() || pre.Container == post.Container {
 		p.watch, err = p.openWatchman(ctx, post.Container, left, post.Args)
 		return err
 	}
@@ -91,7 +91,11 @@ func (p *podSession) openWatchman(ctx context.Context, container string, after t
 	case w.lacksMeans():
 		return nil, nil
 	default:
-		return w, inPod(p.target, failure("pre-hook", Join(errNeverRan, errNoWatch, err), &w.process.stderr))
+		what := "pre-hook"
+		if p.target.Hold.isSet() {
+			what = "hold"
+		}
+		return w, inPod(p.target, failure(what, Join(errNeverRan, errNoWatch, err), &w.process.stderr))
 	}
 }
 
@@ -120,7 +124,7 @@ func (w *watchman) lacksMeans() bool {
 // It names no pod: most pods are of one template.
 func (q *Session) Unwatched() []Warning {
 	for _, p := range q.pods {
-		if p.target.isPair() && p.watch == nil {
+		if p.target.isWatched() && p.watch == nil {
 			return []Warning{{v1alpha1.ReasonNoWatchman, fmt.Sprintf(
 				"nobody watches over the hooks in container %s, which has no shell (/bin/sh), or no sleep: if the manager dies while they keep the application frozen, it is thawed when a manager comes back, and not at its deadline. "+
 					"Use an image with both, or a hold, which ends with its session", p.target.Post.Container)}}
@@ -131,20 +135,24 @@ func (q *Session) Unwatched() []Warning {
 
 // endWatched has the watchman run the post-hook. Where it has acted already, or
 // isn't there, the freeze may have been over before the cut: that proves nothing,
-// and the post-hook is run once more. Whoever quiets the pod meanwhile, since this
-// process was held up, has no watchman from then on, and proves nothing either.
-func (p *podSession) endWatched(ctx context.Context, grace time.Duration) Release {
+// which is the first error, and the post-hook is run once more, whose error is the
+// second. Whoever quiets the pod meanwhile, since this process was held up, has no
+// watchman from then on, and proves nothing either.
+func (p *podSession) endWatched(ctx context.Context, grace time.Duration) (lost, post error) {
+	if p.watch == nil {
+		return nil, p.runHook(ctx, "post-hook", p.target.Post)
+	}
 	defer p.watch.cancel()
 	everybody := allWatchmenOf(p.target.UID)
-	lost := p.watch.askToThaw(ctx, grace, everybody)
+	lost = p.watch.askToThaw(ctx, grace, everybody)
 	if p.aside != nil {
 		defer p.aside.cancel()
 		lost = Join(lost, p.aside.askToThaw(ctx, grace, everybody))
 	}
 	if p.watch.words.testified() {
-		return p.released(lost, p.watch.awaitThaw(ctx, p.target.Post.Timeout))
+		return lost, p.watch.awaitThaw(ctx, p.target.Post.Timeout)
 	}
-	return p.released(lost, p.runHook(ctx, "post-hook", p.target.Post))
+	return lost, p.runHook(ctx, "post-hook", p.target.Post)
 }
 
 // askToThaw tells it to run the post-hook and returns once it does. It is an error

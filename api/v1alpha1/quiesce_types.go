@@ -10,13 +10,13 @@ import (
 // +kubebuilder:validation:XValidation:rule="(has(self.recipe) ? 1 : 0) + (has(self.hold) ? 1 : 0) + (has(self.pre) || has(self.post) ? 1 : 0) <= 1",message="write one of recipe, hold, or the pair pre and post"
 // +kubebuilder:validation:XValidation:rule="has(self.pre) == has(self.post)",message="pre and post are a pair: write both, with post: {command: [\"true\"]} where nothing is to be undone"
 // +kubebuilder:validation:XValidation:rule="!has(self.recipe) || self.recipe != 'elasticsearch'",message="Elasticsearch can't be restored from a copy of its files: use its snapshot API (PUT _snapshot/<repository>/<snapshot>) instead"
-// +kubebuilder:validation:XValidation:rule="!has(self.recipe) || !has(self.stills) || self.stills != 'Files'",message="the database of a recipe goes on writing its files: leave stills out, or write a hold of your own that stops all writing"
+// +kubebuilder:validation:XValidation:rule="!has(self.recipe) || !has(self.stills) || self.stills != 'Files' || self.recipe == 'fsfreeze'",message="the database of a recipe goes on writing its files: leave stills out, or write a hold of your own that stops all writing"
 // +kubebuilder:validation:XValidation:rule="!has(self.recipe) || self.recipe != 'opensearch'",message="OpenSearch isn't known to start from a copy of its files: use its snapshot API (PUT _snapshot/<repository>/<snapshot>) instead"
 // +kubebuilder:validation:XValidation:rule="!has(self.recipe) || self.recipe != 'etcd'",message="a copy of etcd's files may lack what only its log has: use its own snapshot (etcdctl snapshot save <file>) instead"
-// +kubebuilder:validation:XValidation:rule="!has(self.recipe) || self.recipe in ['mariadb', 'mysql', 'postgresql', 'redis', 'valkey', 'elasticsearch', 'opensearch', 'etcd']",message="there is no such recipe: write mariadb, mysql, postgresql, redis or valkey, or write hold, or pre and post, with commands of your own"
+// +kubebuilder:validation:XValidation:rule="!has(self.recipe) || self.recipe in ['mariadb', 'mysql', 'postgresql', 'redis', 'valkey', 'fsfreeze', 'elasticsearch', 'opensearch', 'etcd']",message="there is no such recipe: write mariadb, mysql, postgresql, redis, valkey or fsfreeze, or write hold, or pre and post, with commands of your own"
 type QuiesceSpec struct {
 	// Recipe is the name of a built-in held session: mariadb, mysql, postgresql,
-	// redis or valkey.
+	// redis, valkey or fsfreeze.
 	// +kubebuilder:validation:MaxLength=63
 	// +optional
 	Recipe string `json:"recipe,omitempty"`
@@ -51,8 +51,8 @@ type QuiesceSpec struct {
 	// Stills says what the hold keeps still: Files (default for a Hold of your
 	// own), where nothing at all is written until it thaws; or Commits, where the
 	// server goes on writing its files, and starts from a copy of one instant, as
-	// under a database's lock. A recipe knows by itself: Commits. Hooks are
-	// Declared in any case.
+	// under a database's lock. A recipe knows by itself: Files for fsfreeze, Commits
+	// for the others. Hooks are Declared in any case.
 	// +optional
 	Stills Stills `json:"stills,omitempty"`
 

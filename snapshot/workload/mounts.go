@@ -2,6 +2,7 @@ package workload
 
 import (
 	"cmp"
+	"path"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -74,6 +75,19 @@ func throughVolume(p *corev1.Pod, name string, readOnly bool, claims []string) A
 		}
 	}
 	return NoAccess
+}
+
+// FolderOf is where a container that runs mounts a claim to write, the first such
+// place, empty where it doesn't, or has it as a block device.
+func FolderOf(p *corev1.Pod, container, claim string) string {
+	for _, c := range Running(&p.Spec) {
+		for _, m := range c.VolumeMounts {
+			if c.Name == container && throughVolume(p, m.Name, m.ReadOnly, []string{claim}) == WriteAccess {
+				return path.Clean(m.MountPath)
+			}
+		}
+	}
+	return ""
 }
 
 // Writes is true for a pod with a container that can write to one of the claims,

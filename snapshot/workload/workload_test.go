@@ -300,6 +300,24 @@ func TestMounting(t *testing.T) {
 	}
 }
 
+func TestFolderOf(t *testing.T) {
+	under := func(path string, m corev1.VolumeMount) corev1.VolumeMount { m.MountPath = path; return m }
+	for name, c := range map[string]struct {
+		pod  *corev1.Pod
+		want string
+	}{
+		"where it is mounted":            {mountedBy(regular(container("a", under("/other", at("v-log")), under("/data/", at("v-data"))))), "/data"},
+		"by a sidecar":                   {mountedBy(regular(container("b")), initial(sidecar, container("a", under("/data", at("v-data"))))), "/data"},
+		"to write, where it can do both": {mountedBy(regular(container("a", under("/ro", onlyToRead(at("v-data"))), under("/rw", at("v-data"))))), "/rw"},
+		"not to read":                    {mountedBy(regular(container("a", under("/ro", onlyToRead(at("v-data")))))), ""},
+		"not another's":                  {mountedBy(regular(container("a"), container("b", under("/data", at("v-data"))))), ""},
+	} {
+		if got := FolderOf(c.pod, "a", "data"); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
 func TestOwnerRef(t *testing.T) {
 	for name, c := range map[string]struct {
 		owner *metav1.OwnerReference

@@ -1,0 +1,25 @@
+#!/bin/sh
+# Unpacks what makes and checks file systems (Debian's e2fsprogs and xfsprogs), and what
+# of its libraries this machine lacks, into the user's cache folder, and prints the path
+# of the folder. What is installed already, in its newest version, isn't unpacked:
+# programs are looked for there too.
+set -eu
+cache=${LULL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lull}
+folder=$cache/mkfs
+if [ ! -d "$folder" ]; then
+	mkdir -p "$cache"
+	part=$(mktemp -d "$folder.XXXXXX")
+	trap 'rm -rf "$part"' EXIT
+	mkdir -p "$part/debs/partial"
+	download() {
+		apt-get -qq -o APT::Sandbox::User=root install --download-only -y --no-install-recommends -o Dir::Cache::archives="$part/debs" e2fsprogs xfsprogs >&2
+	}
+	download || { apt-get -qq update >&2 && download; }
+	for deb in "$part"/debs/*.deb; do
+		[ ! -f "$deb" ] || dpkg-deb --extract "$deb" "$part"
+	done
+	rm -r "$part/debs"
+	chmod 755 "$part"
+	mv -T "$part" "$folder" || [ -d "$folder" ] # another may have made it meanwhile
+fi
+echo "$folder"
