@@ -22,6 +22,8 @@ import (
 type fileSystems struct {
 	// root is a folder in memory where all is, marker the file of the recipe.
 	root, marker string
+	// fewer is where to make a folder of a few programs.
+	fewer string
 	// environment has programs that tell which files were sent to the disk, that thaw
 	// slowly where there is a file slow, and not at all where there is one jammed, and
 	// that are killed when they have frozen where there is one killed.
@@ -76,7 +78,7 @@ func aFileSystem(t *testing.T) *fileSystems {
 	}
 	libraries, _ := filepath.Glob(filepath.Join(mkfs, "lib/*-linux-gnu"))
 	more, _ := filepath.Glob(filepath.Join(mkfs, "usr/lib/*-linux-gnu"))
-	f := &fileSystems{root: t.TempDir(), marker: filepath.Join("/dev/shm", "lull-test-"+aPort())}
+	f := &fileSystems{root: t.TempDir(), fewer: t.TempDir(), marker: filepath.Join("/dev/shm", "lull-test-"+aPort())}
 	f.environment = []string{
 		"ROOT=" + f.root, "LD_LIBRARY_PATH=" + strings.Join(append(libraries, more...), ":"),
 		"PATH=" + strings.Join([]string{filepath.Join(f.root, "bin"), os.Getenv("PATH"), "/usr/sbin", "/sbin", filepath.Join(mkfs, "usr/sbin"), filepath.Join(mkfs, "sbin")}, ":"),
@@ -200,8 +202,9 @@ func (f *fileSystems) trials() []trial {
 		{"refuses what is no mount", func(hold holder) error { return f.refused(hold, f.at("a/folder"), "no volume is mounted") }},
 		{"refuses a file system without a device", func(hold holder) error { return f.refused(hold, f.at("memory"), "block device") }},
 		{"refuses a container without fsfreeze", func(hold holder) error {
-			f.wrap = []string{"env", "PATH=" + f.folderOf("sh")}
-			return f.refused(hold, f.at("a"), "isn't in this container")
+			few, err := without(f.fewer)
+			f.wrap = []string{"env", "PATH=" + few}
+			return errors.Join(err, f.refused(hold, f.at("a"), "isn't in this container"))
 		}},
 		{"refuses a container without the right", func(hold holder) error {
 			f.wrap = []string{"setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"}
@@ -273,13 +276,4 @@ func (f *fileSystems) trials() []trial {
 			return errors.Join(err, f.written())
 		}},
 	}
-}
-
-// folderOf is a folder with the programs of a container that has no fsfreeze.
-func (f *fileSystems) folderOf(programs ...string) string {
-	for _, p := range append(programs, "timeout", "rmdir", "cat", "sync", "rm") {
-		at, _ := exec.LookPath(p)
-		_ = f.run("mkdir -p few; ln -sf " + at + " few/" + p)
-	}
-	return strings.TrimSuffix(f.at("few"), "/")
 }

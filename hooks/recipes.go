@@ -26,6 +26,15 @@ var fsfreezeScript string
 //go:embed recipes/fsfreeze-thaw.sh
 var fsfreezeThawScript string
 
+//go:embed recipes/mongodb-client.sh
+var mongodbClient string
+
+//go:embed recipes/mongodb.sh
+var mongodbScript string
+
+//go:embed recipes/mongodb-thaw.sh
+var mongodbThawScript string
+
 // recipe is a built-in hold.
 type recipe struct {
 	// script for the shell. It is given the longest to wait for its lock and the
@@ -46,6 +55,8 @@ type recipe struct {
 // from a copy of one instant
 // (https://www.postgresql.org/docs/current/backup-file.html). CLIENT PAUSE holds
 // writes back, and saves and rewrites go on (https://redis.io/commands/client-pause).
+// fsyncLock blocks writes, while journal and snapshots of WiredTiger may still change
+// files (https://www.mongodb.com/docs/manual/reference/method/db.fsyncLock/).
 // A file system that is frozen isn't written to by anybody, and stays so without its
 // session (https://man7.org/linux/man-pages/man8/fsfreeze.8.html).
 var recipes = map[string]recipe{
@@ -54,6 +65,7 @@ var recipes = map[string]recipe{
 	"postgresql": {script: postgresqlScript, stills: v1alpha1.StillsCommits},
 	"redis":      {script: redisScript, stills: v1alpha1.StillsCommits},
 	"valkey":     {script: redisScript, stills: v1alpha1.StillsCommits},
+	"mongodb":    {script: mongodbClient + mongodbScript, stills: v1alpha1.StillsCommits, thaw: compact(mongodbClient + mongodbThawScript)},
 	"fsfreeze":   {script: fsfreezeScript, stills: v1alpha1.StillsFiles, thaw: compact(fsfreezeThawScript), folders: true},
 }
 

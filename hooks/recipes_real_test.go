@@ -66,6 +66,8 @@ func aDatabase(t *testing.T, recipe string) database {
 		return aRedis(t, recipe)
 	case "fsfreeze":
 		return aFileSystem(t)
+	case "mongodb":
+		return aMongoDB(t)
 	}
 	t.Fatalf("no server of %s is tried", recipe)
 	return nil
@@ -73,7 +75,7 @@ func aDatabase(t *testing.T, recipe string) database {
 
 // tried are all recipes. Which of them, make test-real says for each version of
 // Debian: it has their servers. What has none is tried on the machine itself.
-var tried = []string{"mariadb", "mysql", "postgresql", "redis", "valkey", "fsfreeze"}
+var tried = []string{"mariadb", "mysql", "postgresql", "redis", "valkey", "fsfreeze", "mongodb"}
 
 func TestRecipesHoldRealServers(t *testing.T) {
 	for _, name := range tried {
@@ -333,6 +335,24 @@ func (h *trying) vanishes() error {
 	h.in.Close()
 	_, err := h.said()
 	return err
+}
+
+// without makes a folder with the programs of a container that has no client, in another.
+func without(folder string) (string, error) {
+	few := filepath.Join(folder, "few")
+	if err := os.MkdirAll(few, 0o755); err != nil {
+		return "", err
+	}
+	for _, program := range []string{"sh", "timeout", "cat", "sync", "rm", "rmdir"} {
+		at, err := exec.LookPath(program)
+		if err == nil {
+			err = os.Symlink(at, filepath.Join(few, program))
+		}
+		if err != nil && !errors.Is(err, os.ErrExist) {
+			return "", err
+		}
+	}
+	return few, nil
 }
 
 // ports are those of the servers, each its own.

@@ -13,10 +13,10 @@ import (
 // +kubebuilder:validation:XValidation:rule="!has(self.recipe) || !has(self.stills) || self.stills != 'Files' || self.recipe == 'fsfreeze'",message="the database of a recipe goes on writing its files: leave stills out, or write a hold of your own that stops all writing"
 // +kubebuilder:validation:XValidation:rule="!has(self.recipe) || self.recipe != 'opensearch'",message="OpenSearch isn't known to start from a copy of its files: use its snapshot API (PUT _snapshot/<repository>/<snapshot>) instead"
 // +kubebuilder:validation:XValidation:rule="!has(self.recipe) || self.recipe != 'etcd'",message="a copy of etcd's files may lack what only its log has: use its own snapshot (etcdctl snapshot save <file>) instead"
-// +kubebuilder:validation:XValidation:rule="!has(self.recipe) || self.recipe in ['mariadb', 'mysql', 'postgresql', 'redis', 'valkey', 'fsfreeze', 'elasticsearch', 'opensearch', 'etcd']",message="there is no such recipe: write mariadb, mysql, postgresql, redis, valkey or fsfreeze, or write hold, or pre and post, with commands of your own"
+// +kubebuilder:validation:XValidation:rule="!has(self.recipe) || self.recipe in ['mariadb', 'mysql', 'postgresql', 'redis', 'valkey', 'mongodb', 'fsfreeze', 'elasticsearch', 'opensearch', 'etcd']",message="there is no such recipe: write mariadb, mysql, postgresql, redis, valkey, mongodb or fsfreeze, or write hold, or pre and post, with commands of your own"
 type QuiesceSpec struct {
 	// Recipe is the name of a built-in held session: mariadb, mysql, postgresql,
-	// redis, valkey or fsfreeze.
+	// redis, valkey, mongodb or fsfreeze.
 	// +kubebuilder:validation:MaxLength=63
 	// +optional
 	Recipe string `json:"recipe,omitempty"`

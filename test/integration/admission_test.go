@@ -38,7 +38,7 @@ var refused = []struct{ name, spec, says string }{
 	{"a command without a program", `{applicationRef: {name: mysql}, quiesce: {hold: {command: [""]}}}`, "the first word of a command names a program: it can't be empty"},
 	{"a command that is too long", `{applicationRef: {name: mysql}, quiesce: {hold: {command: [` + strings.Repeat(`"`+strings.Repeat("x", 16000)+`", `, 5) + `]}}}`, "a command has at most 65536 characters, all of its words together"},
 	{"a command as a string", `{applicationRef: {name: mysql}, quiesce: {hold: {command: freeze}}}`, "spec.quiesce.hold.command"},
-	{"an unknown recipe", `{applicationRef: {name: mysql}, quiesce: {recipe: oracle}}`, "there is no such recipe: write mariadb, mysql, postgresql, redis, valkey or fsfreeze, or write hold"},
+	{"an unknown recipe", `{applicationRef: {name: mysql}, quiesce: {recipe: oracle}}`, "there is no such recipe: write mariadb, mysql, postgresql, redis, valkey, mongodb or fsfreeze, or write hold"},
 	{"Elasticsearch", `{applicationRef: {name: mysql}, quiesce: {recipe: elasticsearch}}`, "use its snapshot API"},
 	{"OpenSearch", `{applicationRef: {name: mysql}, quiesce: {recipe: opensearch}}`, "use its snapshot API"},
 	{"etcd", `{applicationRef: {name: etcd}, quiesce: {recipe: etcd}}`, "etcdctl snapshot save"},
