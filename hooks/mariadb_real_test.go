@@ -16,16 +16,17 @@ import (
 )
 
 // mariaDB is a server of MariaDB or MySQL, with the superusers root and shop, whose
-// password is quiet, and open, who has none.
+// password is hush, and open, who has none.
 type mariaDB struct {
 	recipe, folder string
+	port           string
 	environment    []string
 	server         *exec.Cmd
 }
 
-const accounts = `CREATE USER IF NOT EXISTS shop@localhost IDENTIFIED BY 'quiet';
+const accounts = `CREATE USER IF NOT EXISTS shop@localhost IDENTIFIED BY 'hush';
 CREATE USER IF NOT EXISTS open@localhost;
-ALTER USER root@localhost IDENTIFIED BY 'quiet';
+ALTER USER root@localhost IDENTIFIED BY 'hush';
 GRANT ALL ON *.* TO shop@localhost;
 GRANT ALL ON *.* TO open@localhost;
 CREATE DATABASE IF NOT EXISTS trial;
@@ -37,12 +38,13 @@ INSERT INTO trial.others VALUES (0);
 
 func aMariaDB(t *testing.T, recipe string) *mariaDB {
 	t.Helper()
-	m := &mariaDB{recipe: recipe, folder: t.TempDir()}
+	m := &mariaDB{recipe: recipe, folder: t.TempDir(), port: aPort()}
 	m.environment = []string{"PATH=" + installed(t, m.daemon()) + ":/usr/bin:/bin", "HOME=" + m.folder}
 	for name, content := range map[string]string{
-		"accounts": accounts, "password": "quiet\n",
+		"accounts": accounts, "password": "hush\n",
 		".my.cnf":      "[client]\nsocket=" + m.socket() + "\n",
-		"shop/.my.cnf": "[client]\nuser=shop\npassword=quiet\nsocket=" + m.socket() + "\n",
+		"tcp/.my.cnf":  "[client]\nprotocol=tcp\nhost=database.invalid\nport=" + m.port + "\n",
+		"shop/.my.cnf": "[client]\nuser=shop\npassword=hush\nsocket=" + m.socket() + "\n",
 	} {
 		path := filepath.Join(m.folder, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
@@ -71,7 +73,7 @@ func (m *mariaDB) socket() string { return filepath.Join(m.folder, "socket") }
 // start starts a server that has no patience with idle sessions, and takes what stands
 // in double quotes for a name.
 func (m *mariaDB) start(settings ...string) error {
-	args := []string{"--no-defaults", "--user=root", "--datadir=" + m.data(), "--socket=" + m.socket(), "--skip-networking", "--init-file=" + filepath.Join(m.folder, "accounts"), "--wait-timeout=1", "--sql-mode=ANSI"}
+	args := []string{"--no-defaults", "--user=root", "--datadir=" + m.data(), "--socket=" + m.socket(), "--bind-address=127.0.0.1", "--port=" + m.port, "--init-file=" + filepath.Join(m.folder, "accounts"), "--wait-timeout=1", "--sql-mode=ANSI"}
 	m.server = exec.Command(m.daemon(), append(args, settings...)...)
 	m.server.Env = m.environment
 	if err := m.server.Start(); err != nil {
@@ -93,7 +95,7 @@ func (m *mariaDB) kill() error {
 func (m *mariaDB) restart() error { return errors.Join(m.kill(), m.start()) }
 
 func (m *mariaDB) env() []string {
-	return append(slices.Clone(m.environment), strings.ToUpper(m.recipe)+"_ROOT_PASSWORD=quiet")
+	return append(slices.Clone(m.environment), strings.ToUpper(m.recipe)+"_ROOT_PASSWORD=hush")
 }
 
 // session is one of shop, in the database of the trials.
@@ -181,7 +183,8 @@ func (m *mariaDB) trials() []trial {
 		}},
 		{"asks the server of its own pod, whatever host its clients are told", func(hold holder) error {
 			h := hold(forever, "MYSQL_HOST=database.invalid")
-			return errors.Join(h.held(), h.testifies())
+			byNetwork := hold(forever, "HOME="+filepath.Join(m.folder, "tcp"))
+			return errors.Join(h.held(), byNetwork.held(), m.sessions("host LIKE 'localhost:%'", 1), h.testifies(), byNetwork.testifies())
 		}},
 		{"refuses a wrong password", func(hold holder) error { return hold(forever, root+"PASSWORD=loud").refuses("Access denied") }},
 		{"refuses a container without a client", func(hold holder) error {
@@ -254,7 +257,7 @@ func (m *mariaDB) reads(hold holder) error {
 		return m.whileRuns("SELECT SLEEP(600) FROM numbers", held)
 	}
 	refused := m.whileRuns("SELECT SLEEP(600) FROM numbers", func() error {
-		return errors.Join(hold(forever).refuses("queries take long"), m.writes())
+		return errors.Join(hold(forever).refuses("queries under way take long"), m.writes())
 	})
 	return errors.Join(refused, m.whileRuns("SELECT SLEEP(2) FROM (SELECT 1) one", held))
 }

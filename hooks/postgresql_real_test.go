@@ -29,7 +29,7 @@ func aPostgreSQL(t *testing.T) *postgreSQL {
 	p.programs = installed(t, "postgres")
 	p.environment = []string{"PATH=" + p.programs + ":/usr/bin:/bin"}
 	password := filepath.Join(p.folder, "password")
-	for _, err := range []error{os.WriteFile(password, []byte("quiet\n"), 0o644), os.Chown(p.folder, p.uid(), -1), os.Chmod(p.folder, 0o755)} {
+	for _, err := range []error{os.WriteFile(password, []byte("hush\n"), 0o644), os.Chown(p.folder, p.uid(), -1), os.Chmod(p.folder, 0o755)} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +126,7 @@ func (p *postgreSQL) trials() []trial {
 	return []trial{
 		{"testifies after a checkpoint, and outlasts what idle sessions have", p.testifies},
 		{"takes user and password as the usual image names them", func(hold holder) error {
-			h := hold(forever, "POSTGRES_USER=shop", "POSTGRES_PASSWORD=quiet", "POSTGRES_DB=template1")
+			h := hold(forever, "POSTGRES_USER=shop", "POSTGRES_PASSWORD=hush", "POSTGRES_DB=template1")
 			return errors.Join(h.held(), p.isConnected("shop", "template1"), h.testifies())
 		}},
 		{"takes the password from a file", func(hold holder) error {
@@ -134,7 +134,7 @@ func (p *postgreSQL) trials() []trial {
 			return errors.Join(h.held(), p.isConnected("shop", "postgres"), h.testifies())
 		}},
 		{"asks the server of its own pod, whatever host its clients are told", func(hold holder) error {
-			h := hold(forever, "PGHOST=database.invalid", "POSTGRES_USER=shop", "POSTGRES_PASSWORD=quiet")
+			h := hold(forever, "PGHOST=database.invalid", "POSTGRES_USER=shop", "POSTGRES_PASSWORD=hush")
 			return errors.Join(h.held(), h.testifies())
 		}},
 		{"refuses a wrong password", func(hold holder) error {

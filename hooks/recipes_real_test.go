@@ -249,13 +249,30 @@ func (h *trying) end() {
 	h.in.Close()
 }
 
+// keepsPassword wants the password on no command line of what it has started.
+func (h *trying) keepsPassword() error {
+	const password = "hush" // of all servers
+	processes, err := filepath.Glob("/proc/[0-9]*")
+	for _, process := range processes {
+		stat, _ := os.ReadFile(filepath.Join(process, "stat")) // it may have ended
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		if session := strings.Fields(rest); len(session) < 4 || session[3] != fmt.Sprint(h.cmd.Process.Pid) {
+			continue
+		}
+		if line, _ := os.ReadFile(filepath.Join(process, "cmdline")); strings.Contains(string(line), password) {
+			err = errors.Join(err, fmt.Errorf("the password stands on a command line: %q", line))
+		}
+	}
+	return err
+}
+
 // held waits until it holds.
 func (h *trying) held() error {
 	for late := time.After(patience); ; {
 		select {
 		case line, ok := <-h.lines:
 			if line == wordHeld {
-				return nil
+				return h.keepsPassword()
 			}
 			if !ok {
 				return fmt.Errorf("it ended without HELD: %w: %s", errors.Join(errNeverHeld, h.err), h.stderr.last())

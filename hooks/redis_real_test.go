@@ -31,7 +31,7 @@ func aRedis(t *testing.T, recipe string) *redis {
 	r.programs = installed(t, recipe+"-server")
 	r.environment = []string{"PATH=" + r.programs + ":/bin", "SYNCED=" + filepath.Join(r.folder, "synced")}
 	const heard = "#!/bin/sh\necho \"$@\" >>\"$SYNCED\"\nPATH=${PATH#*:} exec sync \"$@\"\n"
-	for name, content := range map[string]string{"password": "quiet\n", "synced": "", "bin/sync": heard} {
+	for name, content := range map[string]string{"password": "hush\n", "synced": "", "bin/sync": heard} {
 		path := filepath.Join(r.folder, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o755)); err != nil {
 			t.Fatal(err)
@@ -71,7 +71,7 @@ func (r *redis) serve(folder, port string, settings []string) (*exec.Cmd, error)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err
 	}
-	args := slices.Concat([]string{"-c", `trap "" XFSZ; ulimit -f "$0"; exec "$@"`, r.fileSize, filepath.Join(r.programs, r.recipe+"-server"), "--dir", folder, "--port", port, "--bind", "127.0.0.1", "--requirepass", "quiet", "--enable-debug-command", "local"}, settings)
+	args := slices.Concat([]string{"-c", `trap "" XFSZ; ulimit -f "$0"; exec "$@"`, r.fileSize, filepath.Join(r.programs, r.recipe+"-server"), "--dir", folder, "--port", port, "--bind", "127.0.0.1", "--requirepass", "hush", "--enable-debug-command", "local"}, settings)
 	server := exec.Command("/bin/sh", args...)
 	server.Env = r.environment
 	if err := server.Start(); err != nil {
@@ -98,7 +98,7 @@ func (r *redis) kill() error {
 func (r *redis) restart(settings ...string) error { return errors.Join(r.kill(), r.start(settings...)) }
 
 func (r *redis) env() []string {
-	env := slices.Concat(r.environment, []string{r.named("PASSWORD=quiet"), r.named("PORT_NUMBER=" + r.port)})
+	env := slices.Concat(r.environment, []string{r.named("PASSWORD=hush"), r.named("PORT_NUMBER=" + r.port)})
 	env[0] = strings.Replace(env[0], "PATH=", "PATH="+filepath.Join(r.folder, "bin")+":", 1)
 	return env
 }
@@ -111,7 +111,7 @@ func (r *redis) ask(port string, command ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	c := exec.CommandContext(ctx, filepath.Join(r.programs, r.recipe+"-cli"), append([]string{"-e", "-p", port}, command...)...)
-	c.Env = slices.Concat(r.environment, []string{"REDISCLI_AUTH=quiet"})
+	c.Env = slices.Concat(r.environment, []string{"REDISCLI_AUTH=hush"})
 	out, err := c.CombinedOutput()
 	return strings.TrimSpace(string(out)), errors.Join(err, ctx.Err())
 }

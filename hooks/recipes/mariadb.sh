@@ -43,7 +43,7 @@ while
   reads=$(echo "SELECT COUNT(*) FROM information_schema.processlist WHERE command IN ('Query', 'Execute') AND time > 0 AND user <> 'system user' AND VERSION() NOT LIKE '%MariaDB%';" | query) || exit 1
   [ "$reads" != 0 ]
 do
-  [ "$left" -gt 0 ] || { echo "$reads queries take long: a lock would wait for them, and all else for the lock" >&2; exit 1; }
+  [ "$left" -gt 0 ] || { echo "$reads of the queries under way take long: the lock would wait for them, and all else for the lock" >&2; exit 1; }
   left=$((left - 1))
   sleep 1
 done
