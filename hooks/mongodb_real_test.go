@@ -269,6 +269,9 @@ func (m *mongoDB) trials() []trial {
 			return m.knows(hold, known, "MONGO_INITDB_ROOT_USERNAME_FILE="+filepath.Join(m.folder, "user"), "MONGO_INITDB_ROOT_PASSWORD_FILE="+filepath.Join(m.folder, "password"))
 		}},
 		{"takes Bitnami's password", func(hold holder) error { return m.knows(hold, root, "MONGODB_ROOT_PASSWORD=hush") }},
+		{"takes Percona's password", func(hold holder) error {
+			return m.knows(hold, known, "MONGODB_CLUSTER_ADMIN_USER=admin", "MONGODB_CLUSTER_ADMIN_PASSWORD=hush")
+		}},
 		{"needs no password", func(hold holder) error { return m.knows(hold, mongoServer{}) }},
 	}
 }

@@ -68,7 +68,7 @@ func TestResolve(t *testing.T) {
 		"Elasticsearch":                   {annotations: ann{"lull.dev/quiesce": "elasticsearch"}, reason: v1alpha1.ReasonUnknownRecipe},
 		"OpenSearch":                      {annotations: ann{"lull.dev/quiesce": "opensearch"}, reason: v1alpha1.ReasonUnknownRecipe, says: "use its snapshot API"},
 		"etcd":                            {annotations: ann{"lull.dev/quiesce": "etcd"}, reason: v1alpha1.ReasonUnknownRecipe, says: "etcdctl snapshot save"},
-		"an empty recipe":                 {annotations: ann{"lull.dev/quiesce": " "}, reason: v1alpha1.ReasonInvalidHook, says: "mariadb, mysql"},
+		"an empty recipe":                 {annotations: ann{"lull.dev/quiesce": " "}, reason: v1alpha1.ReasonInvalidHook, says: "mariadb, mongodb, mysql"},
 		"broken JSON":                     {annotations: ann{"lull.dev/hold-hook": `["a",`}, reason: v1alpha1.ReasonInvalidHook},
 		"an empty command":                {annotations: ann{"lull.dev/hold-hook": " "}, reason: v1alpha1.ReasonInvalidHook},
 		"an empty array":                  {annotations: ann{"lull.dev/hold-hook": "[]"}, reason: v1alpha1.ReasonInvalidHook},

@@ -15,5 +15,6 @@ client() {
   command -v mongosh >/dev/null || { echo "mongosh isn't in this container: name one that has it, such as the database's" >&2; return 1; }
   export LULL_MARKER="$1" LULL_USER="$(of MONGO_INITDB_ROOT_USERNAME)" LULL_PASSWORD="$(of MONGO_INITDB_ROOT_PASSWORD)"
   [ "$LULL_PASSWORD" ] || export LULL_USER="${MONGODB_ROOT_USER:-root}" LULL_PASSWORD="$(of MONGODB_ROOT_PASSWORD)"
+  [ "$LULL_PASSWORD" ] || export LULL_USER="$(of MONGODB_CLUSTER_ADMIN_USER)" LULL_PASSWORD="$(of MONGODB_CLUSTER_ADMIN_PASSWORD)"
   mongosh --quiet --norc "mongodb://127.0.0.1:${MONGODB_PORT_NUMBER:-27017}/admin?directConnection=true"
 }

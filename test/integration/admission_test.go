@@ -109,6 +109,8 @@ func TestTheAPIServerTakesAGoodBackup(t *testing.T) {
 		`{applicationRef: {name: mysql}}`,
 		`{applicationRef: {kind: StatefulSet, name: my.sql-0}, volumes: {include: [a], exclude: [b]}}`,
 		`{applicationRef: {name: mysql}, quiesce: {recipe: mariadb, timeout: 30s, pods: One, onFailure: Continue}}`,
+		`{applicationRef: {name: files}, quiesce: {recipe: fsfreeze, stills: Files}}`,
+		`{applicationRef: {name: mongo}, quiesce: {recipe: mongodb, stills: Commits}}`,
 		`{applicationRef: {name: mysql}, quiesce: {hold: {command: [sh, -c, "freeze"], container: db}}}`,
 		`{applicationRef: {name: mysql}, quiesce: {pre: {command: [freeze]}, post: {command: ["true"]}}}`,
 		`{applicationRef: {name: mysql}, quiesce: {}, volumes: {}}`,

@@ -106,7 +106,7 @@ func TestWhatCantBeBackedUpFailsBeforeAnythingIsFrozen(t *testing.T) {
 			return fc.aBackup(fc.held, func(s *v1alpha1.VolumeBackupSpec) { s.Quiesce.Hold.Container = "database" })
 		}, v1alpha1.ReasonContainerNotFound, []string{`pod mysql has no container "database"`, "[db]"}},
 		{"an unknown recipe", annotatedBackup(map[string]string{v1alpha1.AnnotationQuiesce: "oracle"}),
-			v1alpha1.ReasonUnknownRecipe, []string{`there is no recipe "oracle"`, "mariadb, mysql"}},
+			v1alpha1.ReasonUnknownRecipe, []string{`there is no recipe "oracle"`, "mariadb, mongodb, mysql"}},
 		{"Elasticsearch", annotatedBackup(map[string]string{v1alpha1.AnnotationQuiesce: "elasticsearch"}),
 			v1alpha1.ReasonUnknownRecipe, []string{"use its snapshot API"}},
 		{"half a pair", annotatedBackup(map[string]string{v1alpha1.AnnotationPreHook: "freeze"}),
