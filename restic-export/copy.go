@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -20,12 +21,13 @@ func FillCloneName(r *v1alpha1.VolumeRestore, claim string) string {
 	return names.Unique("paths-"+claim, "clone", string(r.UID), claim)
 }
 
-// FillCloneNames are those of all claims of a restore that paths are copied into.
-func FillCloneNames(r *v1alpha1.VolumeRestore) []string {
-	var all []string
+// FillClones are the claims that a restore's paths are copied from, by their names, each
+// with its UID where that is on record.
+func FillClones(r *v1alpha1.VolumeRestore) map[string]types.UID {
+	all := map[string]types.UID{}
 	for _, c := range r.Status.Claims {
 		if c.Fill != nil && c.Fill.Clone != nil {
-			all = append(all, FillCloneName(r, c.ClaimName))
+			all[FillCloneName(r, c.ClaimName)] = c.Fill.CloneUID
 		}
 	}
 	return all
@@ -55,6 +57,10 @@ func cloned(meta metav1.ObjectMeta, snapshot string, shape *v1alpha1.ClaimShape)
 	}
 }
 
+func copyJobName(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim) string {
+	return JobName("copy", c.ClaimName, string(r.UID), fmt.Sprint(c.Fill.Attempts))
+}
+
 // CopyJob is the Job of the next attempt to copy paths into a claim. Each attempt
 // has a Job of its own: one that ran is never changed. Without a repository there is
 // nobody to say how its pod is to be, so nodes admit it as they admit the
@@ -63,7 +69,7 @@ func CopyJob(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, into string, 
 	labels := LabelsOfFill(r)
 	labels[v1alpha1.LabelClaim] = names.LabelValue(c.ClaimName)
 	return JobInput{
-		Name:      JobName("copy", c.ClaimName, string(r.UID), fmt.Sprint(c.Fill.Attempts)),
+		Name:      copyJobName(r, c),
 		Namespace: r.Namespace, Labels: labels,
 		Spec:        &v1alpha1.ResticRepositorySpec{Mover: v1alpha1.MoverSpec{Tolerations: as.Tolerations}},
 		Application: ptr.Deref(r.Status.Application, v1alpha1.ApplicationReference{}),

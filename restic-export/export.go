@@ -72,6 +72,12 @@ func exportLabels(b *v1alpha1.VolumeBackup, claim string) map[string]string {
 	}
 }
 
+// ExportJobName is what the Job of the next attempt to export a claim is called, which
+// may be under way.
+func ExportJobName(b *v1alpha1.VolumeBackup, v *v1alpha1.VolumeStatus) string {
+	return JobName("export", v.ClaimName, string(b.UID), fmt.Sprint(attemptsOf(v)))
+}
+
 // ExportJob is the Job of the next attempt to export a claim. Each attempt has a
 // Job of its own: one that ran is never changed.
 func ExportJob(b *v1alpha1.VolumeBackup, v *v1alpha1.VolumeStatus, r *v1alpha1.ResticRepository, as Reading) JobInput {
@@ -81,7 +87,7 @@ func ExportJob(b *v1alpha1.VolumeBackup, v *v1alpha1.VolumeStatus, r *v1alpha1.R
 		limit = r.Spec.Mover.UploadLimit.Value()
 	}
 	return JobInput{
-		Name:        JobName("export", v.ClaimName, string(b.UID), fmt.Sprint(attemptsOf(v))),
+		Name:        ExportJobName(b, v),
 		Namespace:   b.Namespace,
 		Labels:      exportLabels(b, v.ClaimName),
 		Repository:  r.Name,

@@ -98,6 +98,21 @@ func FoundBackup(r *v1alpha1.VolumeRestore, found []FoundSnapshot) (*v1alpha1.Fo
 	return &b, nil
 }
 
+// FillJobNames are what the Jobs of the next attempts to fill the claims of a restore
+// are called, which may be under way.
+func FillJobNames(r *v1alpha1.VolumeRestore) (all []string) {
+	for i := range r.Status.Claims {
+		if c := &r.Status.Claims[i]; c.Fill != nil {
+			all = append(all, fillJobName(r, c), copyJobName(r, c))
+		}
+	}
+	return all
+}
+
+func fillJobName(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim) string {
+	return JobName("fill", c.ClaimName, string(r.UID), fmt.Sprint(c.Fill.Attempts))
+}
+
 // FillJob is the Job of the next attempt to fill a claim. Each attempt has a Job of
 // its own: one that ran is never changed.
 func FillJob(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, into string, repository *v1alpha1.ResticRepository, as Reading) JobInput {
@@ -110,7 +125,7 @@ func FillJob(r *v1alpha1.VolumeRestore, c *v1alpha1.RestoredClaim, into string, 
 	labels := LabelsOfFill(r)
 	labels[v1alpha1.LabelClaim] = names.LabelValue(c.ClaimName)
 	return JobInput{
-		Name:      JobName("fill", c.ClaimName, string(r.UID), fmt.Sprint(c.Fill.Attempts)),
+		Name:      fillJobName(r, c),
 		Namespace: r.Namespace, Labels: labels, Repository: repository.Name, Spec: &repository.Spec,
 		Application: ptr.Deref(r.Status.Application, v1alpha1.ApplicationReference{}),
 		Target:      into, IsDevice: isDevice, IsInUse: r.Spec.Target.TargetPath != "",

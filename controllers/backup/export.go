@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -100,7 +102,7 @@ func (w *run) exportVolume(ctx context.Context, v *v1alpha1.VolumeStatus, reposi
 	}
 	place.First = func(ctx context.Context) (string, error) {
 		was := ptr.Deref(v.Claim, v1alpha1.BackedUpClaim{})
-		return w.Movers.MakeClone(ctx, resticexport.Clone(w.VolumeBackup, v), was.Labels, was.Annotations)
+		return w.Movers.MakeClone(ctx, resticexport.Clone(w.VolumeBackup, v), v.Export.CloneUID, was.Labels, was.Annotations)
 	}
 	place.Complete = func(ctx context.Context, task *resticexport.Task) error { return w.nameParent(ctx, v, task.Backup) }
 	in := resticexport.ExportJob(w.VolumeBackup, v, repository, as)
@@ -163,23 +165,21 @@ func (w *run) removeExports(ctx context.Context) (gone bool, err error) {
 	if w.Spec.Export == nil {
 		return true, nil
 	}
-	gone = true
 	var jobs batchv1.JobList
 	if err := w.Live.List(ctx, &jobs, client.InNamespace(w.Namespace), client.MatchingLabels{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}); err != nil {
 		return false, err
 	}
+	clones, movers := map[string]types.UID{}, map[string]bool{}
 	for i := range jobs.Items {
-		if !metav1.IsControlledBy(&jobs.Items[i], w.VolumeBackup) {
-			continue
-		}
-		gone = false
-		if _, err := w.Movers.Remove(ctx, w.Namespace, jobs.Items[i].Name); err != nil {
-			return false, err
-		}
+		movers[jobs.Items[i].Name] = true
 	}
-	var clones []string
-	for _, v := range w.Status.Volumes {
-		clones = append(clones, resticexport.CloneName(w.VolumeBackup, v.ClaimName))
+	for i := range w.Status.Volumes { // a Job may have lost its label
+		v := &w.Status.Volumes[i]
+		movers[resticexport.ExportJobName(w.VolumeBackup, v)] = true
+		clones[resticexport.CloneName(w.VolumeBackup, v.ClaimName)] = ptr.Deref(v.Export, v1alpha1.ExportStatus{}).CloneUID
+	}
+	if gone, err = w.Movers.RemoveOwn(ctx, w.Namespace, w.UID, slices.Collect(maps.Keys(movers))); err != nil {
+		return false, err
 	}
 	areGone, err := w.Movers.RemoveClones(ctx, w.Namespace, w.UID, clones)
 	return gone && areGone, err

@@ -93,10 +93,19 @@ func (c *groupCutter) observe(ctx context.Context, from client.Reader) (map[stri
 // group is the group of the attempt, nil where it isn't there.
 func (c *groupCutter) group(ctx context.Context, from client.Reader) (*cut.Group, error) {
 	group, err := c.groups.group(ctx, from, client.ObjectKey{Namespace: c.Namespace, Name: c.name()})
-	if err != nil || group == nil || group.Labels[v1alpha1.LabelBackupUID] != string(c.UID) || c.uid != "" && c.uid != group.UID {
+	if err != nil || group == nil || !c.isOwn(group) {
 		return nil, err
 	}
 	return group, nil
+}
+
+// isOwn is true for the group that was seen or, before one was, for one that looks like
+// it. Anybody who may write it can take its label away.
+func (c *groupCutter) isOwn(group *cut.Group) bool {
+	if c.uid != "" {
+		return group.UID == c.uid
+	}
+	return group.Labels[v1alpha1.LabelBackupUID] == string(c.UID)
 }
 
 // settle marks the snapshots that the snapshot controller has made of the group

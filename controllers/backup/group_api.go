@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -91,13 +92,27 @@ func (g *groupAPI) list(ctx context.Context, from client.Reader, kind string, op
 	return listed.Items, err
 }
 
-// ofBackup are the groups that attempts of a backup made.
+// ofBackup are the groups that attempts of a backup made: those that carry its mark,
+// and the one that is on record, with it or without.
 func (g *groupAPI) ofBackup(ctx context.Context, from client.Reader, b *v1alpha1.VolumeBackup) ([]unstructured.Unstructured, error) {
 	if !g.served() {
 		return nil, nil
 	}
 	marked, err := g.list(ctx, from, kindGroup, client.InNamespace(b.Namespace), client.MatchingLabels{v1alpha1.LabelBackupUID: string(b.UID)})
-	return slices.DeleteFunc(marked, func(u unstructured.Unstructured) bool { return !cut.IsGroup(b, u.GetName(), u.GetUID()) }), err
+	if err != nil {
+		return nil, err
+	}
+	made := slices.DeleteFunc(marked, func(u unstructured.Unstructured) bool { return !cut.IsGroup(b, u.GetName(), u.GetUID()) })
+	recorded := ptr.Deref(b.Status.Quiesce, v1alpha1.QuiesceStatus{})
+	if recorded.GroupSnapshotUID == "" || slices.ContainsFunc(made, func(u unstructured.Unstructured) bool { return u.GetUID() == recorded.GroupSnapshotUID }) {
+		return made, nil
+	}
+	unmarked := g.object(kindGroup)
+	err = from.Get(ctx, client.ObjectKey{Namespace: b.Namespace, Name: recorded.GroupSnapshotName}, unmarked)
+	if err != nil || unmarked.GetUID() != recorded.GroupSnapshotUID {
+		return made, client.IgnoreNotFound(err)
+	}
+	return append(made, *unmarked), nil
 }
 
 // classes are those of groups.

@@ -88,6 +88,7 @@ func inCluster(t *testing.T, b *v1alpha1.VolumeBackup, objects ...client.Object)
 	for _, kind := range []schema.GroupVersionKind{
 		snapshotv1.SchemeGroupVersion.WithKind("VolumeSnapshotContent"),
 		{Group: cut.GroupAPI, Version: "v1beta2", Kind: kindGroupContent},
+		{Group: cut.GroupAPI, Version: "v1beta2", Kind: kindGroup},
 	} {
 		scheme.AddKnownTypeWithName(kind, &unstructured.Unstructured{})
 		scheme.AddKnownTypeWithName(kind.GroupVersion().WithKind(kind.Kind+"List"), &unstructured.UnstructuredList{})
@@ -152,5 +153,43 @@ func TestTheSnapshotsOfAGroupStayWithIt(t *testing.T) {
 		if err != nil || got != c.want {
 			t.Errorf("%s: %s, %v", name, got, err)
 		}
+	}
+}
+
+// Whoever may write a group can take its marks away. What is on record is known by its
+// UID, and waited for and deleted as before; one of its name made anew isn't it.
+func TestAGroupIsKnownWithoutItsMarks(t *testing.T) {
+	for name, c := range map[string]struct {
+		uid      types.UID // of the group that is there
+		labels   map[string]string
+		recorded types.UID
+		isOwn    bool
+	}{
+		"as it was made":                   {uid: "g", labels: map[string]string{v1alpha1.LabelBackupUID: "1"}, recorded: "g", isOwn: true},
+		"as it was made, not on record":    {uid: "g", labels: map[string]string{v1alpha1.LabelBackupUID: "1"}, isOwn: true},
+		"without its marks":                {uid: "g", recorded: "g", isOwn: true},
+		"without its marks, not on record": {uid: "g"},
+		"made anew":                        {uid: "h", recorded: "g"},
+		"made anew, with its marks":        {uid: "h", labels: map[string]string{v1alpha1.LabelBackupUID: "1"}, recorded: "g"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, group := aGroup(v1alpha1.DeletionDelete)
+			b.Status.Quiesce.GroupSnapshotUID = c.recorded
+			there := &unstructured.Unstructured{}
+			there.SetGroupVersionKind(schema.GroupVersionKind{Group: cut.GroupAPI, Version: "v1beta2", Kind: kindGroup})
+			there.SetNamespace("shop")
+			there.SetName(group.Name)
+			there.SetUID(c.uid)
+			there.SetLabels(c.labels)
+			w := inCluster(t, b, there)
+			settled, err := w.cutter().settle(t.Context())
+			if isLost := settled.lost != ""; err != nil || isLost == c.isOwn {
+				t.Errorf("while it is waited for it is lost: %t, %v", isLost, err)
+			}
+			its, err := w.groups.ofBackup(t.Context(), w.Live, b)
+			if goes := len(its) == 1; err != nil || goes != c.isOwn {
+				t.Errorf("with its backup %d of the groups go, %v", len(its), err)
+			}
+		})
 	}
 }

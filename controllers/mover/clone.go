@@ -17,8 +17,9 @@ import (
 
 // MakeClone makes the claim that a mover reads, where it isn't there, and says what
 // is waited for until it can be read. It carries labels and annotations of the claim
-// that it is a copy of. One of that name that isn't its owner's is a Problem.
-func (m *Movers) MakeClone(ctx context.Context, clone *corev1.PersistentVolumeClaim, labels, annotations map[string]string) (waits string, err error) {
+// that it is a copy of. One of that name that isn't its owner's is a Problem, unless it
+// has the UID that is on record: anybody who may write it can take its owner away.
+func (m *Movers) MakeClone(ctx context.Context, clone *corev1.PersistentVolumeClaim, recorded types.UID, labels, annotations map[string]string) (waits string, err error) {
 	like(clone, labels, annotations)
 	there, owner := &corev1.PersistentVolumeClaim{}, metav1.GetControllerOf(clone)
 	err = m.Live.Get(ctx, client.ObjectKeyFromObject(clone), there)
@@ -27,7 +28,7 @@ func (m *Movers) MakeClone(ctx context.Context, clone *corev1.PersistentVolumeCl
 		return Refusal("the claim "+clone.Name, m.Writes.Create(ctx, clone))
 	case err != nil:
 		return "", err
-	case !isOwnedBy(there, owner.UID):
+	case !isOwnedBy(there, owner.UID) && there.UID != recorded:
 		return "", v1alpha1.Problemf(v1alpha1.ReasonClaimExists, "there is a PersistentVolumeClaim %s that isn't of this %s: delete it, and try again", there.Name, owner.Kind)
 	case !there.DeletionTimestamp.IsZero():
 		return "waits until claim " + there.Name + ", which somebody has deleted, is gone", nil
@@ -36,16 +37,17 @@ func (m *Movers) MakeClone(ctx context.Context, clone *corev1.PersistentVolumeCl
 }
 
 // RemoveClones removes those claims of an owner that movers read, with their
-// volumes. It is true once none is there any more.
-func (m *Movers) RemoveClones(ctx context.Context, namespace string, owner types.UID, names []string) (gone bool, err error) {
+// volumes. They are known by their owner, or by the UIDs that are on record for their
+// names, empty for none. It is true once none is there any more.
+func (m *Movers) RemoveClones(ctx context.Context, namespace string, owner types.UID, recorded map[string]types.UID) (gone bool, err error) {
 	gone = true
-	for _, name := range names {
+	for name, uid := range recorded {
 		clone := &corev1.PersistentVolumeClaim{}
 		err := m.Live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, clone)
 		if client.IgnoreNotFound(err) != nil {
 			return false, err
 		}
-		if err != nil || !isOwnedBy(clone, owner) {
+		if err != nil || !isOwnedBy(clone, owner) && clone.UID != uid {
 			continue
 		}
 		gone = false

@@ -40,19 +40,41 @@ func moversOn(t *testing.T, objects ...client.Object) *Movers {
 func TestACloneIsMadeOnce(t *testing.T) {
 	m := moversOn(t)
 	for range 2 {
-		if waits, err := m.MakeClone(context.Background(), aClone("clone", ours), nil, nil); err != nil || waits != "" {
+		if waits, err := m.MakeClone(context.Background(), aClone("clone", ours), "", nil, nil); err != nil || waits != "" {
 			t.Fatal(waits, err)
 		}
 	}
-	if _, err := m.MakeClone(context.Background(), aClone("clone", theirs), nil, nil); reconcile.ProblemOf(err) == nil {
+	if _, err := m.MakeClone(context.Background(), aClone("clone", theirs), "", nil, nil); reconcile.ProblemOf(err) == nil {
 		t.Error("a claim of another owner is taken:", err)
+	}
+}
+
+// Whoever may write a clone can take its owner from it. It is known by its UID, once
+// that is on record, and by nothing else.
+func TestACloneWithoutItsOwnerIsKnownByItsUID(t *testing.T) {
+	for _, recorded := range []types.UID{"", "uid-of-another", "uid-of-clone"} {
+		clone := aClone("clone", ours)
+		m, isKnown := moversOn(t, clone, aVolume(clone, corev1.PersistentVolumeReclaimRetain)), recorded == clone.UID
+		clone.OwnerReferences = nil
+		if err := m.Writes.Update(context.Background(), clone); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.MakeClone(context.Background(), aClone("clone", ours), recorded, nil, nil); (err == nil) != isKnown || err != nil && reconcile.ProblemOf(err) == nil {
+			t.Errorf("by %q on record it can be read: %v", recorded, err)
+		}
+		if gone, err := m.RemoveClones(context.Background(), "shop", ours, map[string]types.UID{"clone": recorded}); err != nil || gone == isKnown {
+			t.Errorf("by %q on record it counts as gone: %t, %v", recorded, gone, err)
+		}
+		if err := m.Live.Get(context.Background(), client.ObjectKeyFromObject(clone), clone); apierrors.IsNotFound(err) != isKnown {
+			t.Errorf("by %q on record it is left: %v", recorded, err)
+		}
 	}
 }
 
 func TestAClonesVolumeGoesWithIt(t *testing.T) {
 	clone, other := aClone("clone", ours), aClone("other", theirs)
 	m := moversOn(t, clone, other, aVolume(clone, corev1.PersistentVolumeReclaimRetain), aVolume(other, corev1.PersistentVolumeReclaimRetain))
-	names := []string{"clone", "other", "none"}
+	names := map[string]types.UID{"clone": "", "other": "", "none": ""}
 	if gone, err := m.RemoveClones(context.Background(), "shop", ours, names); err != nil || gone {
 		t.Fatal("it is gone before it was seen to be", err)
 	}
@@ -78,7 +100,7 @@ func TestAVolumeThatIsAnothersByNowIsLeftAlone(t *testing.T) {
 	volume := aVolume(clone, corev1.PersistentVolumeReclaimRetain)
 	volume.Spec.ClaimRef.UID = "another"
 	m := moversOn(t, clone, volume)
-	if _, err := m.RemoveClones(context.Background(), "shop", ours, []string{"clone"}); err != nil {
+	if _, err := m.RemoveClones(context.Background(), "shop", ours, map[string]types.UID{"clone": ""}); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Live.Get(context.Background(), client.ObjectKeyFromObject(volume), volume); err != nil || volume.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimRetain {

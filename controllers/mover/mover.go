@@ -245,6 +245,29 @@ func (m *Movers) warningOf(ctx context.Context, namespace, name string) (string,
 	return fmt.Sprintf("%.512s", newest.Message), nil
 }
 
+// RemoveOwn removes those of the Jobs that are of an owner. It is true once none of
+// them is there any more.
+func (m *Movers) RemoveOwn(ctx context.Context, namespace string, owner types.UID, names []string) (gone bool, err error) {
+	gone = true
+	for _, name := range names {
+		job := &batchv1.Job{}
+		err := m.Live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, job)
+		if client.IgnoreNotFound(err) != nil {
+			return false, err
+		}
+		if err != nil || !isOwnedBy(job, owner) {
+			continue
+		}
+		gone = false
+		uid := job.UID
+		err = m.Writes.Delete(ctx, job, client.PropagationPolicy(metav1.DeletePropagationForeground), client.Preconditions{UID: &uid})
+		if client.IgnoreNotFound(err) != nil {
+			return false, err
+		}
+	}
+	return gone, nil
+}
+
 // Remove removes a task's Job with its pod. It is gone once there is none.
 func (m *Movers) Remove(ctx context.Context, namespace, name string) (gone bool, err error) {
 	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}

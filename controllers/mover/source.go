@@ -35,7 +35,8 @@ func (m *Movers) Prove(ctx context.Context, s *Source) (doubt string, err error)
 	if err := m.Live.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: s.Clone}, clone); client.IgnoreNotFound(err) != nil {
 		return "", err
 	}
-	isBound := clone.Status.Phase == corev1.ClaimBound && isOwnedBy(clone, s.Owner)
+	isOwn := isOwnedBy(clone, s.Owner) || s.Proven != "" && clone.UID == s.Proven
+	isBound := clone.Status.Phase == corev1.ClaimBound && isOwn
 	err = m.Live.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: s.Snapshot}, snap)
 	switch {
 	case apierrors.IsNotFound(err) && isBound && clone.UID == s.Proven:

@@ -37,6 +37,8 @@ func TestACloneIsOfItsSnapshotOnlyWhereThatIsKnown(t *testing.T) {
 		"no snapshot any more, another clone":         {known: "of an earlier clone", doubt: "was deleted before its clone", then: "of an earlier clone"},
 		"no snapshot any more, not bound yet":         {pending: true, doubt: "was deleted before its clone"},
 		"a clone of somebody else":                    {snapshot: "cut", owner: theirs},
+		"no snapshot any more, its owner stripped":    {owner: theirs, known: uid, then: uid},
+		"no snapshot any more, another owner's":       {owner: theirs, known: "of an earlier clone", doubt: "was deleted before its clone", then: "of an earlier clone"},
 		"another clone, which is of it too":           {snapshot: "cut", known: "of an earlier clone", then: uid},
 	} {
 		clone := aClone("clone", ours)

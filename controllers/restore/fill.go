@@ -88,7 +88,7 @@ func (w *run) fillClaim(ctx context.Context, c *v1alpha1.RestoredClaim, reposito
 	} else {
 		in = resticexport.CopyJob(w.Object, c, restore.NewClaimName(c), as)
 		place.First = func(ctx context.Context) (string, error) {
-			return w.Movers.MakeClone(ctx, resticexport.FillClone(w.Object, c), c.Fill.Clone.Labels, c.Fill.Clone.Annotations)
+			return w.Movers.MakeClone(ctx, resticexport.FillClone(w.Object, c), c.Fill.CloneUID, c.Fill.Clone.Labels, c.Fill.Clone.Annotations)
 		}
 	}
 	moved, err := w.Movers.Run(ctx, in, resticexport.OwnerOfFill(w.Object), place)
@@ -175,13 +175,22 @@ func (w *run) endMoversOf(ctx context.Context) (gone bool, err error) {
 	if err := w.Live.List(ctx, &jobs, client.InNamespace(w.Object.Namespace), client.MatchingLabels{v1alpha1.LabelRestoreUID: string(w.Object.UID)}); err != nil {
 		return false, err
 	}
+	movers := resticexport.FillJobNames(w.Object) // one may have lost its label
 	for i := range jobs.Items {
-		if _, err := w.Movers.Remove(ctx, w.Object.Namespace, jobs.Items[i].Name); err != nil {
-			return false, err
+		if !slices.Contains(movers, jobs.Items[i].Name) {
+			movers = append(movers, jobs.Items[i].Name)
 		}
 	}
-	gone, err = w.Movers.RemoveClones(ctx, w.Object.Namespace, w.Object.UID, slices.Concat(resticexport.FillCloneNames(w.Object), mover.CachesOfFills(w.Object)))
-	return gone && len(jobs.Items) == 0, err
+	areEnded, err := w.Movers.RemoveOwn(ctx, w.Object.Namespace, w.Object.UID, movers)
+	if err != nil {
+		return false, err
+	}
+	claims := resticexport.FillClones(w.Object)
+	for _, cache := range mover.CachesOfFills(w.Object) {
+		claims[cache] = ""
+	}
+	gone, err = w.Movers.RemoveClones(ctx, w.Object.Namespace, w.Object.UID, claims)
+	return gone && areEnded, err
 }
 
 // warnOfOwners tells before anything is made that files come back as somebody

@@ -54,7 +54,7 @@ var unreached = map[string]string{
 	"sub.Patch mover.Movers.Doubt<restore.run.fillClaim":   noOutage,
 	"sub.Patch mover.Movers.Doubt<restore.run.find":        noOutage,
 
-	"Delete mover.Movers.Remove<restore.run.endMoversOf<restore.run.notFoundYet": "no look into a repository lasts so long",
+	"Delete mover.Movers.RemoveOwn<restore.run.endMoversOf<restore.run.notFoundYet": "no look into a repository lasts so long",
 
 	"sub.Patch reconcile.Scope.Save<reconcile.Scope.LeaveAlone<backup.run.leaveAlone":  noVelero,
 	"sub.Patch reconcile.Scope.Save<reconcile.Scope.LeaveAlone<restore.run.leaveAlone": noVelero,
