@@ -137,29 +137,6 @@ func (fc *fakeCluster) isMarked(b *v1alpha1.VolumeBackup) bool {
 	})
 }
 
-// A deletion that doesn't wait for the operator. The application goes on at once, and
-// nothing that was cut for nothing stays.
-func TestABackupThatIsForcedAwayWhileHeldLeavesNothing(t *testing.T) {
-	for name, quieted := range map[string]func(*fakeCluster) func(*v1alpha1.VolumeBackupSpec){
-		"Hold":  func(fc *fakeCluster) func(*v1alpha1.VolumeBackupSpec) { return fc.held },
-		"Hooks": func(fc *fakeCluster) func(*v1alpha1.VolumeBackupSpec) { return fc.hooked },
-	} {
-		t.Run(name, func(t *testing.T) {
-			fc := aFakeCluster(t)
-			fc.anApplication("data")
-			fc.storage.decide(func(string, int) fate { return fate{never: true} })
-			fc.aManager()
-			b := fc.aBackup(quieted(fc), within(patience))
-			fc.eventually("a snapshot is asked for", func() bool { return len(fc.storage.made()) == 1 })
-			fc.strips(b, "finalizers")
-			fc.delete(b)
-			fc.awaitGone(b)
-			fc.eventually("the application goes on", func() bool { return len(fc.frozen()) == 0 })
-			fc.noSnapshotIsLeft()
-		})
-	}
-}
-
 // What an attempt that failed made carries no marks any more. It is found by its name.
 func TestASnapshotOfAFailedAttemptIsDiscardedWithoutItsMarks(t *testing.T) {
 	fc := aFakeCluster(t)
