@@ -24,9 +24,6 @@ func at(when, what string, by ...string) spot {
 
 // unreached are failpoints that no scenario comes to, and why that is so.
 var unreached = map[string]string{
-	"Exec hooks.process.run<hooks.podSession.runHook<hooks.podSession.endSession": "no recipe with a post-hook",
-	"Exec hooks.process.run<hooks.podSession.runHook<hooks.podSession.end":        "every scenario has both hooks, and a watchman over them",
-
 	"Exec hooks.holdCheck.look<hooks.holdCheck.awaitEnd": noHoldCheck,
 	"Exec hooks.holdCheck.look<hooks.holdCheck.by":       noHoldCheck,
 	"Exec hooks.process.kill<hooks.holdCheck.cleanUp":    noHoldCheck,
