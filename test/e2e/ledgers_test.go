@@ -8,7 +8,10 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/test/framework"
@@ -38,6 +41,17 @@ var _ = Describe("two ledgers on two volumes", func() {
 		Expect(apart(first, second)).To(BeNumerically("<=", 1))
 	})
 
+	It("agree in a slow copy where their file systems are frozen, whoever has the pen", Label("driver"), func(ctx SpecContext) {
+		app := aBookkeeper(ctx, mayFreeze)
+		backup := theBackup(ctx, aBackup(ctx, app, func(s *v1alpha1.VolumeBackupSpec) { framework.Quiesce(s).Recipe = "fsfreeze" }, ofClass(aSlowCopier(ctx))))
+		Expect(backup).To(be(v1alpha1.Proven, v1alpha1.MethodHold))
+
+		first, second := theLedgers(ctx, backup)
+		Expect(apart(first, second)).To(BeNumerically("<=", 1))
+		before := len(lines(ctx, podOf(ctx, app), "/second/ledger"))
+		Eventually(ctx, func() int { return len(lines(ctx, podOf(ctx, app), "/second/ledger")) }).Should(BeNumerically(">", before), "it goes on")
+	})
+
 	It("are torn in a slow copy where a hook takes the pen and drops it: the oracle has teeth", Label("driver"), func(ctx SpecContext) {
 		app := aBookkeeper(ctx)
 		backup := theBackup(ctx, aBackup(ctx, app, hooks("until mkdir /tmp/pen; do usleep 1000; done; rmdir /tmp/pen", "true"), ofClass(aSlowCopier(ctx))))
@@ -58,9 +72,9 @@ var _ = Describe("two ledgers on two volumes", func() {
 // aBookkeeper writes a record at a time into both ledgers, with the pen in its
 // hand. The second ledger is the last file of its volume, behind some that
 // never change. It is well under way.
-func aBookkeeper(ctx context.Context) framework.Application {
+func aBookkeeper(ctx context.Context, change ...func(client.Object)) framework.Application {
 	GinkgoHelper()
-	app := running(ctx, tools("app", `
+	app := tools("app", `
 touch /second/a /second/b /second/c
 n=0
 while :; do
@@ -72,10 +86,20 @@ while :; do
   done
   rmdir /tmp/pen
   usleep 2000
-done`, "first", "second"))
-	pod := podOf(ctx, app)
+done`, "first", "second")
+	if len(change) > 0 {
+		app.Change = change[0]
+	}
+	pod := podOf(ctx, running(ctx, app))
 	Eventually(ctx, func() int { return len(lines(ctx, pod, "/second/ledger")) }).Should(BeNumerically(">", 10))
 	return app
+}
+
+// mayFreeze gives a workload's container the right to freeze file systems.
+func mayFreeze(o client.Object) {
+	o.(*appsv1.Deployment).Spec.Template.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{
+		RunAsUser: ptr.To(int64(0)), Capabilities: &corev1.Capabilities{Add: []corev1.Capability{"SYS_ADMIN"}},
+	}
 }
 
 // takePen holds the pen until its input ends.
