@@ -126,7 +126,11 @@ func (p *place) theJob(kind string) *batchv1.Job {
 // ends has the only Job of a kind come to its end.
 func (p *place) ends(kind string, result resticexport.Result) {
 	p.t.Helper()
-	job := p.theJob(kind)
+	p.end(p.theJob(kind), result)
+}
+
+func (p *place) end(job *batchv1.Job, result resticexport.Result) {
+	p.t.Helper()
 	job.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}}
 	p.must(p.Status().Update(p.t.Context(), job))
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: job.Name, Labels: map[string]string{batchv1.JobNameLabel: job.Name}}}
