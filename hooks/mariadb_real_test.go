@@ -171,6 +171,9 @@ func (m *mariaDB) trials() []trial {
 			h := hold(forever, none, root+"PASSWORD_FILE="+filepath.Join(m.folder, "password"))
 			return errors.Join(h.held(), h.testifies())
 		}},
+		{"takes the password of a replica", func(hold holder) error {
+			return m.connects(hold, "root", none, strings.ToUpper(m.recipe)+"_MASTER_ROOT_PASSWORD=hush")
+		}},
 		{"takes the name of the superuser", func(hold holder) error { return m.connects(hold, "shop", root+"USER=shop") }},
 		{"takes who has no password", func(hold holder) error {
 			return m.connects(hold, "open", none, root+"USER=open", "ALLOW_EMPTY_PASSWORD=yes")

@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// postgreSQL lets the superuser postgres in by its socket, and shop by a password.
+// postgreSQL lets the superuser postgres in by its socket, but to template1, and shop by
+// a password.
 type postgreSQL struct {
 	folder, programs string
 	environment      []string
@@ -38,9 +39,9 @@ func aPostgreSQL(t *testing.T) *postgreSQL {
 		t.Fatalf("%v: %s", err, out)
 	}
 	t.Cleanup(func() { _ = p.kill() })
-	const access = "local all postgres trust\nlocal all shop scram-sha-256\nhost all shop 127.0.0.1/32 scram-sha-256\n"
+	const access = "local template1 postgres scram-sha-256\nlocal all postgres trust\nlocal all shop scram-sha-256\nhost all shop 127.0.0.1/32 scram-sha-256\n"
 	single := p.program("postgres", "--single", "-D", p.data(), "postgres")
-	single.Stdin = strings.NewReader("CREATE ROLE postgres SUPERUSER LOGIN;\nALTER ROLE ALL SET idle_session_timeout = '300ms';\n")
+	single.Stdin = strings.NewReader("CREATE ROLE postgres SUPERUSER LOGIN PASSWORD 'hush';\nALTER ROLE ALL SET idle_session_timeout = '300ms';\n")
 	if out, err := single.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -132,6 +133,10 @@ func (p *postgreSQL) trials() []trial {
 		{"takes the password from a file", func(hold holder) error {
 			h := hold(forever, "POSTGRES_USER=shop", "POSTGRES_PASSWORD_FILE="+filepath.Join(p.folder, "password"))
 			return errors.Join(h.held(), p.isConnected("shop", "postgres"), h.testifies())
+		}},
+		{"takes the superuser that an image has beside its user", func(hold holder) error {
+			h := hold(forever, "POSTGRES_USER=cashier", "POSTGRES_PASSWORD=loud", "POSTGRES_POSTGRES_PASSWORD=hush", "POSTGRES_DB=template1")
+			return errors.Join(h.held(), p.isConnected("postgres", "template1"), h.testifies())
 		}},
 		{"asks the server of its own pod, whatever host its clients are told", func(hold holder) error {
 			h := hold(forever, "PGHOST=database.invalid", "POSTGRES_USER=shop", "POSTGRES_PASSWORD=hush")

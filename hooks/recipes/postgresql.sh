@@ -19,6 +19,9 @@ command -v psql >/dev/null 2>&1 || { echo "psql isn't in this container: name th
 # The password goes to the client by its environment, which only the same user can
 # read. A server on another host isn't this pod's: the socket is tried first.
 user=$(of POSTGRES_USER) password=$(of POSTGRES_PASSWORD) database=$(of POSTGRES_DB)
+# Bitnami's image may have a superuser beside that user, who may not checkpoint.
+superuser=$(of POSTGRES_POSTGRES_PASSWORD)
+if [ -n "$superuser" ]; then user=postgres password=$superuser; fi
 export PGUSER="${user:-${PGUSER:-postgres}}"
 export PGDATABASE="${database:-${PGDATABASE:-postgres}}"
 if [ -n "$password" ]; then export PGPASSWORD="$password"; fi
