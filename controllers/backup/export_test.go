@@ -96,9 +96,17 @@ func (p *place) must(err error) {
 // exports has a manager that has just started bring a backup's exports on.
 func (p *place) exports(b *v1alpha1.VolumeBackup) *v1alpha1.VolumeBackup {
 	p.t.Helper()
-	r := &Reconciler{Client: p, Live: p, Movers: &mover.Movers{Writes: p, Live: p}, Options: DefaultOptions()}
+	p.must(p.look(p, b))
+	var now v1alpha1.VolumeBackup
+	p.must(p.Get(p.t.Context(), client.ObjectKeyFromObject(b), &now))
+	return &now
+}
+
+// look is one look of a manager at a backup, whose writes go through a client.
+func (p *place) look(writes client.Client, b *v1alpha1.VolumeBackup) error {
+	r := &Reconciler{Client: writes, Live: writes, Movers: &mover.Movers{Writes: writes, Live: writes}, Options: DefaultOptions()}
 	loop := &reconcile.Loop[*v1alpha1.VolumeBackup]{
-		Client: p, Live: p, Events: events.NewFakeRecorder(100), Clock: p.clock,
+		Client: writes, Live: writes, Events: events.NewFakeRecorder(100), Clock: p.clock,
 		New:    func() *v1alpha1.VolumeBackup { return &v1alpha1.VolumeBackup{} },
 		AtRest: func(context.Context, *v1alpha1.VolumeBackup) bool { return false },
 		Steps: func(on *reconcile.Scope[*v1alpha1.VolumeBackup]) []reconcile.Step {
@@ -107,12 +115,8 @@ func (p *place) exports(b *v1alpha1.VolumeBackup) *v1alpha1.VolumeBackup {
 		},
 		Stalled: r.stalled, Summarize: summarize,
 	}
-	key := client.ObjectKeyFromObject(b)
-	_, err := loop.Reconcile(p.t.Context(), ctrl.Request{NamespacedName: key})
-	p.must(err)
-	var now v1alpha1.VolumeBackup
-	p.must(p.Get(p.t.Context(), key, &now))
-	return &now
+	_, err := loop.Reconcile(p.t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(b)})
+	return err
 }
 
 // moverOf is the Job of a backup's mover, nil where there is none.
