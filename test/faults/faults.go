@@ -53,6 +53,8 @@ var (
 var faults = []fault{
 	killedBefore, killedAfter, killedAtWord,
 	{name: "manager killed, and the next one too", inject: killedTwice, weight: 6},
+	{name: "manager killed, and the next one's clock is half an hour ahead", mild: true, inject: killedAndAhead(30 * time.Minute), weight: 3},
+	{name: "manager killed, and the next one's clock is half an hour behind", mild: true, inject: killedAndAhead(-30 * time.Minute), weight: 3},
 	{name: "manager killed, and none until after the deadline", of: ofBackups, inject: missing, weight: 4},
 	{name: "manager told to stop", mild: true, inject: terminated, weight: 6},
 	{name: "manager halted past the deadline", inject: halted, weight: 4},
@@ -98,6 +100,15 @@ var none = fault{name: "none", mild: true}
 func killed(_ context.Context, r *round, m *manager) (string, error) {
 	m.kill()
 	return "", r.testbed.aManager(nil)
+}
+
+// killedAndAhead ends the manager; another takes its place on a machine whose clock is
+// ahead.
+func killedAndAhead(ahead time.Duration) func(context.Context, *round, *manager) (string, error) {
+	return func(_ context.Context, r *round, m *manager) (string, error) {
+		m.kill()
+		return "", r.testbed.aManagerAhead(nil, ahead)
+	}
 }
 
 // killedTwice ends the next manager too, at the first moment that it reaches.

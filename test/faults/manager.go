@@ -105,8 +105,9 @@ var managerFlags = []string{
 	"--min-freeze-interval=1s", "--snapshots-per-second=0",
 }
 
-// startManager starts one that looks into a namespace.
-func (s *suite) startManager(namespace string, set *trap) (*manager, error) {
+// startManager starts one that looks into a namespace, on a machine whose clock is
+// ahead.
+func (s *suite) startManager(namespace string, set *trap, ahead time.Duration) (*manager, error) {
 	s.mu.Lock()
 	s.managers++
 	name := fmt.Sprintf("manager-%d", s.managers)
@@ -122,7 +123,7 @@ func (s *suite) startManager(namespace string, set *trap) (*manager, error) {
 		return nil, err
 	}
 	m.cmd = exec.Command(s.managerBinary, append(managerFlags, "--image="+s.image)...)
-	m.cmd.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig, "LULL_FAILPOINTS="+path, "LULL_FAILPOINTS_NAMESPACE="+namespace)
+	m.cmd.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig, "LULL_FAILPOINTS="+path, "LULL_FAILPOINTS_NAMESPACE="+namespace, "LULL_FAILPOINTS_CLOCK="+ahead.String())
 	m.cmd.Stdout, m.cmd.Stderr = log, log
 	// It doesn't outlive this program, and isn't told of an interrupt.
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}

@@ -154,8 +154,11 @@ func (tb *testbed) current() *manager {
 }
 
 // aManager starts a manager, with a trap or none.
-func (tb *testbed) aManager(set *trap) error {
-	m, err := tb.startManager(tb.namespace, set)
+func (tb *testbed) aManager(set *trap) error { return tb.aManagerAhead(set, 0) }
+
+// aManagerAhead is one on a machine whose clock is ahead.
+func (tb *testbed) aManagerAhead(set *trap, ahead time.Duration) error {
+	m, err := tb.startManager(tb.namespace, set, ahead)
 	if err != nil {
 		return err
 	}
