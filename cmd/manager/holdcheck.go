@@ -69,6 +69,7 @@ func checkHold(ctx context.Context, args []string, out, errs io.Writer) error {
 		return err
 	}
 	ctrl.SetLogger(logr.Discard())
+	ctx = logr.NewContext(ctx, logr.Discard()) // client-go would tell of each stream that is cut
 	config, err := ctrl.GetConfig()
 	if err != nil {
 		return err
