@@ -100,17 +100,18 @@ $(CRON):
 # The databases of recipes are of several versions of Debian, each in a root file
 # system of its own. ON_… are those that are tried there, and WITHOUT_… those whose
 # scripts are tried there without one command at a time, too, which takes minutes: one
-# version for each script, and all of them with ROUNDS.
+# version for each script, and with ROUNDS all, but for MariaDB, whose script has
+# commands for MySQL alone.
 SUITES := bookworm trixie sid
 ON_bookworm := mariadb|postgresql|redis
 ON_trixie := mariadb|postgresql|valkey
 ON_sid := mysql|postgresql|redis
-WITHOUT_bookworm := $(if $(ROUNDS),$(ON_bookworm),postgresql|redis)
-WITHOUT_trixie := $(if $(ROUNDS),$(ON_trixie),none)
-WITHOUT_sid := $(if $(ROUNDS),$(ON_sid),mysql)
+WITHOUT_bookworm := postgresql|redis
+WITHOUT_trixie := $(if $(ROUNDS),postgresql|valkey,none)
+WITHOUT_sid := $(if $(ROUNDS),mysql|postgresql|redis,mysql)
 
 .PHONY: test-recipes
-test-recipes: ## Test recipes against real databases, as root (a part of test-real; SUITES=sid for those of one version of Debian)
+test-recipes: ## Test recipes against real databases, as root (a part of test-real; SUITES=sid for those of one version of Debian, ROUNDS=1 to take commands out of every script on every version)
 	@mkdir -p $(RESULTS)
 	@$(foreach suite,$(SUITES),root=$$(sh test/tools/databases/root.sh $(suite)); \
 	$(TEST)/real-recipes-$(suite).xml -- -tags=real -count=1 -timeout=0 -parallel=6 -exec "sh $(CURDIR)/test/tools/databases/within.sh $$root" \
