@@ -23,7 +23,7 @@ func (d *demo) breakIt(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := d.Query(ctx, pod, "DROP TABLE ledger"); err != nil {
+	if _, err := d.MariaDBIn(pod).Query(ctx, "DROP TABLE ledger"); err != nil {
 		return "", err
 	}
 	return "the table with all its rows is dropped", d.tableIsGone(ctx)
@@ -57,7 +57,7 @@ func (d *demo) restored(ctx context.Context) (framework.Ledger, error) {
 	if err != nil {
 		return framework.Ledger{}, err
 	}
-	return d.ReadLedger(ctx, pod)
+	return d.MariaDBIn(pod).ReadLedger(ctx)
 }
 
 // undo rolls the restore back: the data that it replaced was kept.
@@ -101,7 +101,7 @@ func (d *demo) tableIsGone(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = d.ReadLedger(ctx, pod)
+	_, err = d.MariaDBIn(pod).ReadLedger(ctx)
 	if err == nil {
 		return errors.New("the table is there, and should not be")
 	}

@@ -106,7 +106,7 @@ func (d *demo) startWriter(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if d.writer, err = d.StartWriter(ctx, &pods[0]); err != nil {
+	if d.writer, err = d.MariaDBIn(&pods[0]).StartWriter(ctx); err != nil {
 		return "", err
 	}
 	err = d.await(ctx, func(context.Context) error { return d.writtenMoreThan(200) })
@@ -162,7 +162,7 @@ func (d *demo) compare(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ledger, err := d.ReadLedger(ctx, pod)
+	ledger, err := d.MariaDBIn(pod).ReadLedger(ctx)
 	if err != nil {
 		return "", err
 	}

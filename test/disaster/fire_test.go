@@ -53,7 +53,7 @@ var _ = Describe("a database whose cluster is lost", Ordered, func() {
 		isReady(ctx, offsite)
 		repositoryID = offsite.Status.RepositoryID
 		var err error
-		writer, err = cluster.StartWriter(context.WithoutCancel(ctx), running(ctx, aMariaDB(shop)))
+		writer, err = cluster.MariaDBIn(running(ctx, aMariaDB(shop))).StartWriter(context.WithoutCancel(ctx))
 		Expect(err).NotTo(HaveOccurred())
 		Eventually(ctx, writer.Rows).Should(BeNumerically(">", 100))
 		policy := aPolicy(ctx, shop, offsite.Name, 2)

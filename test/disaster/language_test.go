@@ -59,7 +59,7 @@ func whileWritten(ctx context.Context, b *v1alpha1.VolumeBackup, w *framework.Wr
 // freeze, and none from after it but one that was in flight.
 func holds(ctx context.Context, db framework.Application, e exported) {
 	GinkgoHelper()
-	ledger, err := cluster.ReadLedger(ctx, podOf(ctx, db))
+	ledger, err := cluster.MariaDBIn(podOf(ctx, db)).ReadLedger(ctx)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(ledger.Checked).To(Equal("OK"))
 	Expect(ledger.Damaged).To(BeZero())

@@ -59,7 +59,7 @@ func aMariaDBFrom(ctx context.Context, v v1alpha1.VolumeStatus) framework.Applic
 // aWriter writes into the database until the spec ends. It is well under way.
 func aWriter(ctx context.Context, db framework.Application) *framework.Writer {
 	GinkgoHelper()
-	writer, err := cluster.StartWriter(context.WithoutCancel(ctx), podOf(ctx, db))
+	writer, err := cluster.MariaDBIn(podOf(ctx, db)).StartWriter(context.WithoutCancel(ctx))
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(writer.Stop)
 	Eventually(ctx, writer.Rows).Should(BeNumerically(">", 100))
@@ -75,7 +75,7 @@ func thePause(ctx context.Context, w *framework.Writer, q *v1alpha1.QuiesceStatu
 
 func theLedger(ctx context.Context, db framework.Application) framework.Ledger {
 	GinkgoHelper()
-	ledger, err := cluster.ReadLedger(ctx, podOf(ctx, db))
+	ledger, err := cluster.MariaDBIn(podOf(ctx, db)).ReadLedger(ctx)
 	Expect(err).NotTo(HaveOccurred())
 	return ledger
 }

@@ -135,7 +135,7 @@ func query(ctx context.Context, db framework.Application, statement string) (ans
 	var pods []corev1.Pod
 	Eventually(ctx, func() (err error) { pods, err = cluster.ReadyPods(ctx, db); return err }).Should(Succeed())
 	for i := range pods {
-		said, err := cluster.Query(ctx, &pods[i], statement)
+		said, err := cluster.MariaDBIn(&pods[i]).Query(ctx, statement)
 		Expect(err).NotTo(HaveOccurred())
 		said = strings.TrimSpace(said)
 		Expect(i == 0 || said == answer).To(BeTrue(), fmt.Sprintf("%s answered %q, others %q", pods[i].Name, said, answer))

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -24,16 +23,19 @@ type options struct {
 	seed       uint64
 	only       string
 	sideBySide int
-	table      string
+
+	table, journal, junit string
 }
 
 func main() {
 	o := options{}
-	flag.IntVar(&o.rounds, "rounds", 1, "How many rounds of each database and layout.")
+	flag.IntVar(&o.rounds, "rounds", 0, "How many rounds of each database and layout; 0 for the short form.")
 	flag.Uint64Var(&o.seed, "seed", 0, "Seed of how much is written before each freeze; 0 makes one up.")
 	flag.StringVar(&o.only, "only", "", "Only databases and layouts whose \"database, layout\" contains this.")
 	flag.IntVar(&o.sideBySide, "side-by-side", 2, "How many rounds are run side by side.")
 	flag.StringVar(&o.table, "table", "", "A page whose table of rounds is replaced.")
+	flag.StringVar(&o.journal, "journal", "", "A file that rounds are written into. Those that it has aren't run again.")
+	flag.StringVar(&o.junit, "junit", "", "A file for a report of tests.")
 	flag.Parse()
 	ctrl.SetLogger(logr.Discard()) // what clients have to say is said in errors too
 	if o.seed == 0 {
@@ -52,11 +54,13 @@ func main() {
 
 // execute runs all rounds. It is true where none failed.
 func execute(ctx context.Context, o options) (bool, error) {
-	if o.rounds < 1 || o.sideBySide < 1 {
-		return false, errors.New("-rounds and -side-by-side are numbers from 1")
+	beds, err := o.testbeds()
+	if err != nil {
+		return false, err
 	}
-	if o.only != "" && o.table != "" {
-		return false, errors.New("-table writes the whole table, and -only runs a part of it: leave out one of the two")
+	r := &report{journal: journal{o.journal}}
+	if err := r.begin(beds); err != nil {
+		return false, err
 	}
 	cluster, err := framework.Connect()
 	if err != nil {
@@ -65,37 +69,25 @@ func execute(ctx context.Context, o options) (bool, error) {
 	if _, err := cluster.Manager(ctx); err != nil {
 		return false, err
 	}
+	if err := removeLeftOvers(ctx, cluster); err != nil {
+		return false, err
+	}
 	fmt.Printf("seed %d\n", o.seed)
 	began := time.Now()
-	r := &report{asked: o.rounds}
 	places := make(chan struct{}, o.sideBySide)
 	var all sync.WaitGroup
-	for i, bed := range testbeds(cluster, o.only) {
-		r.rows = append(r.rows, &row{database: bed.engine.name(), layout: bed.layout})
-		bed.row, bed.places, bed.report = r.rows[len(r.rows)-1], places, r
-		bed.random = rand.New(rand.NewPCG(o.seed, uint64(i)))
-		all.Go(func() { bed.run(ctx, o.rounds) })
+	for _, bed := range beds {
+		bed.Cluster, bed.places, bed.report, bed.seed = cluster, places, r, o.seed
+		all.Go(func() { bed.run(ctx) })
 	}
 	all.Wait()
-	if len(r.rows) == 0 {
-		return false, fmt.Errorf("-only=%q names no database and layout", o.only)
-	}
 	r.took = time.Since(began)
 	good := r.print(os.Stdout)
 	if o.table != "" {
 		err = r.writeInto(o.table)
 	}
-	return good, err
-}
-
-// testbeds are those of each database and layout whose name contains a text.
-func testbeds(cluster *framework.Cluster, only string) (beds []*testbed) {
-	for _, e := range []engine{mariadb{}} {
-		for _, l := range layouts {
-			if strings.Contains(e.name()+", "+l.name, only) {
-				beds = append(beds, &testbed{Cluster: cluster, engine: e, layout: l})
-			}
-		}
+	if o.junit != "" {
+		err = errors.Join(err, r.writeJUnit(o.junit))
 	}
-	return beds
+	return good, err
 }

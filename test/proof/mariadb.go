@@ -2,22 +2,37 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"regexp"
 	"strings"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/lull-dev/lull/api/v1alpha1"
 	"github.com/lull-dev/lull/test/framework"
 )
 
 // mariadb has its redo log apart from its data.
-type mariadb struct{}
+func mariadb() engine {
+	return engine{
+		name: "MariaDB", recipe: "mariadb", layouts: withALog, holdsCommits: true,
+		copyPause: "25ms", // of files it has some two hundred
+		server: func(namespace, name, data, log string) (framework.Application, []client.Object) {
+			db, settings := framework.MariaDBWithLog(namespace, name, data, log, mariadbSettings)
+			return db, []client.Object{settings}
+		},
+		in:      (*framework.Cluster).MariaDBIn,
+		prepare: prepareMariaDB,
+		busy:    "REPLACE INTO busy VALUES (1)", calm: "DELETE FROM busy",
+		churn:  mariadbAsRoot + ` --batch shop -e "CALL churn()"`,
+		start:  "mariadbd",
+		serves: mariadbAsRoot + ` -e "SELECT 1"`,
+		stop:   "MYSQL_PWD=$MARIADB_ROOT_PASSWORD mariadb-admin --user=root shutdown", filesAfter: mariadbFiles,
+		check:  checkMariaDB,
+		damage: regexp.MustCompile(`(?i)corrupt|in the future|\[ERROR\]`).MatchString,
+	}
+}
+
+const mariadbAsRoot = `MYSQL_PWD=$MARIADB_ROOT_PASSWORD mariadb --user=root`
 
 // With them a server has some thousand changed pages in memory under load, and
 // writes them all within seconds once the load stands still: its checkpoint then
@@ -45,134 +60,32 @@ CREATE PROCEDURE churn() BEGIN
 END//
 `
 
-// loaders is how many sessions run churn beside the one that writes the ledger.
-const loaders = 3
-
-// bootScript starts the server, and stays when it ends.
-const bootScript = `"$(command -v docker-entrypoint.sh || command -v entrypoint)" mariadbd
-echo $? >/tmp/ended
-exec sleep infinity`
-
-// serves waits until the server answers. It fails where it has ended.
-const serves = `until MYSQL_PWD=$MARIADB_ROOT_PASSWORD mariadb --user=root -e 'SELECT 1' >/dev/null 2>&1; do
-  if [ -e /tmp/ended ]; then exit 1; fi
-  sleep 0.2
-done`
-
-// stopped stops the server and checks its files. The pages 64 to 191 of ibdata1 are
-// the doublewrite buffer: copies of pages, from which a recovery repairs what
-// was half written, and which nothing else reads.
-const stopped = `MYSQL_PWD=$MARIADB_ROOT_PASSWORD mariadb-admin --user=root shutdown || exit 1
-until [ -e /tmp/ended ]; do sleep 0.1; done
-if [ "$(cat /tmp/ended)" != 0 ]; then echo "the server ended with $(cat /tmp/ended)"; exit 1; fi
-cd /var/lib/mysql
+// mariadbFiles checks the files of a server that has stopped. The pages 64 to 191 of
+// ibdata1 are the doublewrite buffer: copies of pages, from which a recovery repairs
+// what was half written, and which nothing else reads.
+const mariadbFiles = `cd /var/lib/mysql
 bad() { echo "innochecksum: $1"; exit 1; }
 innochecksum --end-page=63 ibdata1 >/dev/null && innochecksum --start-page=192 ibdata1 >/dev/null || bad ibdata1
 for file in */*.ibd undo0*; do
   if [ -e "$file" ]; then innochecksum "$file" >/dev/null || bad "$file"; fi
 done`
 
-// mariadbDamage is what a server's log has where something was torn.
-var mariadbDamage = regexp.MustCompile(`(?i)corrupt|in the future|\[ERROR\]`)
-
-func (mariadb) name() string { return "MariaDB" }
-
-func (mariadb) server(namespace, name, data, log string) (framework.Application, []client.Object) {
-	db, settings := framework.MariaDBWithLog(namespace, name, data, log, mariadbSettings)
-	db.Annotations = map[string]string{v1alpha1.AnnotationQuiesce: "mariadb"}
-	return db, []client.Object{settings}
-}
-
-func (mariadb) copy(of framework.Application) framework.Application {
-	of.Kind, of.Started, of.Annotations = v1alpha1.KindPod, nil, nil
-	of.Command = []string{"/bin/sh", "-c", bootScript}
-	layout := of.Change
-	of.Change = func(o client.Object) {
-		layout(o)
-		framework.PodSpec(o).TerminationGracePeriodSeconds = ptr.To(int64(0))
-	}
-	return of
-}
-
-func (mariadb) prepare(ctx context.Context, c *framework.Cluster, pod *corev1.Pod) (string, error) {
-	if _, err := c.Sh(ctx, pod, "command -v innochecksum"); err != nil {
-		return "", fmt.Errorf("the image has no innochecksum: %w", err)
-	}
-	if _, err := c.Query(ctx, pod, mariadbLoad); err != nil {
+func prepareMariaDB(ctx context.Context, db framework.Database) (string, error) {
+	if _, err := db.Query(ctx, mariadbLoad); err != nil {
 		return "", err
 	}
-	version, err := c.Query(ctx, pod, "SELECT VERSION()")
+	version, err := db.Query(ctx, "SELECT VERSION()")
 	version, _, _ = strings.Cut(version, "-")
 	return version, err
 }
 
-func (mariadb) load(ctx context.Context, c *framework.Cluster, pod *corev1.Pod) (*load, error) {
-	if _, err := c.Query(ctx, pod, "DROP TABLE IF EXISTS ledger; REPLACE INTO busy VALUES (1)"); err != nil {
-		return nil, err
-	}
-	writer, err := c.StartWriter(ctx, pod)
+func checkMariaDB(ctx context.Context, c *framework.Cluster, pod *corev1.Pod) ([]string, error) {
+	checked, err := c.MariaDBIn(pod).Query(ctx, "CHECK TABLE churn EXTENDED")
 	if err != nil {
-		return nil, err
-	}
-	var loading sync.WaitGroup
-	failures := make([]error, loaders)
-	for i := range loaders {
-		loading.Go(func() { _, failures[i] = c.Query(ctx, pod, "CALL churn()") })
-	}
-	return &load{ledger: writer, stop: func(ctx context.Context) error {
-		writer.Stop()
-		_, err := c.Query(ctx, pod, "DELETE FROM busy")
-		loading.Wait()
-		return errors.Join(err, errors.Join(failures...))
-	}}, nil
-}
-
-func (mariadb) examine(ctx context.Context, c *framework.Cluster, pod *corev1.Pod, frozen framework.Pause) ([]string, error) {
-	if _, err := c.Sh(ctx, pod, serves); err != nil {
-		said, failed := mariadbComplaints(ctx, c, pod)
-		faults, err := ofCopy("the server doesn't start", err)
-		return append(faults, said...), errors.Join(err, failed)
-	}
-	faults, err := mariadbTables(ctx, c, pod, frozen)
-	if err != nil {
-		return nil, err
-	}
-	if said, err := c.Sh(ctx, pod, stopped); err != nil {
-		more, err := ofCopy("it doesn't stop whole: "+said, err)
-		if err != nil {
-			return nil, err
-		}
-		faults = append(faults, more...)
-	}
-	said, err := mariadbComplaints(ctx, c, pod)
-	return append(faults, said...), err
-}
-
-// mariadbTables reads and checks the tables that were loaded.
-func mariadbTables(ctx context.Context, c *framework.Cluster, pod *corev1.Pod, frozen framework.Pause) ([]string, error) {
-	ledger, err := c.ReadLedger(ctx, pod)
-	if err != nil {
-		return ofCopy("the ledger can't be read", err)
-	}
-	faults := ledgerFaults(ledger, frozen)
-	checked, err := c.Query(ctx, pod, "CHECK TABLE churn EXTENDED")
-	if err != nil {
-		more, err := ofCopy("churn can't be checked", err)
-		return append(faults, more...), err
+		return ofCopy("churn can't be checked", err)
 	}
 	if !strings.HasSuffix(checked, "\tstatus\tOK") {
-		faults = append(faults, "CHECK TABLE churn: "+checked)
+		return []string{"CHECK TABLE churn: " + checked}, nil
 	}
-	return faults, nil
-}
-
-// mariadbComplaints are the lines of damage in the server's log.
-func mariadbComplaints(ctx context.Context, c *framework.Cluster, pod *corev1.Pod) (lines []string, err error) {
-	log, err := c.LogOf(ctx, pod)
-	for line := range strings.Lines(log) {
-		if mariadbDamage.MatchString(line) {
-			lines = append(lines, "its log: "+strings.TrimSpace(line))
-		}
-	}
-	return lines, err
+	return nil, nil
 }

@@ -15,29 +15,29 @@ import (
 )
 
 func TestARoundFails(t *testing.T) {
-	proven, declared := layouts[0], layouts[1]
+	proven, declared := oneVolume, oneByOne
 	torn := []string{"the server doesn't start"}
 	for _, c := range []struct {
 		name   string
 		layout layout
-		outcome
+		result
 		fails bool
 	}{
-		{"a clean copy that is Proven", proven, outcome{verdict: v1alpha1.Proven}, false},
-		{"a torn copy that is Proven", proven, outcome{verdict: v1alpha1.Proven, faults: torn}, true},
-		{"a lower verdict than can be proven", proven, outcome{verdict: v1alpha1.Declared}, true},
-		{"a torn copy that is Declared", declared, outcome{verdict: v1alpha1.Declared, faults: torn}, false},
-		{"a clean copy that is Declared", declared, outcome{verdict: v1alpha1.Declared}, false},
-		{"a verdict that is too high", declared, outcome{verdict: v1alpha1.Proven}, true},
+		{"a clean copy that is Proven", proven, result{Verdict: v1alpha1.Proven}, false},
+		{"a torn copy that is Proven", proven, result{Verdict: v1alpha1.Proven, Faults: torn}, true},
+		{"a lower verdict than can be proven", proven, result{Verdict: v1alpha1.Declared}, true},
+		{"a torn copy that is Declared", declared, result{Verdict: v1alpha1.Declared, Faults: torn}, false},
+		{"a clean copy that is Declared", declared, result{Verdict: v1alpha1.Declared}, false},
+		{"a verdict that is too high", declared, result{Verdict: v1alpha1.Proven}, true},
 	} {
-		if said := c.layout.failure(c.outcome); (said != "") != c.fails {
+		if said := c.layout.failure(c.result); (said != "") != c.fails {
 			t.Errorf("%s: %q", c.name, said)
 		}
 	}
 }
 
 func TestTheLedgerOfACopy(t *testing.T) {
-	frozen := framework.Pause{Rows: 100}
+	due := span{100, 101}
 	for _, c := range []struct {
 		name   string
 		ledger framework.Ledger
@@ -51,7 +51,7 @@ func TestTheLedgerOfACopy(t *testing.T) {
 		{"a damaged row", framework.Ledger{Rows: 100, Last: 100, Damaged: 1, Checked: "OK"}, 1},
 		{"a damaged table", framework.Ledger{Rows: 100, Last: 100, Checked: "Corrupt"}, 1},
 	} {
-		if faults := ledgerFaults(c.ledger, frozen); len(faults) != c.faults {
+		if faults := ledgerFaults(c.ledger, due); len(faults) != c.faults {
 			t.Errorf("%s: %q", c.name, faults)
 		}
 	}
@@ -66,36 +66,109 @@ func TestACommandThatFailsOnACopyIsAFaultOfTheCopy(t *testing.T) {
 	}
 }
 
-func TestATableIsWrittenOfAllLayouts(t *testing.T) {
-	if _, err := execute(t.Context(), options{rounds: 1, sideBySide: 1, only: "group", table: "a.md"}); err == nil || !strings.Contains(err.Error(), "leave out one") {
-		t.Errorf("%v", err)
+func TestWhatIsAskedFor(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		options
+		said string
+	}{
+		{"a table of a part", options{rounds: 1, sideBySide: 1, only: "group", table: "a.md"}, "leave out one"},
+		{"a table of the short form", options{sideBySide: 1, table: "a.md"}, "say how many -rounds"},
+		{"less than no round", options{rounds: -1, sideBySide: 1}, "a number from 0"},
+		{"nothing that there is", options{rounds: 1, sideBySide: 1, only: "Oracle"}, "names no database"},
+	} {
+		if _, err := c.testbeds(); err == nil || !strings.Contains(err.Error(), c.said) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+func TestTheShortFormHasBothVerdictsOfEachLog(t *testing.T) {
+	beds, err := options{sideBySide: 1}.testbeds()
+	if err != nil || len(beds) != len(shortForm) {
+		t.Fatalf("%d of %d, %v", len(beds), len(shortForm), err)
+	}
+	seen := map[string]bool{}
+	for _, bed := range beds {
+		seen[bed.engine.name+" "+string(bed.layout.verdict)] = true
+	}
+	if len(seen) != 4 {
+		t.Errorf("%v", seen)
 	}
 }
 
 func TestTheRunIsGood(t *testing.T) {
-	proven, declared := layouts[0], layouts[1]
+	proven, declared, whole := oneVolume, oneByOne, layout{verdict: v1alpha1.Declared, whole: "it is one file"}
 	for _, c := range []struct {
 		name string
-		*report
+		rows []*row
 		good bool
 	}{
-		{"all clean, and what has to be torn is", &report{asked: 20, rows: []*row{
-			{layout: proven, rounds: 20, clean: 20}, {layout: declared, rounds: 20, clean: 19, torn: 1}}}, true},
-		{"nothing is torn in few rounds", &report{asked: 2, rows: []*row{{layout: declared, rounds: 2, clean: 2}}}, true},
-		{"nothing is torn in many", &report{asked: 20, rows: []*row{{layout: declared, rounds: 20, clean: 20}}}, false},
-		{"a round failed", &report{asked: 1, rows: []*row{{layout: proven, rounds: 1, torn: 1, failures: []string{"torn"}}}}, false},
-		{"a round couldn't be run", &report{asked: 1, rows: []*row{{layout: proven, troubles: []string{"no pod"}}}}, false},
-		{"rounds are missing", &report{asked: 2, rows: []*row{{layout: proven, rounds: 1, clean: 1}}}, false},
+		{"all clean, and what has to be torn is", []*row{
+			{layout: proven, asked: 20, rounds: 20, clean: 20}, {layout: declared, asked: 20, rounds: 20, clean: 19, torn: 1}}, true},
+		{"nothing is torn in few rounds", []*row{{layout: declared, asked: 2, rounds: 2, clean: 2}}, true},
+		{"nothing is torn in many", []*row{{layout: declared, asked: 20, rounds: 20, clean: 20}}, false},
+		{"nothing can be torn", []*row{{layout: whole, asked: 20, rounds: 20, clean: 20}}, true},
+		{"one is torn, and no more are asked for", []*row{{layout: declared, asked: 3, untilTorn: true, rounds: 1, torn: 1}}, true},
+		{"none is torn, and one is asked for", []*row{{layout: declared, asked: 3, untilTorn: true, rounds: 3, clean: 3}}, false},
+		{"a round failed", []*row{{layout: proven, asked: 1, rounds: 1, torn: 1, failures: []string{"torn"}}}, false},
+		{"a round couldn't be run", []*row{{layout: proven, asked: 1, rounds: 1, clean: 1, troubles: []string{"no pod"}}}, false},
+		{"rounds are missing", []*row{{layout: proven, asked: 2, rounds: 1, clean: 1}}, false},
 	} {
-		if good := c.print(t.Output()); good != c.good {
+		r := report{rows: c.rows}
+		if good := r.print(t.Output()); good != c.good {
 			t.Errorf("%s: %v", c.name, good)
+		}
+		path := filepath.Join(t.TempDir(), "results", "proof.xml")
+		if err := r.writeJUnit(path); err != nil {
+			t.Fatal(err)
+		}
+		if text, err := os.ReadFile(path); err != nil || strings.Contains(string(text), "<failure>") == c.good {
+			t.Errorf("%s: %v\n%s", c.name, err, text)
+		}
+	}
+}
+
+func TestARunGoesOnWhereTheOneBeforeItEnded(t *testing.T) {
+	first := &report{journal: journal{filepath.Join(t.TempDir(), "journal")}}
+	beds := func() []*testbed {
+		all, err := options{rounds: 2, sideBySide: 1, only: "MariaDB, one volume"}.testbeds()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	before := beds()
+	if err := first.begin(before); err != nil {
+		t.Fatal(err)
+	}
+	first.add(before[1].row, result{Database: "MariaDB", Layout: fileByFile.name, Version: "1.2", Round: 1, Verdict: v1alpha1.Declared, Faults: []string{"lost"}})
+	after := beds()
+	if err := (&report{journal: first.journal}).begin(after); err != nil {
+		t.Fatal(err)
+	}
+	if one, copied := after[0].row, after[1].row; one.rounds != 0 || copied.rounds != 1 || copied.torn != 1 || copied.version != "1.2" || copied.done() {
+		t.Errorf("%+v, %+v", one, copied)
+	}
+}
+
+func TestWhatPostgreSQLSaysOfDamage(t *testing.T) {
+	for line, damage := range map[string]bool{
+		"LOG:  invalid record length at 0/3F1B2C8: wanted 24, got 0": false,
+		"FATAL:  the database system is starting up":                 false,
+		"PANIC:  could not locate a valid checkpoint record":         true,
+		"WARNING:  page verification failed, calculated checksum 1":  true,
+		"FATAL:  could not open directory":                           true,
+	} {
+		if postgresqlDamage("2026-01-01 00:00:00.000 UTC [7] "+line) != damage {
+			t.Errorf("%s: %v", line, !damage)
 		}
 	}
 }
 
 func TestTheTableIsReplacedInItsPage(t *testing.T) {
 	page := filepath.Join(t.TempDir(), "page.md")
-	r := &report{rows: []*row{{database: "MariaDB", version: "1.2", layout: layouts[0], rounds: 3, clean: 3}}}
+	r := &report{rows: []*row{{database: "MariaDB", version: "1.2", layout: oneVolume, rounds: 3, clean: 3}}}
 	if err := os.WriteFile(page, []byte("# Page\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,39 +22,33 @@ const (
 	rowsByChance = 300
 )
 
-// outcome is how a round ended.
-type outcome struct {
-	verdict v1alpha1.Consistency
-	faults  []string // of the copy, none where it is clean
-	took    time.Duration
-}
-
 // round loads, backs up, restores, starts and reads. An error is of the test.
-func (tb *testbed) round(ctx context.Context, n int) (done outcome, err error) {
-	backup, frozen, err := tb.backUp(ctx)
+func (tb *testbed) round(ctx context.Context, n int) (done result, err error) {
+	done = result{Database: tb.row.database, Layout: tb.layout.name, Version: tb.version, Round: n}
+	random := rand.New(rand.NewPCG(tb.seed, uint64(n)))
+	backup, due, err := tb.backUp(ctx, fewestRows+random.IntN(rowsByChance))
 	if backup != nil {
 		defer func() { err = errors.Join(err, client.IgnoreNotFound(tb.Delete(ctx, backup))) }()
 	}
 	if err != nil {
 		return done, err
 	}
-	done.verdict = backup.Status.Consistency
-	done.faults, err = tb.startCopy(ctx, fmt.Sprintf("copy-%d", n), backup, frozen)
+	done.Verdict = backup.Status.Consistency
+	done.Faults, err = tb.startCopy(ctx, fmt.Sprintf("copy-%d", n), backup, due)
 	return done, err
 }
 
-// backUp takes a backup under load, and tells when the load stood still.
-func (tb *testbed) backUp(ctx context.Context) (b *v1alpha1.VolumeBackup, frozen framework.Pause, err error) {
+// backUp takes a backup once so many rows are written, and tells which rows are due.
+func (tb *testbed) backUp(ctx context.Context, enough int) (b *v1alpha1.VolumeBackup, due span, err error) {
 	pod, err := tb.server(ctx)
 	if err != nil {
-		return nil, frozen, err
+		return nil, due, err
 	}
 	load, err := tb.engine.load(ctx, tb.Cluster, pod)
 	if err != nil {
-		return nil, frozen, err
+		return nil, due, err
 	}
 	defer func() { err = errors.Join(err, load.stop(context.WithoutCancel(ctx))) }()
-	enough := fewestRows + tb.random.IntN(rowsByChance)
 	err = framework.Await(ctx, limit, "the load is under way", func(context.Context) error {
 		if rows := load.ledger.Rows(); rows < enough {
 			return errors.Join(fmt.Errorf("%d of %d rows are written", rows, enough), load.ledger.Err())
@@ -61,17 +56,18 @@ func (tb *testbed) backUp(ctx context.Context) (b *v1alpha1.VolumeBackup, frozen
 		return nil
 	})
 	if err != nil {
-		return nil, frozen, err
+		return nil, due, err
 	}
 	b = framework.NewBackup(tb.namespace, tb.app.Ref(), tb.way(), framework.Within(freezeLimit))
 	if err := tb.Create(ctx, b); err != nil {
-		return nil, frozen, err
+		return nil, due, err
 	}
 	if err := tb.awaitBackup(ctx, b); err != nil {
-		return b, frozen, err
+		return b, due, err
 	}
-	return b, frozen, framework.Await(ctx, limit, "writing goes on after the freeze", func(context.Context) error {
-		if frozen = load.ledger.PauseIn(b.Status.Quiesce); frozen.To.IsZero() {
+	return b, due, framework.Await(ctx, limit, "writing goes on after the freeze", func(context.Context) error {
+		var known bool
+		if due, known = tb.engine.due(load.ledger, b.Status.Quiesce); !known {
 			return errors.Join(errors.New("no row was written since"), load.ledger.Err())
 		}
 		return nil
@@ -104,15 +100,14 @@ func (tb *testbed) awaitBackup(ctx context.Context, b *v1alpha1.VolumeBackup) er
 
 // startCopy starts a server on what was backed up and has it examined. Of the copy
 // nothing is left.
-func (tb *testbed) startCopy(ctx context.Context, name string, b *v1alpha1.VolumeBackup, frozen framework.Pause) (faults []string, err error) {
+func (tb *testbed) startCopy(ctx context.Context, name string, b *v1alpha1.VolumeBackup, due span) (faults []string, err error) {
 	claims := map[string]string{}
 	var made []client.Object
 	for _, v := range b.Status.Volumes {
 		claims[v.ClaimName] = name + "-" + v.ClaimName
 		made = append(made, framework.ClaimFrom(tb.namespace, claims[v.ClaimName], v))
 	}
-	app, beside := tb.engine.server(tb.namespace, name, claims[dataClaim], claims[tb.logClaim()])
-	app = tb.engine.copy(app)
+	app, beside := tb.engine.copied(tb.namespace, name, claims[dataClaim], claims[tb.logClaim()])
 	made = append(append(made, beside...), app.Workload())
 	defer func() {
 		for _, o := range made {
@@ -135,5 +130,5 @@ func (tb *testbed) startCopy(ctx context.Context, name string, b *v1alpha1.Volum
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return tb.engine.examine(ctx, tb.Cluster, pod, frozen)
+	return tb.engine.examine(ctx, tb.Cluster, pod, due)
 }

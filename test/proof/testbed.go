@@ -3,12 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -34,15 +31,19 @@ type testbed struct {
 	report *report
 	// places is taken a place of by each round.
 	places chan struct{}
-	random *rand.Rand
+	seed   uint64
 
-	namespace string
-	app       framework.Application
-	class     client.Object // of snapshots or of groups
+	namespace, version string
+	app                framework.Application
+	class              client.Object // of snapshots or of groups
 }
 
-// run runs so many rounds. What is in the way of one is told in the report.
-func (tb *testbed) run(ctx context.Context, rounds int) {
+// run runs the rounds that are still to be run. What is in the way of one is told in
+// the report.
+func (tb *testbed) run(ctx context.Context) {
+	if tb.row.done() {
+		return
+	}
 	defer func() {
 		if err := tb.close(context.WithoutCancel(ctx)); err != nil {
 			tb.report.trouble(tb.row, 0, err)
@@ -53,7 +54,7 @@ func (tb *testbed) run(ctx context.Context, rounds int) {
 		tb.report.trouble(tb.row, 0, err)
 		return
 	}
-	for n := 1; n <= rounds && ctx.Err() == nil; n++ {
+	for n := tb.row.rounds + 1; n <= tb.row.asked && !tb.row.done() && ctx.Err() == nil; n++ {
 		tb.inAPlace(func() { tb.runOne(ctx, n) })
 	}
 }
@@ -71,8 +72,8 @@ func (tb *testbed) runOne(ctx context.Context, n int) {
 		tb.report.trouble(tb.row, n, err)
 		return
 	}
-	done.took = time.Since(began)
-	tb.report.add(tb.row, n, done)
+	done.Took = time.Since(began)
+	tb.report.add(tb.row, done)
 }
 
 // start starts the server that is backed up.
@@ -80,7 +81,10 @@ func (tb *testbed) start(ctx context.Context) (err error) {
 	if tb.namespace, err = tb.Namespace(ctx, "proof"); err != nil {
 		return err
 	}
-	app, beside := tb.engine.server(tb.namespace, "db", dataClaim, tb.logClaim())
+	if err := tb.Merge(ctx, namespace(tb.namespace), `{"metadata":{"labels":{"`+ofProof+`":""}}}`); err != nil {
+		return err
+	}
+	app, beside := tb.engine.original(tb.namespace, dataClaim, tb.logClaim())
 	tb.app = app
 	if err := errors.Join(tb.CreateAll(ctx, beside...), tb.Start(ctx, app)); err != nil {
 		return err
@@ -89,7 +93,7 @@ func (tb *testbed) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if tb.row.version, err = tb.engine.prepare(ctx, tb.Cluster, pod); err != nil {
+	if tb.version, err = tb.engine.prepare(ctx, tb.engine.in(tb.Cluster, pod)); err != nil {
 		return err
 	}
 	return tb.makeClass(ctx)
@@ -124,7 +128,7 @@ func (tb *testbed) makeClass(ctx context.Context) error {
 	if err := tb.Get(ctx, client.ObjectKey{Namespace: tb.namespace, Name: tb.logClaim()}, &claim); err != nil {
 		return err
 	}
-	parameters := tb.layout.parameters(claim.Spec.VolumeName)
+	parameters := tb.layout.parameters(tb.engine, claim.Spec.VolumeName)
 	if tb.layout.grouped {
 		tb.class = framework.GroupClass(storage.Provisioner, parameters)
 	} else {
@@ -135,28 +139,4 @@ func (tb *testbed) makeClass(ctx context.Context) error {
 		tb.class = class
 	}
 	return tb.Create(ctx, tb.class)
-}
-
-// close removes all that was made. A class is needed until its last snapshot is
-// gone.
-func (tb *testbed) close(ctx context.Context) error {
-	if tb.namespace == "" {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	err := errors.Join(
-		tb.DeleteAllOf(ctx, &v1alpha1.VolumeBackup{}, client.InNamespace(tb.namespace)),
-		framework.Await(ctx, limit, "the snapshots are gone", func(ctx context.Context) error {
-			left, err := tb.SnapshotContents(ctx, tb.namespace)
-			if err == nil && len(left) > 0 {
-				err = fmt.Errorf("%d are left", len(left))
-			}
-			return err
-		}),
-		tb.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: tb.namespace}}))
-	if tb.class != nil {
-		err = errors.Join(err, tb.Delete(ctx, tb.class))
-	}
-	return err
 }
