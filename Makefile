@@ -29,6 +29,7 @@ ifeq ($(KUBECONFIG),$(OURS))
 OWN_CLUSTER := cluster-up
 OWN_IMAGE := image
 OWN_TIERS := ,disaster
+OWN_PROOF := ,proof
 KUBECTL = "$$($(CLUSTER) binaries kubectl)/kubectl"
 WITH_KUBECTL = PATH="$$($(CLUSTER) binaries kubectl):$$PATH"
 else
@@ -45,7 +46,7 @@ demo: deploy ## Show the whole story on a real database, in a cluster on this ma
 
 .PHONY: test
 test: ## Run every tier of tests, setting up what they need
-	@go run ./test/tiers unit,integration,e2e,faults$(OWN_TIERS) real
+	@go run ./test/tiers unit,integration,e2e$(OWN_PROOF),faults$(OWN_TIERS) real
 
 .PHONY: help
 help: ## List the targets
@@ -83,7 +84,7 @@ undeploy: ## Remove the operator; backups have to be deleted before
 .PHONY: test-unit
 test-unit: ## Test the decisions; takes seconds
 	@mkdir -p $(RESULTS)
-	@$(TEST)/unit.xml -- -skip '^TestManagerMayDieAnywhere$$|^TestNobodyIsEverLeftWorseOff$$|^TestAYear$$' ./api/... ./hooks/... ./snapshot/... ./restic-export/... ./controllers/... ./cmd/... ./docs/... ./test/tiers/... ./test/faults/... ./test/proof/...
+	@$(TEST)/unit.xml -- -skip '^TestManagerMayDieAnywhere$$|^TestNobodyIsEverLeftWorseOff$$|^TestAYear$$' ./api/... ./hooks/... ./snapshot/... ./restic-export/... ./controllers/... ./cmd/... ./docs/... ./test/tiers/... ./test/faults/... ./test/framework/... ./test/proof/...
 	@$(TEST)/unit-failpoints.xml -- -tags=failpoints ./cmd/...
 	@cd test/cluster && $(TEST)/unit-cluster.xml -- ./...
 
@@ -141,7 +142,7 @@ test-faults bench: UP = --images=mariadb,tools
 # limits are lifted.
 test-e2e test-proof: MANAGER_FLAGS = --min-freeze-interval=1s --snapshots-per-second=0
 bench: MANAGER_FLAGS = --min-freeze-interval=0s --snapshots-per-second=0
-test-proof: UP = --images=mariadb
+test-proof: UP = --images=mariadb,postgres,redis
 
 .PHONY: test-e2e
 test-e2e: deploy ## Test what users do, on the cluster (FOCUS='a regular expression' for some of it)
@@ -153,8 +154,8 @@ test-faults: deploy ## Kill the manager at every failpoint, and more (ROUNDS=100
 	@go run ./test/faults -rounds=$(or $(ROUNDS),0) -seed=$(or $(SEED),0)
 
 .PHONY: test-proof
-test-proof: deploy ## Start what was backed up of databases under load, in each layout of their volumes (ROUNDS=100 of each, SEED to repeat them, ONLY=a part of a layout's name, TABLE=docs/consistency.md to write the table there)
-	@go run ./test/proof -rounds=$(or $(ROUNDS),1) -seed=$(or $(SEED),0) -only="$(ONLY)" -table="$(TABLE)"
+test-proof: deploy ## Start what was backed up of databases under load, in a few layouts of their volumes (ROUNDS=100 of each database in each layout, JOURNAL=file to go on after a break, SEED to repeat them, ONLY=a part of a database's and layout's name, TABLE=docs/consistency.md to write the table there)
+	@go run ./test/proof -rounds=$(or $(ROUNDS),0) -seed=$(or $(SEED),0) -only="$(ONLY)" -side-by-side=$(or $(SIDE_BY_SIDE),2) -journal="$(JOURNAL)" -table="$(TABLE)" -junit=$(RESULTS)/proof.xml
 
 .PHONY: test-disaster
 test-disaster: $(if $(OWN_CLUSTER),deploy) ## Wipe the cluster, with all that is in it, and bring a database back in another from a repository alone (ROUNDS=1 for an etcd that is put back, too)
