@@ -97,7 +97,7 @@ func TestRecipesHoldRealServers(t *testing.T) {
 // tried enough. The whole script is much quicker than what is waited for here.
 func TestRecipesNeedEachCommand(t *testing.T) {
 	defer func(d time.Duration) { t.Cleanup(func() { patience = d }) }(patience)
-	patience = 5 * time.Second
+	patience = 10 * time.Second
 	for _, name := range tried {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
