@@ -236,24 +236,6 @@ func (r *restoreRun) checkStatus(v *v1alpha1.VolumeRestore) {
 	not(c != nil && c.Reason == v1alpha1.ReasonRollBackFailed && !r.noted(&r.tampered), "going back failed")
 }
 
-// newer says which data the application has to run on: new is true after a
-// restore that stands. known is false where no object is there any more that
-// could say.
-func (r *restoreRun) newer() (isNew, known bool) {
-	for _, v := range r.restores() {
-		switch {
-		case v.Status.Phase == "":
-			return false, false
-		case v.Status.Strategy == v1alpha1.StrategyClaimsOnly:
-		case v.Status.Phase == v1alpha1.RestoreCompleted:
-			isNew = true
-		case v.Status.Phase == v1alpha1.RestoreFailed && v.Status.ScaledUpAt != nil:
-			isNew = true // it was to be left
-		}
-	}
-	return isNew, true
-}
-
 // checkApplication waits until the application runs with its replicas, is
 // ready and writes, and then looks at what it runs on: on all volumes of all
 // pods the same, and that which the status says.
