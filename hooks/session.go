@@ -300,25 +300,34 @@ func (p *podSession) endSession(ctx context.Context, grace time.Duration) Releas
 
 // EndLeftover ends what is left in a container of an attempt's commands after a
 // crash: they could freeze, or stay frozen, for as long as they like. It ends all
-// watchmen of the pod, since its post-hook is run next: whoever quiets it meanwhile
-// can't call that good. An error
+// watchmen of the pod, too: whoever quiets it meanwhile can't call that good. An error
 // is a doubt: something of them may still be at work. It is ErrNoShell where
 // that can't be found out, however well the commands behave: nobody has seen
 // the end of their streams.
 func EndLeftover(ctx context.Context, executor Executor, c Container, pod types.UID, mark Mark) error {
 	left := process{executor: executor, container: c, mark: mark}
-	_, err := left.kill(ctx, watchmanOf(mark), allWatchmenOf(pod))
-	if err != nil {
-		err = fmt.Errorf("a hold or hook of it may still be at work: %w", err)
-	}
-	return inPod(Target{Pod: c.Pod}, err)
+	return inPod(Target{Pod: c.Pod}, left.endAll(ctx, watchmanOf(mark), allWatchmenOf(pod)))
 }
 
-// Thaw runs the post-hook of a target by itself, after a crash or a failure,
-// for as long as it may take.
+// endAll ends what has its mark, or one of the others. The error is a doubt.
+func (p *process) endAll(ctx context.Context, others ...Mark) error {
+	if _, err := p.kill(ctx, others...); err != nil {
+		return fmt.Errorf("a hold or hook of it may still be at work: %w", err)
+	}
+	return nil
+}
+
+// Thaw ends what is left of an attempt in the container of a target's post-hook, as
+// EndLeftover does, and runs the post-hook, after a crash or a failure, for as long as
+// it may take.
 func Thaw(ctx context.Context, executor Executor, t Target) error {
 	p := newPodSession(t, executor)
-	return inPod(t, p.runHook(ctx, "post-hook", p.target.Post))
+	doubt := p.takeOver(ctx)
+	lost, post := p.endWatched(ctx, maxGrace)
+	if errors.Is(lost, errMayGoOn) {
+		doubt = Join(doubt, lost)
+	}
+	return inPod(p.target, Join(doubt, post))
 }
 
 // isExit is true for the error of a command that ran and ended with a code.

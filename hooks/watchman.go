@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/rand"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
 )
@@ -31,6 +32,9 @@ const (
 	// asideEarlier is how much earlier than the watchman that runs the post-hook
 	// the one acts that ends a pre-hook in another container.
 	asideEarlier = time.Second
+	// heirAfter is when one acts by itself that has taken the place of an attempt's:
+	// what it waits for is killed within killTimeout, or isn't.
+	heirAfter = killTimeout
 )
 
 var (
@@ -56,16 +60,40 @@ func (p *podSession) watchOver(ctx context.Context, left time.Duration) (err err
 	if !p.target.isWatched() {
 		return nil
 	}
-	pre, post := p.target.Pre, p.target.Post
+	pre, post, mark := p.target.Pre, p.target.Post, watchmanOf(p.target.Mark)
 	if !pre.isSet() || pre.Container == post.Container {
-		p.watch, err = p.openWatchman(ctx, post.Container, left, post.Args)
+		p.watch, err = p.openWatchman(ctx, mark, post.Container, left, post.Args)
 		return err
 	}
-	p.watch, err = p.openWatchman(ctx, post.Container, left+asideEarlier, post.Args)
+	p.watch, err = p.openWatchman(ctx, mark, post.Container, left+asideEarlier, post.Args)
 	if p.watch != nil && err == nil {
-		p.aside, err = p.openWatchman(ctx, pre.Container, left, []string{":"})
+		p.aside, err = p.openWatchman(ctx, mark, pre.Container, left, []string{":"})
 	}
 	return err
+}
+
+// takeOver puts a watchman in the place of an attempt's whose manager is no more, and
+// ends what that left in the container of the post-hook. The new one ends the old: no
+// moment is without one, should this process die as well. Where none can be there, all
+// of it is ended without. The error is a doubt whether all has ended.
+func (p *podSession) takeOver(ctx context.Context) error {
+	of, in := p.target.Mark, p.target.Post.Container
+	left := p.process(in, of)
+	// A mark of its own, which an attempt's begins: whoever ends that ends this as well.
+	heir := watchmanOf(of) + "." + Mark(rand.String(5))
+	patience, cancel := context.WithTimeout(ctx, killTimeout)
+	defer cancel()
+	watch, err := p.openWatchman(patience, heir, in, heirAfter, p.target.Post.Args)
+	if watch != nil && err == nil {
+		p.watch = watch
+		return left.endAll(ctx)
+	}
+	var begins error
+	if watch != nil {
+		begins = watch.process.endNow(ctx, watch.done)
+		watch.cancel()
+	}
+	return Join(begins, left.endAll(ctx, watchmanOf(of), allWatchmenOf(p.target.UID)))
 }
 
 // allWatchmenOf is the mark of all watchmen of a pod, of any attempt.
@@ -74,9 +102,9 @@ func allWatchmenOf(pod types.UID) Mark { return "watchman-of." + Mark(pod) }
 // openWatchman begins one in a container, which acts by itself after the time
 // that is given, in whole seconds, and returns once it watches. It is nil where
 // that can't be there.
-func (p *podSession) openWatchman(ctx context.Context, container string, after time.Duration, post []string) (*watchman, error) {
+func (p *podSession) openWatchman(ctx context.Context, mark Mark, container string, after time.Duration, post []string) (*watchman, error) {
 	seconds := max(1, int(math.Ceil(after.Seconds())))
-	of := p.process(container, watchmanOf(p.target.Mark))
+	of := p.process(container, mark)
 	of.isMarked = true
 	command := append([]string{"/bin/sh", "-c", watch, of.mark.word(), allWatchmenOf(p.target.UID).word(),
 		strconv.Itoa(seconds), endMarked, string(p.target.Mark)}, post...)

@@ -3,9 +3,11 @@ package hooks_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,18 +39,47 @@ func TestWhoeverComesNextThawsInTheWatchmansPlace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			log := aLog(t)
 			aDeadManager(t, e, time.Minute, aPair())
-			if err := hooks.EndLeftover(t.Context(), e, hooks.Container{Pod: "a"}, uidOf("a"), mark); err != nil {
-				t.Error(err)
-			}
-			if left := marked(t, mark); left != "" {
-				t.Errorf("the watchman is still there: %s", left)
-			}
 			if err := hooks.Thaw(t.Context(), e, aPair()); err != nil {
 				t.Error(err)
 			}
 			says(t, log, "pre", "post")
+			if left := marked(t, mark); left != "" {
+				t.Errorf("%s is left", left)
+			}
 		})
 	}
+}
+
+// Whoever comes next may die as well, before any of its commands.
+func TestWhoeverComesNextMayDieToo(t *testing.T) {
+	for _, commands := range []int{0, 1} {
+		t.Run(fmt.Sprintf("after %d commands", commands), func(t *testing.T) {
+			log := aLog(t)
+			aDeadManager(t, &hookstest.Executor{}, 3*time.Second, aPair())
+			life, die := context.WithCancel(t.Context())
+			next := &diesAfter{mortal: mortal{&hookstest.Executor{}, life}, die: die}
+			next.left.Store(int32(commands))
+			if err := hooks.Thaw(t.Context(), next, aPair()); err == nil {
+				t.Error("it thawed")
+			}
+			says(t, log, "pre", "post")
+			gone(t, mark)
+		})
+	}
+}
+
+// diesAfter is the executor of a manager that dies when it has no command left to run.
+type diesAfter struct {
+	mortal
+	left atomic.Int32
+	die  func()
+}
+
+func (d *diesAfter) Exec(ctx context.Context, c hooks.Container, command []string, s hooks.Streams) error {
+	if d.left.Add(-1) < 0 {
+		d.die()
+	}
+	return d.mortal.Exec(ctx, c, command, s)
 }
 
 // The watchman runs the post-hook, once, and nothing of it stays.

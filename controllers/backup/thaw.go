@@ -44,8 +44,12 @@ func (w *run) thawPod(ctx context.Context, p v1alpha1.QuiescedPod, mark hooks.Ma
 	if err != nil || pod == nil {
 		return err
 	}
+	others := []string{p.PreContainer}
+	if len(p.Post) == 0 {
+		others = append(others, p.Container)
+	}
 	var failed error
-	for _, container := range []string{p.PreContainer, p.Container} {
+	for _, container := range others {
 		if hooks.Runs(pod, container) {
 			in := hooks.Container{Namespace: w.Namespace, Pod: p.Name, Name: container}
 			failed = hooks.Join(failed, hooks.EndLeftover(ctx, w.Executor, in, p.UID, mark))
