@@ -22,7 +22,8 @@ type Streams struct {
 
 // Executor runs a command in a container until it ends or ctx does. It returns
 // nil where the command ended with 0. The end of ctx ends the stream, and so
-// the command's input; it doesn't end the command.
+// the command's input; it doesn't end the command. The streams may be used for a
+// moment after that.
 type Executor interface {
 	Exec(ctx context.Context, c Container, command []string, s Streams) error
 }
@@ -52,7 +53,18 @@ func (r *remote) Exec(ctx context.Context, c Container, command []string, s Stre
 	if err != nil {
 		return err
 	}
-	return executor.exec(ctx, remotecommand.StreamOptions{Stdin: s.In, Stdout: s.Out, Stderr: s.Err})
+	// client-go's heed the end of ctx once they are connected: a server that takes a
+	// connection and doesn't answer, as one that hangs does, would hold them.
+	ended := make(chan error, 1)
+	go func() {
+		ended <- executor.exec(ctx, remotecommand.StreamOptions{Stdin: s.In, Stdout: s.Out, Stderr: s.Err})
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (r *remote) executor(c Container, command []string, s Streams) (*fallback, error) {

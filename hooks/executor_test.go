@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha1" //nolint:gosec // the handshake's own, and no secret
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/client-go/rest"
 
@@ -41,13 +43,13 @@ func aFront(t *testing.T, webSocket, spdy http.HandlerFunc) *front {
 	return f
 }
 
-func (f *front) exec(t *testing.T) error {
+func (f *front) exec(ctx context.Context, t *testing.T) error {
 	t.Helper()
 	executor, err := hooks.NewExecutor(&rest.Config{Host: f.URL})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return executor.Exec(context.Background(), hooks.Container{Namespace: "shop", Pod: "db-0", Name: "db"}, []string{"freeze"},
+	return executor.Exec(ctx, hooks.Container{Namespace: "shop", Pod: "db-0", Name: "db"}, []string{"freeze"},
 		hooks.Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard})
 }
 
@@ -119,7 +121,7 @@ func TestOnlyARefusedUpgradeIsFollowedByAnother(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := aFront(t, c.webSocket, answers(403, "nor that"))
-			err := f.exec(t)
+			err := f.exec(t.Context(), t)
 			asked := []string{"GET websocket"}
 			if c.again {
 				asked, c.says = append(asked, "POST SPDY/3.1"), "nor that"
@@ -130,6 +132,37 @@ func TestOnlyARefusedUpgradeIsFollowedByAnother(t *testing.T) {
 			if !slices.Equal(f.upgrades, asked) {
 				t.Errorf("asked for %v, and should for %v", f.upgrades, asked)
 			}
+		})
+	}
+}
+
+// A server that hangs takes connections, and answers nothing.
+func TestAServerThatHangsHoldsNobody(t *testing.T) {
+	upgrade := func(what string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Upgrade") == what {
+				cutOff(func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })(w, r) // until its client goes
+				return
+			}
+			answers(403, "")(w, r)
+		}
+	}
+	for _, hangs := range []string{"websocket", "SPDY/3.1"} {
+		t.Run(hangs, func(t *testing.T) {
+			f := aFront(t, upgrade(hangs), upgrade(hangs))
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(100*time.Millisecond, cancel)
+			ended := make(chan error, 1)
+			go func() { ended <- f.exec(ctx, t) }()
+			select {
+			case err := <-ended:
+				if !errors.Is(err, context.Canceled) {
+					t.Error(err)
+				}
+			case <-time.After(10 * time.Second):
+				t.Error("it waits on")
+			}
+			f.CloseClientConnections()
 		})
 	}
 }
@@ -151,7 +184,7 @@ func TestWhatIsRefusedTwiceSaysWhatToWrite(t *testing.T) {
 			[]string{"SPDY: unable to upgrade connection: no SPDY either", "before that WebSocket", "403 Forbidden", "no upgrades"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := aFront(t, c.webSocket, c.spdy).exec(t)
+			err := aFront(t, c.webSocket, c.spdy).exec(t.Context(), t)
 			for _, words := range c.says {
 				if err == nil || !strings.Contains(err.Error(), words) {
 					t.Errorf("should say %q: %v", words, err)
