@@ -244,7 +244,7 @@ func (c *campaign) kills() []job {
 			of = []job{of[c.random.IntN(len(of))]}
 		}
 		for _, j := range of {
-			if matches(j.fault.name, c.options.fault) {
+			if matches(j.fault.name, c.options.fault) && matches(j.at.String(), c.options.at) {
 				jobs = append(jobs, j)
 			}
 		}
@@ -293,7 +293,7 @@ func (c *campaign) randomJobs(kind string) []job {
 		for _, name := range names {
 			if f, err := faultNamed(name); err != nil {
 				c.report.trouble("%v", err)
-			} else if matches(f.name, c.options.fault) && len(placesOf(traces, f)) > 0 {
+			} else if matches(f.name, c.options.fault) && len(c.placesOf(traces, f)) > 0 {
 				jobs = append(jobs, c.randomJob(traces, f))
 			}
 		}
@@ -309,7 +309,7 @@ func (c *campaign) randomJobs(kind string) []job {
 func (c *campaign) randomFault(traces []*trace, kind string) fault {
 	total := 0
 	fits := slices.DeleteFunc(slices.Clone(faults), func(f fault) bool {
-		return !matches(f.name, c.options.fault) || f.of != "" && f.of != kind || len(placesOf(traces, f)) == 0
+		return !matches(f.name, c.options.fault) || f.of != "" && f.of != kind || len(c.placesOf(traces, f)) == 0
 	})
 	for _, f := range fits {
 		total += f.weight
@@ -325,10 +325,10 @@ func (c *campaign) randomFault(traces []*trace, kind string) fault {
 
 // placesOf are the moments at which a fault can strike, by the trace that has
 // them.
-func placesOf(traces []*trace, f fault) map[*trace][]spot {
+func (c *campaign) placesOf(traces []*trace, f fault) map[*trace][]spot {
 	places := map[*trace][]spot{}
 	for _, w := range traces {
-		spots := slices.DeleteFunc(slices.Clone(w.spots), func(s spot) bool { return f.fits != nil && !f.fits(s) })
+		spots := slices.DeleteFunc(slices.Clone(w.spots), func(s spot) bool { return f.fits != nil && !f.fits(s) || !matches(s.String(), c.options.at) })
 		if len(spots) > 0 {
 			places[w] = spots
 		}
@@ -337,7 +337,7 @@ func placesOf(traces []*trace, f fault) map[*trace][]spot {
 }
 
 func (c *campaign) randomJob(traces []*trace, f fault) job {
-	places := placesOf(traces, f)
+	places := c.placesOf(traces, f)
 	traces = slices.DeleteFunc(slices.Clone(traces), func(w *trace) bool { return len(places[w]) == 0 })
 	w := traces[c.random.IntN(len(traces))]
 	return job{scenario: w.scenario, fault: f, at: places[w][c.random.IntN(len(places[w]))]}

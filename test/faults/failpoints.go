@@ -28,6 +28,8 @@ var unreached = map[string]string{
 	"Exec hooks.holdCheck.look<hooks.holdCheck.by":       noHoldCheck,
 	"Exec hooks.process.kill<hooks.holdCheck.cleanUp":    noHoldCheck,
 
+	"Exec hooks.process.kill<hooks.process.endNow<hooks.podSession.takeOver": "no watchman of a manager that takes over fails to start",
+
 	"Delete mover.Movers.Remove<repository.run.done<repository.run.maintain":     noMaintenance,
 	"sub.Patch reconcile.Scope.Save<repository.run.done<repository.run.maintain": noMaintenance,
 

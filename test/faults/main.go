@@ -24,6 +24,7 @@ type options struct {
 	kills    bool
 	only     string
 	fault    string
+	at       string
 	history  string
 }
 
@@ -36,6 +37,7 @@ func main() {
 	flag.BoolVar(&o.kills, "kills", true, "Also kill the manager at each failpoint.")
 	flag.StringVar(&o.only, "scenario", "", "Only scenarios whose name contains this.")
 	flag.StringVar(&o.fault, "fault", "", "Only faults whose name contains this.")
+	flag.StringVar(&o.at, "at", "", "Only faults at moments whose name contains this.")
 	flag.StringVar(&o.history, "history", "", "Judge this history, which a run has kept, and run nothing.")
 	flag.Parse()
 	ctrl.SetLogger(logr.Discard()) // what clients have to say is said in errors too

@@ -42,6 +42,8 @@ type round struct {
 	run       run
 	began     time.Time
 	meanwhile sync.WaitGroup
+	// strike is held while the fault happens.
+	strike sync.RWMutex
 	// heal are parts of the cluster that have to be ready again at the end.
 	heal []string
 	// unstuck is when the snapshot controller was restarted last.
@@ -111,7 +113,11 @@ func (r *round) noted(what *bool) bool {
 // went through.
 func (r *round) execute(ctx context.Context) (passed []moment) {
 	ctx, over := context.WithCancel(ctx)
-	defer over()
+	defer func() {
+		r.strike.Lock() // it may have struck at the last moment that there was
+		defer r.strike.Unlock()
+		over()
+	}()
 	r.began = time.Now()
 	r.run = r.scenario.newRun(r)
 	if err := r.setUp(ctx); err != nil {
@@ -184,6 +190,8 @@ func (r *round) setUp(ctx context.Context) error {
 // inject lets the fault happen.
 func (r *round) inject(ctx context.Context) func(*manager, moment) string {
 	return func(m *manager, _ moment) string {
+		r.strike.RLock()
+		defer r.strike.RUnlock()
 		r.note(&r.sprung)
 		r.struck()
 		answer, err := r.fault.inject(ctx, r, m)

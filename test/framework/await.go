@@ -3,6 +3,7 @@ package framework
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +39,13 @@ func Await(ctx context.Context, limit time.Duration, what string, check func(con
 
 // isTooLate is true for the error of a client that would have to wait for its turn
 // until after the deadline (Wait of golang.org/x/time/rate, which gives it no type).
+// What was seen may say so, too, of another's client.
 func isTooLate(err error) bool {
-	return err != nil && strings.Contains(err.Error(), "would exceed context deadline")
+	switch of := err.(type) { //nolint:errorlint // it looks at each of those that are wrapped
+	case interface{ Unwrap() error }:
+		return isTooLate(of.Unwrap())
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(of.Unwrap(), isTooLate)
+	}
+	return err != nil && strings.HasPrefix(err.Error(), "rate: Wait(")
 }
