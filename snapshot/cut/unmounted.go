@@ -57,12 +57,32 @@ func StillMounted(pods []corev1.Pod, claims []string) string {
 // mayBeUnmounting is true for a pod that has ended a moment ago, or that the
 // kubelet hasn't let go: it does so once its volumes are unmounted.
 func mayBeUnmounting(p *corev1.Pod, now time.Time) bool {
-	if !p.DeletionTimestamp.IsZero() {
-		return true
+	return !p.DeletionTimestamp.IsZero() || now.Sub(endOf(p)) < UnmountGrace
+}
+
+// endOf is when the API server was told last of a pod that has ended. A node's clock,
+// which its containers' ends are by, may be wrong: it counts where the API server
+// hasn't noted who wrote what. It is zero for a pod that never ran.
+func endOf(p *corev1.Pod) (latest time.Time) {
+	later := func(t time.Time) {
+		if t.After(latest) {
+			latest = t
+		}
 	}
-	return slices.ContainsFunc(slices.Concat(p.Status.ContainerStatuses, p.Status.InitContainerStatuses), func(c corev1.ContainerStatus) bool {
-		return c.State.Terminated != nil && now.Sub(c.State.Terminated.FinishedAt.Time) < UnmountGrace
-	})
+	for _, entry := range p.ManagedFields {
+		if entry.Subresource == "status" && entry.Time != nil {
+			later(entry.Time.Time)
+		}
+	}
+	if !latest.IsZero() {
+		return latest
+	}
+	for _, c := range slices.Concat(p.Status.ContainerStatuses, p.Status.InitContainerStatuses) {
+		if c.State.Terminated != nil {
+			later(c.State.Terminated.FinishedAt.Time)
+		}
+	}
+	return latest
 }
 
 // ClaimNames are the claims of the volumes.

@@ -31,6 +31,14 @@ func TestCheckUnmounted(t *testing.T) {
 			p.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{FinishedAt: metav1.NewTime(now.Add(-ago))}}}}
 		}
 	}
+	told := func(ago time.Duration) func(*corev1.Pod) {
+		return func(p *corev1.Pod) {
+			at := func(ago time.Duration) *metav1.Time { return ptr.To(metav1.NewTime(now.Add(-ago))) }
+			p.ManagedFields = []metav1.ManagedFieldsEntry{
+				{Subresource: "status", Time: at(ago + time.Hour)}, {Subresource: "status", Time: at(ago)}, {Time: at(0)}, {Subresource: "status"},
+			}
+		}
+	}
 	going := func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: now} }
 	attached := func(volume, node string) []storagev1.VolumeAttachment {
 		return []storagev1.VolumeAttachment{{Spec: storagev1.VolumeAttachmentSpec{NodeName: node, Source: storagev1.VolumeAttachmentSource{PersistentVolumeName: ptr.To(volume)}}}}
@@ -44,6 +52,8 @@ func TestCheckUnmounted(t *testing.T) {
 		"a pod has just ended":                 {pods: []corev1.Pod{mounter("a", ended(time.Second))}, waits: true},
 		"a pod has ended":                      {pods: []corev1.Pod{mounter("a", ended(time.Hour))}},
 		"a pod that ended isn't gone":          {pods: []corev1.Pod{mounter("a", ended(time.Hour), going)}, waits: true},
+		"its node's clock is behind":           {pods: []corev1.Pod{mounter("a", ended(time.Hour), told(time.Second))}, waits: true},
+		"its node's clock is ahead":            {pods: []corev1.Pod{mounter("a", ended(-time.Hour), told(time.Minute))}},
 		"it is attached":                       {attached: attached("pv", "n"), waits: true},
 		"another is attached":                  {attached: attached("other", "n")},
 		"it is attached for a pod that reads":  {pods: []corev1.Pod{mounter("a")}, attached: attached("pv", "n")},

@@ -41,6 +41,9 @@ func (e *containers) Exec(ctx context.Context, c hooks.Container, command []stri
 		s.Out = &listened{next: s.Out, line: func(word string) {
 			if word == "HELD" || word == "STILL_HELD" {
 				e.m.fc.journal.add("%s %s", word, c.Pod)
+				if what == "watchman" && word == "STILL_HELD" {
+					e.m.fc.journal.add("run post-hook in %s/%s", c.Pod, c.Name)
+				}
 				e.m.say(word + " " + c.Pod)
 			}
 		}}

@@ -69,7 +69,8 @@ func TestAVolumeThatIsStillMountedIsWaitedFor(t *testing.T) {
 // unmounted is long enough after the end of a pod.
 const unmounted = 10 * time.Minute
 
-// hasEnded is what the kubelet says of a pod whose containers have ended.
+// hasEnded is what the kubelet said of a pod whose containers ended then. When the API
+// server was told isn't kept: it was a moment ago.
 func (fc *fakeCluster) hasEnded(pod *corev1.Pod, when metav1.Time) {
 	fc.Helper()
 	fc.must(admin.Get(fc.ctx, client.ObjectKeyFromObject(pod), pod))
@@ -78,6 +79,8 @@ func (fc *fakeCluster) hasEnded(pod *corev1.Pod, when metav1.Time) {
 		pod.Status.ContainerStatuses[i].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{FinishedAt: when}}
 	}
 	fc.must(admin.Status().Update(fc.ctx, pod))
+	pod.ManagedFields = []metav1.ManagedFieldsEntry{{}} // which empties it
+	fc.must(admin.Update(fc.ctx, pod))
 }
 
 // While nothing is frozen a driver may try again until the deadline.
