@@ -3,6 +3,7 @@ package hooks
 import (
 	"context"
 	"io"
+	"net/http/httptrace"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -54,16 +55,23 @@ func (r *remote) Exec(ctx context.Context, c Container, command []string, s Stre
 		return err
 	}
 	// client-go's heed the end of ctx once they are connected: a server that takes a
-	// connection and doesn't answer, as one that hangs does, would hold them.
+	// connection and doesn't answer, as one that hangs does, would hold them. It is to
+	// forget the command as well, which it would begin when it goes on. By SPDY, whose
+	// client tells nobody of its connection, it isn't waited for, no more.
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	untilEnd := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
+		context.AfterFunc(ctx, func() { _ = got.Conn.Close() })
+	}})
 	ended := make(chan error, 1)
 	go func() {
-		ended <- executor.exec(ctx, remotecommand.StreamOptions{Stdin: s.In, Stdout: s.Out, Stderr: s.Err})
+		ended <- executor.exec(untilEnd, remotecommand.StreamOptions{Stdin: s.In, Stdout: s.Out, Stderr: s.Err})
 	}()
 	select {
 	case err := <-ended:
 		return err
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return ctx.Err()
 	}
 }
 

@@ -136,31 +136,42 @@ func TestOnlyARefusedUpgradeIsFollowedByAnother(t *testing.T) {
 	}
 }
 
-// A server that hangs takes connections, and answers nothing.
+// A server that hangs takes connections, and answers nothing. What it was asked for by
+// WebSocket it is to forget.
 func TestAServerThatHangsHoldsNobody(t *testing.T) {
-	upgrade := func(what string) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			if r.Header.Get("Upgrade") == what {
-				cutOff(func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })(w, r) // until its client goes
-				return
-			}
-			answers(403, "")(w, r)
-		}
-	}
 	for _, hangs := range []string{"websocket", "SPDY/3.1"} {
 		t.Run(hangs, func(t *testing.T) {
-			f := aFront(t, upgrade(hangs), upgrade(hangs))
+			gone := make(chan struct{})
+			upgrade := func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Upgrade") != hangs {
+					answers(403, "")(w, r)
+					return
+				}
+				cutOff(func(conn net.Conn) {
+					_, _ = io.Copy(io.Discard, conn) // until its client goes
+					close(gone)
+				})(w, r)
+			}
+			f := aFront(t, upgrade, upgrade)
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(100*time.Millisecond, cancel)
 			ended := make(chan error, 1)
 			go func() { ended <- f.exec(ctx, t) }()
+			late := time.After(10 * time.Second)
 			select {
 			case err := <-ended:
 				if !errors.Is(err, context.Canceled) {
 					t.Error(err)
 				}
-			case <-time.After(10 * time.Second):
+			case <-late:
 				t.Error("it waits on")
+			}
+			if hangs == "websocket" {
+				select {
+				case <-gone:
+				case <-late:
+					t.Error("it stays connected")
+				}
 			}
 			f.CloseClientConnections()
 		})

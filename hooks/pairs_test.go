@@ -49,7 +49,7 @@ func aDeadManager(t *testing.T, e hooks.Executor, thawed time.Duration, target h
 func says(t *testing.T, log string, words ...string) {
 	t.Helper()
 	want := strings.Join(words, " ")
-	for range 200 {
+	for range 400 {
 		if strings.Join(lines(t, log), " ") == want {
 			return
 		}

@@ -32,9 +32,9 @@ const (
 	// asideEarlier is how much earlier than the watchman that runs the post-hook
 	// the one acts that ends a pre-hook in another container.
 	asideEarlier = time.Second
-	// heirAfter is when one acts by itself that has taken the place of an attempt's:
-	// what it waits for is killed within killTimeout, or isn't.
-	heirAfter = killTimeout
+	// heirAfter is when one acts by itself that has taken the place of an attempt's. It
+	// is told before, or ended, however long the kill of what it waits for takes.
+	heirAfter = killTimeout + maxGrace
 )
 
 var (

@@ -165,7 +165,7 @@ func (r *backupRun) allowedPause() time.Duration {
 		if q := b.Spec.Quiesce; q == nil || q.Hold == nil {
 			limit += r.scenario.frozen
 			if r.noted(&r.sprung) || r.scenario.prelude != nil {
-				limit += 5 * time.Second // of the watchman of a manager that took over, and died or was halted as well
+				limit += 10 * time.Second // of the watchman of a manager that took over, and died or was halted as well
 			}
 		}
 	}
