@@ -135,7 +135,7 @@ func (p *postgreSQL) trials() []trial {
 			return errors.Join(h.held(), p.isConnected("shop", "postgres"), h.testifies())
 		}},
 		{"takes the superuser that an image has beside its user", func(hold holder) error {
-			h := hold(forever, "POSTGRES_USER=cashier", "POSTGRES_PASSWORD=loud", "POSTGRES_POSTGRES_PASSWORD=hush", "POSTGRES_DB=template1")
+			h := hold(forever, "POSTGRES_USER=cashier", "POSTGRES_PASSWORD=loud", "POSTGRES_POSTGRES_PASSWORD=hush", "POSTGRES_DB=template1", "PGPORT=", "POSTGRESQL_PORT_NUMBER="+p.port)
 			return errors.Join(h.held(), p.isConnected("postgres", "template1"), h.testifies())
 		}},
 		{"asks the server of its own pod, whatever host its clients are told", func(hold holder) error {

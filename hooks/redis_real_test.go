@@ -4,8 +4,14 @@ package hooks
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +27,8 @@ type redis struct {
 	environment              []string
 	port                     string
 	server                   *exec.Cmd
+	// tls are the flags of a client, where the server answers by TLS alone.
+	tls []string
 	// fileSize is what a file of it may have, in blocks of 512 bytes, or unlimited.
 	fileSize string
 }
@@ -31,7 +39,8 @@ func aRedis(t *testing.T, recipe string) *redis {
 	r.programs = installed(t, recipe+"-server")
 	r.environment = []string{"PATH=" + r.programs + ":/bin", "SYNCED=" + filepath.Join(r.folder, "synced")}
 	const heard = "#!/bin/sh\necho \"$@\" >>\"$SYNCED\"\nPATH=${PATH#*:} exec sync \"$@\"\n"
-	for name, content := range map[string]string{"password": "hush\n", "synced": "", "bin/sync": heard} {
+	certificate, key := aCertificate(t)
+	for name, content := range map[string]string{"password": "hush\n", "synced": "", "bin/sync": heard, "certificate": certificate, "key": key} {
 		path := filepath.Join(r.folder, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o755)); err != nil {
 			t.Fatal(err)
@@ -39,6 +48,25 @@ func aRedis(t *testing.T, recipe string) *redis {
 	}
 	t.Cleanup(func() { _ = r.kill() })
 	return r
+}
+
+// aCertificate is one, and its key, which has signed itself and is good for all.
+func aCertificate(t *testing.T) (certificate, key string) {
+	t.Helper()
+	of := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true}
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := x509.CreateCertificate(rand.Reader, of, of, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded}))
 }
 
 // saving has the server keep saves alone, logging a log of all writes.
@@ -64,12 +92,19 @@ func (r *redis) startAgain(settings ...string) error {
 	return err
 }
 
-func (r *redis) data() string { return filepath.Join(r.folder, "data") }
+func (r *redis) data() string { return r.file("data") }
+
+func (r *redis) file(name string) string { return filepath.Join(r.folder, name) }
 
 // serve starts a server on a folder, and returns once it answers.
 func (r *redis) serve(folder, port string, settings []string) (*exec.Cmd, error) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err
+	}
+	asked := port
+	if r.tls != nil {
+		settings = slices.Concat(settings, []string{"--tls-port", port, "--tls-ca-cert-file", r.file("certificate"), "--tls-cert-file", r.file("certificate"), "--tls-key-file", r.file("key")})
+		port = "0"
 	}
 	args := slices.Concat([]string{"-c", `trap "" XFSZ; ulimit -f "$0"; exec "$@"`, r.fileSize, filepath.Join(r.programs, r.recipe+"-server"), "--dir", folder, "--port", port, "--bind", "127.0.0.1", "--requirepass", "hush", "--enable-debug-command", "local"}, settings)
 	server := exec.Command("/bin/sh", args...)
@@ -78,7 +113,7 @@ func (r *redis) serve(folder, port string, settings []string) (*exec.Cmd, error)
 		return nil, err
 	}
 	return server, starts(r.recipe, func() error {
-		if said, err := r.ask(port, "PING"); said != "PONG" {
+		if said, err := r.ask(asked, "PING"); said != "PONG" {
 			return fmt.Errorf("%s, %w", said, err)
 		}
 		return nil
@@ -98,7 +133,7 @@ func (r *redis) kill() error {
 func (r *redis) restart(settings ...string) error { return errors.Join(r.kill(), r.start(settings...)) }
 
 func (r *redis) env() []string {
-	env := slices.Concat(r.environment, []string{r.named("PASSWORD=hush"), r.named("PORT_NUMBER=" + r.port)})
+	env := slices.Concat(r.environment, []string{"tls=somebody's own", r.named("PASSWORD=hush"), r.named("PORT_NUMBER=" + r.port)})
 	env[0] = strings.Replace(env[0], "PATH=", "PATH="+filepath.Join(r.folder, "bin")+":", 1)
 	return env
 }
@@ -110,7 +145,7 @@ func (r *redis) named(variable string) string { return strings.ToUpper(r.recipe)
 func (r *redis) ask(port string, command ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	c := exec.CommandContext(ctx, filepath.Join(r.programs, r.recipe+"-cli"), append([]string{"-e", "-p", port}, command...)...)
+	c := exec.CommandContext(ctx, filepath.Join(r.programs, r.recipe+"-cli"), slices.Concat([]string{"-e", "-p", port}, r.tls, command)...)
 	c.Env = slices.Concat(r.environment, []string{"REDISCLI_AUTH=hush"})
 	out, err := c.CombinedOutput()
 	return strings.TrimSpace(string(out)), errors.Join(err, ctx.Err())
@@ -139,6 +174,19 @@ func (r *redis) trials() []trial {
 		{"takes the password from a file", func(hold holder) error {
 			h := hold(forever, r.named("PASSWORD="), r.named("PASSWORD_FILE=")+filepath.Join(r.folder, "password"))
 			return errors.Join(h.held(), h.testifies())
+		}},
+		{"asks at the port of a chart, which isn't a service's address", func(hold holder) error {
+			h := hold(forever, r.named("PORT_NUMBER="), "REDIS_PORT=tcp://10.96.0.1:6379", r.named("PORT=")+r.port)
+			return errors.Join(h.held(), h.testifies())
+		}},
+		{"asks by TLS, and shows a certificate", func(hold holder) error {
+			r.tls = []string{"--tls", "--cacert", r.file("certificate"), "--cert", r.file("certificate"), "--key", r.file("key")}
+			err := r.restart()
+			h := hold(forever, r.named("TLS_ENABLED=yes"), r.named("TLS_PORT=")+r.port, r.named("PORT_NUMBER=1"),
+				r.named("TLS_CA_FILE=")+r.file("certificate"), r.named("TLS_CERT_FILE=")+r.file("certificate"), r.named("TLS_KEY_FILE=")+r.file("key"))
+			err = errors.Join(err, h.held(), r.blocked(), h.testifies(), r.writes())
+			r.tls = nil
+			return errors.Join(err, r.restart())
 		}},
 		{"refuses a wrong password", func(hold holder) error {
 			return errors.Join(hold(forever, r.named("PASSWORD=loud")).refuses("WRONGPASS"), r.writes())

@@ -25,6 +25,7 @@ if [ -n "$superuser" ]; then user=postgres password=$superuser; fi
 export PGUSER="${user:-${PGUSER:-postgres}}"
 export PGDATABASE="${database:-${PGDATABASE:-postgres}}"
 if [ -n "$password" ]; then export PGPASSWORD="$password"; fi
+export PGPORT="${PGPORT:-${POSTGRESQL_PORT_NUMBER:-5432}}"
 case ${PGHOST:-} in /*) ;; *) export PGHOST=,127.0.0.1 ;; esac
 
 # psql doesn't connect anew: a session that answers is the one that there was from the

@@ -19,7 +19,27 @@ password=${REDIS_PASSWORD:-${VALKEY_PASSWORD:-}}
 if [ -z "$password" ] && [ -n "$file" ]; then password=$(cat "$file"); fi
 if [ -n "$password" ]; then export REDISCLI_AUTH="$password"; fi
 
-client() { "$client" -p "${REDIS_PORT_NUMBER:-${VALKEY_PORT_NUMBER:-6379}}" "$@" 2>&1; }
+# of prints the variable $1 of the usual images.
+of() { eval "printf '%s' \"\${REDIS_$1:-\${VALKEY_$1:-}}\""; }
+
+# A server with TLS may want to see a certificate of whoever asks, too: its own will do.
+tls= ca= certificate= key=
+case $(of TLS_ENABLED) in
+  [1yYtT]*) tls=TLS_ ca=$(of TLS_CA_FILE) certificate=$(of TLS_CERT_FILE) key=$(of TLS_KEY_FILE) ;;
+esac
+
+# It is a number: Kubernetes puts the address of a service that is named redis into
+# REDIS_PORT.
+for name in REDIS VALKEY; do
+  for number in PORT_NUMBER PORT; do
+    eval "port=\${${name}_$tls$number:-}"
+    case $port in "" | *[!0-9]*) port=6379 ;; *) break 2 ;; esac
+  done
+done
+
+client() {
+  "$client" -p "$port" ${tls:+--tls} ${ca:+--cacert "$ca"} ${certificate:+--cert "$certificate" --key "$key"} "$@" 2>&1
+}
 ask() { client "$@" </dev/null; }
 is() { ask INFO persistence | grep -q "^$1"; }
 fail() { echo "$1" >&2; exit 1; }
