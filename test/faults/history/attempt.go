@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"time"
 )
 
@@ -112,11 +113,22 @@ func (a *attempt) freeze(pod quiescedPod) *exec {
 // Where the hooks are in two containers it is the first of two.
 func (a *attempt) watchman(pod quiescedPod) *exec {
 	for _, x := range a.in(pod.Name) {
-		if x.waits > 0 && x.began {
+		if x.waits > 0 && x.began && !x.isHeir {
 			return x
 		}
 	}
 	return nil
+}
+
+// heir is the last who took the place of the watchmen before him in a pod, nil for none.
+func (a *attempt) heir(pod quiescedPod) *exec {
+	var last *exec
+	for _, x := range a.in(pod.Name) {
+		if x.isHeir && x.began && (last == nil || x.first.Received.After(last.first.Received)) {
+			last = x
+		}
+	}
+	return last
 }
 
 // release is when a pod that a command froze was let go, zero for never, and the
@@ -132,7 +144,7 @@ func (a *attempt) release(pod quiescedPod, freeze *exec) (time.Time, *exec) {
 			return x.first.Received, x
 		}
 	}
-	if watchman := a.watchman(pod); watchman != nil {
+	if watchman := cmp.Or(a.heir(pod), a.watchman(pod)); watchman != nil {
 		return watchman.end, watchman
 	}
 	return time.Time{}, nil

@@ -11,7 +11,7 @@
 //	retain     no claim of an application is deleted before its volume is Retain
 //	intent     each command in a pod follows an intent that names the pod
 //	thaw       what was frozen is released by the deadline of its intent, and is
-//	           called thawed only then; who ends a watchman takes his duty over
+//	           called thawed only then; who ends a watchman takes his duty over, as his heir does
 //	late-cut   what a verdict speaks of was cut while its attempt held, and
 //	           nothing else is restored or exported
 //	exclusive  no pod is in two open attempts

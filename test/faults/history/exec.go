@@ -25,6 +25,8 @@ type exec struct {
 	// waits is how long a watchman waits, who runs the post-hook of a pair when he
 	// is told to, or then by himself; 0 for any other command.
 	waits time.Duration
+	// isHeir: that watchman has taken the place of those that were there before him.
+	isHeir bool
 	// ends are the marks of whom it looks for to end them, nil for any other command.
 	ends []string
 	// began: the stream to it was open.
@@ -33,11 +35,12 @@ type exec struct {
 	end time.Time
 }
 
-// The forms of the mark: the word that stands before a command, that of a watchman,
-// the argument of the script that ends what is left of one, and the same for watchmen,
+// The forms of the mark: the word that stands before a command, that of a watchman and
+// of one who takes another's place, that of all of a pod, which stands after it, the argument of the script that ends what is left of one, and the same for watchmen,
 // of an attempt or of a pod.
 var (
-	markWatch    = regexp.MustCompile(`^lull=watch\.([0-9a-f-]{36})\.([0-9]+)\.$`)
+	markWatch    = regexp.MustCompile(`^lull=watch\.([0-9a-f-]{36})\.([0-9]+)\.([a-z0-9]+\.)?$`)
+	markOfPod    = regexp.MustCompile(`^lull=(watchman-of\.[0-9a-f-]{36})\.$`)
 	markWord     = regexp.MustCompile(`^lull=([0-9a-f-]{36})\.([0-9]+)\.$`)
 	markArgument = regexp.MustCompile(`^([0-9a-f-]{36})\.([0-9]+)$`)
 	markWatchmen = regexp.MustCompile(`^(watch\.[0-9a-f-]{36}\.[0-9]+|watchman-of\.[0-9a-f-]{36})$`)
@@ -79,7 +82,10 @@ func newExec(e *Event) *exec {
 		}
 		if found := markWatch.FindStringSubmatch(word); found != nil && len(x.words) > i+2 {
 			seconds, _ := strconv.Atoi(x.words[i+2]) // 0 is no watchman's
-			x.key, x.waits = keyOf(found), time.Duration(seconds)*time.Second
+			x.key, x.waits, x.isHeir = keyOf(found), time.Duration(seconds)*time.Second, found[3] != ""
+			if before := markOfPod.FindStringSubmatch(x.words[i+1]); before != nil && x.isHeir {
+				x.ends = before[1:]
+			}
 			return x
 		}
 	}

@@ -19,6 +19,7 @@ var rejected = map[string]Rule{
 	"valid-pair-with-a-watchman":              "",
 	"valid-watchman-is-relieved":              "",
 	"valid-watchmen-of-a-pod-are-ended-later": "",
+	"valid-watchman-has-an-heir":              "",
 
 	"claim-deleted-before-its-volume-is-retained": Retain,
 	"claim-deleted-after-its-volume-was-released": Retain,
@@ -32,6 +33,7 @@ var rejected = map[string]Rule{
 	"watchman-waits-past-the-deadline":            Thaw,
 	"called-thawed-while-the-watchman-waits":      Thaw,
 	"called-thawed-as-the-watchman-was-ended":     Thaw,
+	"called-thawed-while-the-heir-waits":          Thaw,
 	"watchman-ended-and-nobody-thaws":             Thaw,
 	"watchman-ended-and-thawed-late":              Thaw,
 	"hold-outlives-its-deadline":                  Thaw,

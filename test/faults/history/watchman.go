@@ -24,7 +24,8 @@ func (j *judge) endOf(a *attempt, pod quiescedPod, watchman *exec) *exec {
 }
 
 // judgeRelief holds whoever has ended a watchman to what that one would have done: to
-// run the post-hook by the deadline.
+// run the post-hook by the deadline, or to have another watchman do so. He is told
+// at once, which isn't in the log, and is ended by the next where the post-hook hangs.
 func (j *judge) judgeRelief(a *attempt, pod quiescedPod, ended *exec) {
 	from, due := ended.first.Received, a.due()
 	if from.After(due) {
@@ -32,7 +33,8 @@ func (j *judge) judgeRelief(a *attempt, pod quiescedPod, ended *exec) {
 	}
 	due = j.excused(a.namespace, from, due).Add(slack)
 	for _, x := range a.in(pod.Name) {
-		if x.is(pod.Post) && x.isRun && !x.first.Received.Before(from) && !x.first.Received.After(due) {
+		isTimely := !x.first.Received.Before(from) && !x.first.Received.After(due)
+		if isTimely && (x.is(pod.Post) && x.isRun || x.isHeir && x.began) {
 			return
 		}
 	}
