@@ -12,15 +12,14 @@ for client in redis-cli valkey-cli; do
 done
 [ -n "$client" ] || { echo "neither redis-cli nor valkey-cli is in this container: name the database's container" >&2; exit 1; }
 
-# The usual images name the password in one of these, or in a file. It goes to the
-# client by its environment, which only the same user can read.
-file=${REDIS_PASSWORD_FILE:-${VALKEY_PASSWORD_FILE:-}}
-password=${REDIS_PASSWORD:-${VALKEY_PASSWORD:-}}
-if [ -z "$password" ] && [ -n "$file" ]; then password=$(cat "$file"); fi
-if [ -n "$password" ]; then export REDISCLI_AUTH="$password"; fi
-
 # of prints the variable $1 of the usual images.
 of() { eval "printf '%s' \"\${REDIS_$1:-\${VALKEY_$1:-}}\""; }
+
+# The usual images name the password in one of these, or in a file. It goes to the
+# client by its environment, which only the same user can read.
+password=$(of PASSWORD) file=$(of PASSWORD_FILE)
+if [ -z "$password" ] && [ -n "$file" ]; then password=$(cat "$file"); fi
+if [ -n "$password" ]; then export REDISCLI_AUTH="$password"; fi
 
 # A server with TLS may want to see a certificate of whoever asks, too: its own will do.
 tls= ca= certificate= key=
