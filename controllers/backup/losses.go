@@ -92,9 +92,12 @@ func (l *losses) listed(all []*v1alpha1.VolumeBackup) (lacking []types.Namespace
 }
 
 // inCache are the backups that a cache has, not copied: a list of it would copy all of
-// them, which may be very many. An informer tells a new handler of each.
-func inCache(ctx context.Context, informer cache.Informer) (all []*v1alpha1.VolumeBackup, err error) {
+// them, which may be very many. An informer tells a new handler of each, and of some
+// that come after, even once the handler is removed: so what is returned is read under
+// the lock.
+func inCache(ctx context.Context, informer cache.Informer) ([]*v1alpha1.VolumeBackup, error) {
 	var mu sync.Mutex
+	var all []*v1alpha1.VolumeBackup
 	told, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{AddFunc: func(obj any) {
 		if b, is := obj.(*v1alpha1.VolumeBackup); is {
 			mu.Lock()
