@@ -44,8 +44,8 @@ spare() {
   done
 }
 
-# end ends the session of $p, and is false where somebody lives on.
-end() {
+# end_session ends the session of $p, and is false where somebody lives on.
+end_session() {
   all=$p looks=0
   while family; [ "$live" ]; do
     [ "$looks" -lt 10 ] || return 1
@@ -72,13 +72,14 @@ is_marked() {
 
 marks=$*
 for dir in /proc/[0-9]*; do
-  p=${dir#/proc/} words= line=
-  while IFS= read -r line || [ -n "$line" ]; do words="$words$line"; done <"$dir/cmdline"
+  p=${dir#/proc/} words=
+  # Some shells keep the line where a read fails, as of who has just ended.
+  while line=; IFS= read -r line || [ -n "$line" ]; do words="$words$line"; done <"$dir/cmdline"
   is_marked || continue
   read -r line <"$dir/stat" || continue
   set -- ${line##*) }
   [ "$4" = "$p" ] || continue
-  if end; then ended="$ended $p"; else left="$left$live"; fi
+  if end_session; then ended="$ended $p"; else left="$left$live"; fi
 done 2>/dev/null
 [ -z "$left" ] || { echo $left; exit 9; }
 echo $ended

@@ -7,8 +7,9 @@ mark=$1
 shift
 sessions=$*
 for dir in /proc/[0-9]*; do
-  p=${dir#/proc/} words= line=
-  while IFS= read -r line || [ -n "$line" ]; do words="$words$line"; done <"$dir/cmdline"
+  p=${dir#/proc/} words=
+  # Some shells keep the line where a read fails, as of who has just ended.
+  while line=; IFS= read -r line || [ -n "$line" ]; do words="$words$line"; done <"$dir/cmdline"
   read -r line <"$dir/stat" || continue
   set -- ${line##*) }
   case $1 in [ZX]) continue ;; esac

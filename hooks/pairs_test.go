@@ -3,10 +3,13 @@ package hooks_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -83,13 +86,18 @@ func (o ofShell) Exec(ctx context.Context, c hooks.Container, command []string, 
 	return o.Executor.Exec(ctx, c, by, s)
 }
 
-// shells are those of this machine, each by a name that says it is sh.
+// shells are several, each by a name that says it is sh. Those beside this machine's
+// are looked for in the folder SHELLS, too, and where that is named none may be missing.
 func shells(t *testing.T) map[string]hooks.Executor {
 	t.Helper()
 	all := map[string]hooks.Executor{"sh": &hookstest.Executor{}}
+	unpacked := os.Getenv("SHELLS")
+	t.Setenv("PATH", strings.Join([]string{os.Getenv("PATH"), unpacked + "/bin", unpacked + "/usr/bin"}, ":"))
 	for _, name := range []string{"bash", "busybox", "mksh", "zsh"} {
 		program, err := exec.LookPath(name)
-		if err != nil {
+		if err != nil && unpacked != "" {
+			t.Fatal(err)
+		} else if err != nil {
 			continue
 		}
 		path := filepath.Join(t.TempDir(), "sh")
@@ -136,4 +144,52 @@ func (w withoutWatchman) Exec(ctx context.Context, c hooks.Container, command []
 		return w.err
 	}
 	return w.Executor.Exec(ctx, c, command, s)
+}
+
+// Processes end while they are looked through. A shell that reads of one that has just
+// ended must come to an end as well.
+func TestWhoEndsWhileItIsLookedAtHoldsNobody(t *testing.T) {
+	for name, e := range shells(t) {
+		t.Run(name, func(t *testing.T) {
+			// It takes a shell a second to read of it.
+			looked := exec.Command("sh", "-c", "read word", strings.Repeat("0\n", 1<<15), strings.Repeat("0\n", 1<<15))
+			if _, err := looked.StdinPipe(); err != nil {
+				t.Fatal(err)
+			}
+			if err := looked.Start(); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() {
+				ended <- hooks.EndLeftover(t.Context(), e, hooks.Container{Pod: "a"}, uidOf("a"), mark)
+			}()
+			by := readerOf(t, fmt.Sprintf("/proc/%d/cmdline", looked.Process.Pid))
+			_ = syscall.Kill(by, syscall.SIGSTOP)
+			_ = looked.Process.Kill()
+			_ = looked.Wait()
+			_ = syscall.Kill(by, syscall.SIGCONT)
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// readerOf is the process that has a file for its input.
+func readerOf(t *testing.T, file string) int {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+		inputs, err := filepath.Glob("/proc/[0-9]*/fd/0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, input := range inputs {
+			if of, err := os.Readlink(input); err == nil && of == file {
+				process, _ := strconv.Atoi(strings.Split(input, "/")[2])
+				return process
+			}
+		}
+	}
+	t.Fatalf("nobody reads %s", file)
+	return 0
 }
