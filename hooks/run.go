@@ -40,15 +40,27 @@ type process struct {
 	mark      Mark
 	// isMarked: the command is a shell that carries the mark itself.
 	isMarked bool
-	stderr   tail
+	// isWatched: the command refuses to begin without the watchman of its attempt.
+	isWatched bool
+	stderr    tail
 }
 
 // asChild runs the command without becoming it, as a shell would do with the
 // last one.
 const asChild = `"$@"; exit $?`
 
+//go:embed watched.sh
+var watchedScript string
+
+// asWatched is watchedScript as it is sent: asChild, where a watchman waits.
+var asWatched = compact(watchedScript)
+
 func (p *process) wrapped(command []string) []string {
-	return append([]string{"/bin/sh", "-c", asChild, p.mark.word()}, command...)
+	script := asChild
+	if p.isWatched {
+		script = asWatched
+	}
+	return append([]string{"/bin/sh", "-c", script, p.mark.word()}, command...)
 }
 
 // word is the mark as it stands in a command line. Its last character bounds

@@ -129,7 +129,7 @@ func (p *podSession) begin(ctx, life context.Context, c clock.PassiveClock) erro
 	if p.target.isPair() {
 		p.heldAt = c.Now()
 	}
-	p.pre = p.runHook(ctx, "pre-hook", p.target.Pre)
+	p.pre = p.runPre(ctx)
 	return inPod(p.target, p.pre)
 }
 
@@ -137,9 +137,23 @@ func (p *podSession) begin(ctx, life context.Context, c clock.PassiveClock) erro
 // end: it could freeze at any time.
 var errMayGoOn = errors.New("it may still be at work")
 
+// runPre runs the pre-hook, which refuses where its watchman is no more.
+func (p *podSession) runPre(ctx context.Context) error {
+	run := p.process(p.target.Pre.Container, p.target.Mark)
+	run.isWatched = p.watch != nil
+	if p.target.Pre.Container != p.target.Post.Container {
+		run.isWatched = p.aside != nil
+	}
+	return run.runHook(ctx, "pre-hook", p.target.Pre)
+}
+
+func (p *podSession) runPost(ctx context.Context) error {
+	return p.process(p.target.Post.Container, p.target.Mark).runHook(ctx, "post-hook", p.target.Post)
+}
+
 // runHook runs one command to its end. One that is still at work when its time
 // is over, its own or that of ctx, is killed where we can: it could win later.
-func (p *podSession) runHook(ctx context.Context, what string, c Command) error {
+func (p *process) runHook(ctx context.Context, what string, c Command) error {
 	if !c.isSet() {
 		return nil
 	}
@@ -149,7 +163,6 @@ func (p *podSession) runHook(ctx context.Context, what string, c Command) error 
 		ctx = limited
 	}
 	var out tail
-	run := p.process(c.Container, p.target.Mark)
 	// The stream lives on after ctx: its end is the command's, and a command
 	// that was asked for may begin only then.
 	stream, cut := context.WithCancel(context.WithoutCancel(ctx))
@@ -157,9 +170,9 @@ func (p *podSession) runHook(ctx context.Context, what string, c Command) error 
 	ended, killed := make(chan struct{}), make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		defer cut()
-		killed <- run.endNow(ctx, ended)
+		killed <- p.endNow(ctx, ended)
 	})
-	err := run.run(stream, c.Args, nil, &out)
+	err := p.run(stream, c.Args, nil, &out)
 	close(ended)
 	inTime, doubt := stop(), error(nil)
 	if !inTime {
@@ -167,21 +180,21 @@ func (p *podSession) runHook(ctx context.Context, what string, c Command) error 
 	}
 	never := error(nil)
 	if inTime {
-		never = run.neverRan(ctx, c.Args, err, &out)
+		never = p.neverRan(ctx, c.Args, err, &out)
 	}
 	switch {
 	case err == nil:
 		return nil
 	case never != nil:
-		return failure(what, Join(never, err), &run.stderr, &out)
+		return failure(what, Join(never, err), &p.stderr, &out)
 	case doubt != nil:
-		return failure(what+" was still at work and may go on", Join(context.Cause(ctx), doubt), &run.stderr, &out)
+		return failure(what+" was still at work and may go on", Join(context.Cause(ctx), doubt), &p.stderr, &out)
 	case !inTime:
-		return failure(what+" was still at work and was killed", context.Cause(ctx), &run.stderr, &out)
+		return failure(what+" was still at work and was killed", context.Cause(ctx), &p.stderr, &out)
 	case isExit(err):
-		return failure(what, err, &run.stderr, &out)
+		return failure(what, err, &p.stderr, &out)
 	}
-	return failure(what, Join(err, run.endBroken(ctx)), &run.stderr, &out)
+	return failure(what, Join(err, p.endBroken(ctx)), &p.stderr, &out)
 }
 
 func (p *podSession) process(container string, mark Mark) *process {

@@ -168,7 +168,7 @@ func (q *Session) Unwatched() []Warning {
 // watchman from then on, and proves nothing either.
 func (p *podSession) endWatched(ctx context.Context, grace time.Duration) (lost, post error) {
 	if p.watch == nil {
-		return nil, p.runHook(ctx, "post-hook", p.target.Post)
+		return nil, p.runPost(ctx)
 	}
 	defer p.watch.cancel()
 	everybody := allWatchmenOf(p.target.UID)
@@ -180,7 +180,7 @@ func (p *podSession) endWatched(ctx context.Context, grace time.Duration) (lost,
 	if p.watch.words.testified() {
 		return lost, p.watch.awaitThaw(ctx, p.target.Post.Timeout)
 	}
-	return lost, p.runHook(ctx, "post-hook", p.target.Post)
+	return lost, p.runPost(ctx)
 }
 
 // askToThaw tells it to run the post-hook and returns once it does. It is an error

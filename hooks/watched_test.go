@@ -1,0 +1,110 @@
+package hooks_test
+
+import (
+	"context"
+	"errors"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	clientexec "k8s.io/client-go/util/exec"
+
+	"github.com/lull-dev/lull/hooks"
+	"github.com/lull-dev/lull/hooks/hookstest"
+)
+
+// hangs is a runtime that takes hooks, and begins them only once it goes on, whoever
+// has given them up meanwhile.
+type hangs struct {
+	hooks.Executor
+	asked, goesOn chan struct{}
+	ended         chan error
+}
+
+func aHangingRuntime(e hooks.Executor) *hangs {
+	return &hangs{e, make(chan struct{}), make(chan struct{}), make(chan error)}
+}
+
+func (h *hangs) Exec(ctx context.Context, c hooks.Container, command []string, s hooks.Streams) error {
+	if !isHook(command) {
+		return h.Executor.Exec(ctx, c, command, s)
+	}
+	close(h.asked)
+	go func() {
+		<-h.goesOn
+		h.ended <- h.Executor.Exec(context.WithoutCancel(ctx), c, command, hooks.Streams{})
+	}()
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// refuses has the runtime begin what it has taken, which must not freeze.
+func (h *hangs) refuses(t *testing.T) {
+	t.Helper()
+	close(h.goesOn)
+	var exit clientexec.CodeExitError
+	if err := <-h.ended; !errors.As(err, &exit) || exit.Code != 4 {
+		t.Errorf("a pre-hook that nobody watches over ended with %v", err)
+	}
+}
+
+func TestAPreHookThatBeginsWhenAllIsOverRefuses(t *testing.T) {
+	log, runtime := aLog(t), aHangingRuntime(&hookstest.Executor{})
+	q, err := begin(t, runtime, beforeItsTime, aPair())
+	if err == nil || !strings.Contains(err.Error(), "may go on") {
+		t.Errorf("says %v", err)
+	}
+	q.End(t.Context())
+	runtime.refuses(t)
+	says(t, log, "post")
+}
+
+// Whoever else thaws what a dead manager asked for.
+func TestAPreHookThatNobodyWatchesAnyMoreRefuses(t *testing.T) {
+	for name, e := range shells(t) {
+		for who, c := range map[string]struct {
+			after time.Duration // when the watchman acts by itself
+			thaws func(t *testing.T, target hooks.Target, log string)
+		}{
+			"the next manager": {time.Hour, func(t *testing.T, target hooks.Target, _ string) {
+				if err := hooks.Thaw(t.Context(), e, target); err != nil {
+					t.Error(err)
+				}
+			}},
+			"the watchman of a next one that died": {time.Hour, func(t *testing.T, target hooks.Target, _ string) {
+				life, die := context.WithCancel(t.Context())
+				next := &diesAfter{mortal: mortal{e, life}, die: die}
+				next.left.Store(1)
+				if err := hooks.Thaw(t.Context(), next, target); err == nil {
+					t.Error("it thawed")
+				}
+			}},
+			"its watchman, right now": {time.Second, func(t *testing.T, _ hooks.Target, log string) { lastIs(t, log, "begun") }},
+			"nobody": {time.Hour, func(t *testing.T, _ hooks.Target, _ string) {
+				if out, err := exec.Command("pkill", "-KILL", "--oldest", "-f", "lull=watch\\."+string(mark)+"\\.").CombinedOutput(); err != nil {
+					t.Fatal(err, string(out))
+				}
+			}},
+		} {
+			t.Run(name+", thawed by "+who, func(t *testing.T) {
+				log, runtime := aLog(t), aHangingRuntime(e)
+				target := hooked(`echo pre >>"$LOG"`, `echo begun >>"$LOG"; sleep 0.5; echo post >>"$LOG"`)
+				life, die := context.WithCancel(t.Context())
+				go func() {
+					<-runtime.asked
+					die()
+				}()
+				if _, err := beginBy(t, mortal{runtime, life}, 10*time.Second, c.after, target); life.Err() == nil {
+					t.Fatal(err)
+				}
+				c.thaws(t, target, log)
+				runtime.refuses(t)
+				if did := lines(t, log); slices.Contains(did, "pre") {
+					t.Errorf("the hooks did %q", did)
+				}
+			})
+		}
+	}
+}
