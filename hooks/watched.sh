@@ -13,11 +13,13 @@ lull_waits() {
     # Who took its place has more to its mark, and is there for the thaw alone. zsh
     # keeps what is between two words.
     case $lull_words in *"lull=watch.${0#lull=}lull="* | *"lull=watch.${0#lull=}"?"lull="*) ;; *) continue ;; esac
-    # What it began has its words, too, and may outlive it; it leads their session. It
-    # has closed its input before it acts.
+    # What it began has its words, too, and may outlive it; it leads their session.
     read -r lull_line <"$lull_dir/stat" || continue
     set -- ${lull_line##*) }
-    [ "$4" = "${lull_dir#/proc/}" ] && [ -e "$lull_dir/fd/3" ] && return 0
+    case $1 in [ZX]) continue ;; esac
+    [ "$4" = "${lull_dir#/proc/}" ] || continue
+    # It closes its input before it acts. Where nobody may look at that it may wait.
+    if [ -e "$lull_dir/fd/3" ] || [ ! -e "$lull_dir/fd/1" ]; then return 0; fi
   done 2>/dev/null
   return 1
 }

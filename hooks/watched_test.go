@@ -108,3 +108,25 @@ func TestAPreHookThatNobodyWatchesAnyMoreRefuses(t *testing.T) {
 		}
 	}
 }
+
+// A container in which no process may look at another's files quiets its application
+// all the same.
+func TestAPreHookThatMayNotLookBegins(t *testing.T) {
+	q, err := begin(t, asNobody{&hookstest.Executor{}}, 10*time.Second, hooked("true", "true"))
+	if err != nil {
+		t.Error(err)
+	}
+	if r := q.End(t.Context())[uidOf("a")]; !r.Thawed || !r.Testified {
+		t.Errorf("%+v", r)
+	}
+}
+
+// asNobody runs hooks as a user who may not look at others' processes.
+type asNobody struct{ hooks.Executor }
+
+func (n asNobody) Exec(ctx context.Context, c hooks.Container, command []string, s hooks.Streams) error {
+	if isHook(command) {
+		command = append([]string{"setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"}, command...)
+	}
+	return n.Executor.Exec(ctx, c, command, s)
+}
