@@ -53,6 +53,8 @@ func command(say *report.Reporter) *cobra.Command {
 		componentCommand(say, "stop", "Stop a component until it is started again", locked, (*cluster.Cluster).Stop),
 		componentCommand(say, "restart", "Stop a component, start it, and wait until it is ready", locked, (*cluster.Cluster).Restart),
 		componentCommand(say, "kill", "Kill a component's process; it is started again at once", unlocked, (*cluster.Cluster).Kill),
+		componentCommand(say, "suspend", "Have a component's process stand still where it is, as one that hangs", unlocked, (*cluster.Cluster).Suspend),
+		componentCommand(say, "resume", "Have a component's process that was suspended go on", unlocked, (*cluster.Cluster).Resume),
 	)
 	return root
 }

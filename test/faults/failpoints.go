@@ -13,7 +13,7 @@ var (
 	afterSession            = at("after", "Exec", "hooks.process.run", "hooks.heldSession.live", "hooks.open")
 	atWatching              = at("HELD", "Exec", "hooks.process.run", "hooks.heldSession.live", "hooks.podSession.openWatchman")
 	afterWatching           = at("after", "Exec", "hooks.process.run", "hooks.heldSession.live", "hooks.podSession.openWatchman")
-	afterPreHook            = at("after", "Exec", "hooks.process.run", "hooks.podSession.runHook", "hooks.podSession.begin")
+	afterPreHook            = at("after", "Exec", "hooks.process.run", "hooks.process.runHook", "hooks.podSession.runPre")
 	beforeDueBackup         = at("before", "Create", "policy.run.create", "policy.run.makeDue")
 	beforeRemoval           = at("before", "Delete", "policy.run.discard")
 )

@@ -86,6 +86,8 @@ var faults = []fault{
 	{name: "kubelet killed", alone: true, inject: component("kill", "kubelet"), weight: 2},
 	{name: "kubelet away for 5 s", alone: true, inject: away(5*time.Second, "kubelet"), weight: 2},
 	{name: "containerd killed", alone: true, inject: component("kill", "containerd"), weight: 2},
+	{name: "containerd hangs for 5 s", alone: true, inject: hangs(5*time.Second, "containerd"), weight: 2},
+	{name: "containerd hangs for longer than a freeze", alone: true, lasts: 30 * time.Second, inject: hangs(30*time.Second, "containerd"), weight: 1},
 	{name: "snapshot-controller away for 5 s", alone: true, inject: away(5*time.Second, "snapshot-controller"), weight: 2},
 	{name: "csi-snapshotter away for 5 s", alone: true, inject: away(5*time.Second, "csi-snapshotter"), weight: 2},
 	{name: "csi-provisioner away for 5 s", of: ofRestores, alone: true, inject: away(5*time.Second, "csi-provisioner"), weight: 2},
@@ -312,10 +314,20 @@ func component(do, name string) func(context.Context, *round, *manager) (string,
 
 // away stops a part of the cluster for a while.
 func away(d time.Duration, name string) func(context.Context, *round, *manager) (string, error) {
+	return forAWhile(d, name, "stop", "start")
+}
+
+// hangs has a part of the cluster stand still for a while: it takes what it is asked
+// for, and does it when it goes on.
+func hangs(d time.Duration, name string) func(context.Context, *round, *manager) (string, error) {
+	return forAWhile(d, name, "suspend", "resume")
+}
+
+func forAWhile(d time.Duration, name, do, undo string) func(context.Context, *round, *manager) (string, error) {
 	return func(ctx context.Context, r *round, _ *manager) (string, error) {
 		r.blindFor(d + 15*time.Second)
 		r.heal = append(r.heal, name)
-		if err := r.testbed.control(ctx, "stop", name); err != nil {
+		if err := r.testbed.control(ctx, do, name); err != nil {
 			return "", err
 		}
 		r.meanwhile.Go(func() {
@@ -325,7 +337,7 @@ func away(d time.Duration, name string) func(context.Context, *round, *manager) 
 			case <-over.C:
 			case <-ctx.Done():
 			}
-			if err := r.testbed.control(context.WithoutCancel(ctx), "start", name); err != nil {
+			if err := r.testbed.control(context.WithoutCancel(ctx), undo, name); err != nil {
 				r.broke("%v", err)
 			}
 		})

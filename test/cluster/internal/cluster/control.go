@@ -56,23 +56,41 @@ func (c *Cluster) Restart(ctx context.Context, name string) error {
 // Kill kills a component's program, as a crash would. Its supervisor starts it
 // again at once; Kill waits for that, but not until it is ready.
 func (c *Cluster) Kill(ctx context.Context, name string) error {
-	if _, err := c.find(name); err != nil {
-		return err
-	}
-	before, err := state(name)
+	before, err := c.signal(name, syscall.SIGKILL)
 	if err != nil {
-		return err
-	}
-	if !before.Running() {
-		return fmt.Errorf("%s doesn't run", name)
-	}
-	if err := before.Program.Signal(syscall.SIGKILL); err != nil {
 		return err
 	}
 	return process.Poll(ctx, 5*time.Millisecond, func() (bool, error) {
 		now, err := state(name)
-		return now.Program != before.Program, err
+		return now.Program != before, err
 	})
+}
+
+// Suspend has a component's program stand still, as one that hangs.
+func (c *Cluster) Suspend(_ context.Context, name string) error {
+	_, err := c.signal(name, syscall.SIGSTOP)
+	return err
+}
+
+// Resume has a component's program go on that was suspended.
+func (c *Cluster) Resume(_ context.Context, name string) error {
+	_, err := c.signal(name, syscall.SIGCONT)
+	return err
+}
+
+// signal sends a component's program a signal and returns which process it is.
+func (c *Cluster) signal(name string, signal syscall.Signal) (process.Identity, error) {
+	if _, err := c.find(name); err != nil {
+		return process.Identity{}, err
+	}
+	now, err := state(name)
+	if err != nil {
+		return process.Identity{}, err
+	}
+	if !now.Running() {
+		return process.Identity{}, fmt.Errorf("%s doesn't run", name)
+	}
+	return now.Program, now.Program.Signal(signal)
 }
 
 // Status writes a line about each component, and says whether all are ready.
