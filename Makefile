@@ -46,7 +46,7 @@ demo: deploy ## Show the whole story on a real database, in a cluster on this ma
 
 .PHONY: test
 test: ## Run every tier of tests, setting up what they need
-	@go run ./test/tiers unit,integration,e2e$(OWN_PROOF),faults$(OWN_TIERS) real
+	@go run ./test/tiers integration,e2e$(OWN_PROOF),faults$(OWN_TIERS) unit,real
 
 .PHONY: help
 help: ## List the targets
@@ -84,7 +84,7 @@ undeploy: ## Remove the operator; backups have to be deleted before
 .PHONY: test-unit
 test-unit: ## Test the decisions; takes seconds
 	@mkdir -p $(RESULTS)
-	@export SHELLS="$$(sh test/tools/unpack.sh shells bash busybox mksh zsh)"; $(TEST)/unit.xml -- -skip '^TestManagerMayDieAnywhere$$|^TestNobodyIsEverLeftWorseOff$$|^TestAYear$$' ./api/... ./hooks/... ./snapshot/... ./restic-export/... ./controllers/... ./cmd/... ./docs/... ./test/tiers/... ./test/faults/... ./test/framework/... ./test/proof/...
+	@SHELLS="$$(sh test/tools/unpack.sh bash busybox mksh zsh)"; export SHELLS; $(TEST)/unit.xml -- -skip '^TestManagerMayDieAnywhere$$|^TestNobodyIsEverLeftWorseOff$$|^TestAYear$$' ./api/... ./hooks/... ./snapshot/... ./restic-export/... ./controllers/... ./cmd/... ./docs/... ./test/tiers/... ./test/faults/... ./test/framework/... ./test/proof/...
 	@$(TEST)/unit-failpoints.xml -- -tags=failpoints ./cmd/...
 	@cd test/cluster && $(TEST)/unit-cluster.xml -- ./...
 
@@ -125,7 +125,7 @@ test-real: $(CRON) test-recipes ## Test due times against Debian's cron, recipes
 	rest=$$(go tool -modfile=$(CURDIR)/test/tools/rest-server/go.mod -n rest-server); \
 	s3=$$(go tool -modfile=$(CURDIR)/test/tools/versitygw/go.mod -n versitygw); \
 	gcs=$$(go tool -modfile=$(CURDIR)/test/tools/fake-gcs-server/go.mod -n fake-gcs-server); \
-	azure=$$(sh test/tools/azurite/install.sh); swift=$$(sh test/tools/swift/install.sh); mkfs=$$(sh test/tools/unpack.sh mkfs e2fsprogs xfsprogs); \
+	azure=$$(sh test/tools/azurite/install.sh); swift=$$(sh test/tools/swift/install.sh); mkfs=$$(sh test/tools/unpack.sh e2fsprogs xfsprogs); \
 	CRON=$(CRON) MKFS="$$mkfs" RESTIC="$$restic" REST_SERVER="$$rest" VERSITYGW="$$s3" FAKE_GCS_SERVER="$$gcs" AZURITE="$$azure" SWIFT="$$swift" $(TEST)/real.xml -- -tags=real -count=1 -timeout=0 -run '^TestDueAsDebiansCronHasIt$$|^TestWhatIsKeptIsWhatResticKeeps$$|^TestTheMover|^TestRecipes' -skip '^TestRecipes/^($(ON_bookworm)|$(ON_trixie)|$(ON_sid))$$' ./hooks ./snapshot/schedule/... ./snapshot/retention/... ./cmd/mover
 
 .PHONY: test-integration

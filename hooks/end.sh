@@ -71,15 +71,21 @@ is_marked() {
 }
 
 marks=$*
-for dir in /proc/[0-9]*; do
-  p=${dir#/proc/} words=
-  # Some shells keep the line where a read fails, as of who has just ended.
-  while line=; IFS= read -r line || [ -n "$line" ]; do words="$words$line"; done <"$dir/cmdline"
-  is_marked || continue
-  read -r line <"$dir/stat" || continue
-  set -- ${line##*) }
-  [ "$4" = "$p" ] || continue
-  if end_session; then ended="$ended $p"; else left="$left$live"; fi
-done 2>/dev/null
+# What begins while it is looked for isn't among those that are looked through: it is
+# looked again until nothing is found.
+found=1
+while [ "$found" ] && [ -z "$left" ]; do
+  found=
+  for dir in /proc/[0-9]*; do
+    p=${dir#/proc/} words=
+    # Some shells keep the line where a read fails, as of who has just ended.
+    while line=; IFS= read -r line || [ -n "$line" ]; do words="$words$line"; done <"$dir/cmdline"
+    is_marked || continue
+    read -r line <"$dir/stat" || continue
+    set -- ${line##*) }
+    [ "$4" = "$p" ] || continue
+    if end_session; then ended="$ended $p" found=1; else left="$left$live"; fi
+  done 2>/dev/null
+done
 [ -z "$left" ] || { echo $left; exit 9; }
 echo $ended

@@ -136,7 +136,7 @@ func (s *heldSession) untestified(ctx context.Context, why error) Release {
 	if s.sawEnd() {
 		return Release{Thawed: true, Err: failure("hold", err, &s.process.stderr)}
 	}
-	left := s.process.endBroken(ctx)
+	_, left := s.process.endBroken(ctx) // one that is yet to begin finds its input ended
 	return Release{Thawed: left == nil, Err: failure("hold", Join(err, left), &s.process.stderr)}
 }
 

@@ -7,9 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -140,7 +138,7 @@ type withoutWatchman struct {
 }
 
 func (w withoutWatchman) Exec(ctx context.Context, c hooks.Container, command []string, s hooks.Streams) error {
-	if strings.HasPrefix(command[3], "lull=watch.") {
+	if isWatchman(command) {
 		return w.err
 	}
 	return w.Executor.Exec(ctx, c, command, s)
@@ -151,23 +149,20 @@ func (w withoutWatchman) Exec(ctx context.Context, c hooks.Container, command []
 func TestWhoEndsWhileItIsLookedAtHoldsNobody(t *testing.T) {
 	for name, e := range shells(t) {
 		t.Run(name, func(t *testing.T) {
-			// It takes a shell a second to read of it.
-			looked := exec.Command("sh", "-c", "read word", strings.Repeat("0\n", 1<<15), strings.Repeat("0\n", 1<<15))
-			if _, err := looked.StdinPipe(); err != nil {
-				t.Fatal(err)
-			}
+			looked := exec.Command("sleep", "infinity")
+			looked.Args[0] = strings.Repeat("a line\n", 10)
 			if err := looked.Start(); err != nil {
 				t.Fatal(err)
 			}
+			pause := aPause(t, e, `do words="$words$line"`, fmt.Sprintf(`[ "$dir" = /proc/%d ]`, looked.Process.Pid))
 			ended := make(chan error, 1)
 			go func() {
-				ended <- hooks.EndLeftover(t.Context(), e, hooks.Container{Pod: "a"}, uidOf("a"), mark)
+				ended <- hooks.EndLeftover(t.Context(), pause, hooks.Container{Pod: "a"}, uidOf("a"), mark)
 			}()
-			by := readerOf(t, fmt.Sprintf("/proc/%d/cmdline", looked.Process.Pid))
-			_ = syscall.Kill(by, syscall.SIGSTOP)
+			pause.began(t)
 			_ = looked.Process.Kill()
 			_ = looked.Wait()
-			_ = syscall.Kill(by, syscall.SIGCONT)
+			pause.over(t)
 			if err := <-ended; err != nil {
 				t.Error(err)
 			}
@@ -175,21 +170,41 @@ func TestWhoEndsWhileItIsLookedAtHoldsNobody(t *testing.T) {
 	}
 }
 
-// readerOf is the process that has a file for its input.
-func readerOf(t *testing.T, file string) int {
+// pausing has scripts stand still after some words of theirs, where a condition is
+// true, until the pause is over.
+type pausing struct {
+	hooks.Executor
+	after, where, file string
+}
+
+func aPause(t *testing.T, e hooks.Executor, after, where string) *pausing {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
-		inputs, err := filepath.Glob("/proc/[0-9]*/fd/0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, input := range inputs {
-			if of, err := os.Readlink(input); err == nil && of == file {
-				process, _ := strconv.Atoi(strings.Split(input, "/")[2])
-				return process
-			}
-		}
+	return &pausing{e, after, where, filepath.Join(t.TempDir(), "pause")}
+}
+
+func (p *pausing) Exec(ctx context.Context, c hooks.Container, command []string, s hooks.Streams) error {
+	var with []string
+	stands := fmt.Sprintf(`; while %s && [ ! -e '%s.over' ]; do : >'%s'; sleep 0.01; done`, p.where, p.file, p.file)
+	for _, word := range command {
+		with = append(with, strings.ReplaceAll(word, p.after, p.after+stands))
 	}
-	t.Fatalf("nobody reads %s", file)
-	return 0
+	return p.Executor.Exec(ctx, c, with, s)
+}
+
+func (p *pausing) began(t *testing.T) {
+	t.Helper()
+	for range 400 {
+		if _, err := os.Stat(p.file); err == nil {
+			return
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	t.Error("nothing stands still")
+}
+
+func (p *pausing) over(t *testing.T) {
+	t.Helper()
+	if err := os.WriteFile(p.file+".over", nil, 0o600); err != nil {
+		t.Error(err)
+	}
 }

@@ -149,40 +149,36 @@ func (p *process) kill(ctx context.Context, others ...Mark) (bool, error) {
 }
 
 // endNow ends the command and returns once it, or its stream, has ended: it is
-// looked for until then, as it may only be beginning. It is errMayGoOn where
-// neither was seen, at once where nobody can look.
-func (p *process) endNow(ctx context.Context, ended <-chan struct{}) error {
+// looked for until then, as it may only be beginning. It is true where the command was
+// found, and errMayGoOn where neither was seen, at once where nobody can look.
+func (p *process) endNow(ctx context.Context, ended <-chan struct{}) (found bool, err error) {
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), killTimeout)
 	defer cancel()
 	for {
-		killed, err := p.kill(limit)
-		if killed {
-			return nil
+		found, err := p.kill(limit)
+		if found {
+			return true, nil
 		}
 		if errors.Is(err, ErrNoShell) {
-			return Join(errMayGoOn, err)
+			return false, Join(errMayGoOn, err)
 		}
 		select {
 		case <-ended:
-			// Where the stream broke it may have outlived that.
-			if _, err := p.kill(limit); err != nil {
-				return Join(errMayGoOn, err)
-			}
-			return nil
+			return p.endBroken(limit) // where its stream broke it may have outlived that
 		case <-limit.Done():
-			return Join(errMayGoOn, err)
+			return false, Join(errMayGoOn, err)
 		case <-time.After(killAgain):
 		}
 	}
 }
 
-// endBroken ends a command whose stream broke. Where nothing of it is found it
-// never began, or has ended.
-func (p *process) endBroken(ctx context.Context) error {
-	if _, err := p.kill(ctx); err != nil {
-		return Join(errMayGoOn, err)
+// endBroken ends a command whose stream broke. Where nothing of it is found it has
+// ended, or not begun yet.
+func (p *process) endBroken(ctx context.Context) (found bool, err error) {
+	if found, err = p.kill(ctx); err != nil {
+		return false, Join(errMayGoOn, err)
 	}
-	return nil
+	return found, nil
 }
 
 // meter counts what a command prints, to all of its streams.

@@ -167,34 +167,42 @@ func (p *process) runHook(ctx context.Context, what string, c Command) error {
 	// that was asked for may begin only then.
 	stream, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	ended, killed := make(chan struct{}), make(chan error, 1)
+	ended, looked := make(chan struct{}), make(chan struct{})
+	var found bool
+	var doubt error
 	stop := context.AfterFunc(ctx, func() {
+		defer close(looked)
 		defer cut()
-		killed <- p.endNow(ctx, ended)
+		found, doubt = p.endNow(ctx, ended)
 	})
 	err := p.run(stream, c.Args, nil, &out)
 	close(ended)
-	inTime, doubt := stop(), error(nil)
-	if !inTime {
-		doubt = <-killed // which must be over: the next command has the same mark
-	}
-	never := error(nil)
+	inTime, never := stop(), error(nil)
 	if inTime {
 		never = p.neverRan(ctx, c.Args, err, &out)
+	} else {
+		<-looked // which must be over: the next command has the same mark
 	}
 	switch {
 	case err == nil:
 		return nil
 	case never != nil:
 		return failure(what, Join(never, err), &p.stderr, &out)
+	case inTime && isExit(err):
+		return failure(what, err, &p.stderr, &out)
+	case inTime:
+		found, doubt = p.endBroken(ctx)
+	}
+	if doubt == nil && !found && !isExit(err) {
+		doubt = errMayGoOn // a runtime that hangs may begin it yet
+	}
+	switch {
+	case inTime:
+		return failure(what, Join(err, doubt), &p.stderr, &out)
 	case doubt != nil:
 		return failure(what+" was still at work and may go on", Join(context.Cause(ctx), doubt), &p.stderr, &out)
-	case !inTime:
-		return failure(what+" was still at work and was killed", context.Cause(ctx), &p.stderr, &out)
-	case isExit(err):
-		return failure(what, err, &p.stderr, &out)
 	}
-	return failure(what, Join(err, p.endBroken(ctx)), &p.stderr, &out)
+	return failure(what+" was still at work and was killed", context.Cause(ctx), &p.stderr, &out)
 }
 
 func (p *podSession) process(container string, mark Mark) *process {

@@ -130,3 +130,92 @@ func (n asNobody) Exec(ctx context.Context, c hooks.Container, command []string,
 	}
 	return n.Executor.Exec(ctx, c, command, s)
 }
+
+// Who sees nothing in /proc begins as without a watchman.
+func TestAPreHookThatSeesNobodyBegins(t *testing.T) {
+	log := aLog(t)
+	q, err := begin(t, inAnEmptyProc{&hookstest.Executor{}}, 10*time.Second, aPair())
+	if err != nil {
+		t.Error(err)
+	}
+	q.End(t.Context())
+	says(t, log, "pre", "post")
+}
+
+type inAnEmptyProc struct{ hooks.Executor }
+
+func (n inAnEmptyProc) Exec(ctx context.Context, c hooks.Container, command []string, s hooks.Streams) error {
+	if isHook(command) {
+		command = append([]string{"unshare", "--mount", "/bin/sh", "-c", `mount -t tmpfs none /proc && exec "$@"`, "-"}, command...)
+	}
+	return n.Executor.Exec(ctx, c, command, s)
+}
+
+// A pre-hook that begins while what is left of its attempt is looked for is found.
+func TestAPreHookThatBeginsWhileItIsLookedForIsEnded(t *testing.T) {
+	for name, e := range shells(t) {
+		t.Run(name, func(t *testing.T) {
+			log, runtime := aLog(t), aHangingRuntime(e)
+			life, die := context.WithCancel(t.Context())
+			go func() {
+				<-runtime.asked
+				die()
+			}()
+			if _, err := beginBy(t, mortal{runtime, life}, 10*time.Second, time.Hour, hooked(`while :; do echo pre >>"$LOG"; sleep 0.05; done`, `:`)); life.Err() == nil {
+				t.Fatal(err)
+			}
+			pause := aPause(t, e, "p=${dir#/proc/} words=", "true")
+			ended := make(chan error, 1)
+			go func() {
+				ended <- hooks.EndLeftover(t.Context(), pause, hooks.Container{Pod: "a"}, uidOf("a"), mark)
+			}()
+			pause.began(t)
+			close(runtime.goesOn)
+			goesOn(t, log)
+			pause.over(t)
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			if left := marked(t, mark); left != "" {
+				t.Fatalf("%s is left", left)
+			}
+			<-runtime.ended
+		})
+	}
+}
+
+// A stream that breaks says nothing of its command, and a runtime that hangs may begin
+// that yet.
+func TestAPreHookWhoseStreamBrokeIsNotThawedAtOnce(t *testing.T) {
+	log, runtime := aLog(t), aHangingRuntime(&hookstest.Executor{})
+	q, err := begin(t, breaks{runtime}, 10*time.Second, aPair())
+	if err == nil {
+		t.Error("no error")
+	}
+	if r := q.End(t.Context())[uidOf("a")]; r.Thawed {
+		t.Errorf("%+v", r)
+	}
+	if err := hooks.Thaw(t.Context(), &hookstest.Executor{}, aPair()); err != nil {
+		t.Error(err)
+	}
+	runtime.refuses(t)
+	says(t, log, "post", "post")
+}
+
+// breaks breaks the streams of hooks once they are asked for.
+type breaks struct{ *hangs }
+
+func (b breaks) Exec(ctx context.Context, c hooks.Container, command []string, s hooks.Streams) error {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	if isHook(command) {
+		go func() {
+			<-b.asked
+			end()
+		}()
+	}
+	if err := b.hangs.Exec(ctx, c, command, s); err != nil {
+		return errors.New("connection reset by peer")
+	}
+	return nil
+}

@@ -65,9 +65,10 @@ func (p *podSession) watchOver(ctx context.Context, left time.Duration) (err err
 		p.watch, err = p.openWatchman(ctx, mark, post.Container, left, post.Args)
 		return err
 	}
-	p.watch, err = p.openWatchman(ctx, mark, post.Container, left+asideEarlier, post.Args)
-	if p.watch != nil && err == nil {
-		p.aside, err = p.openWatchman(ctx, mark, pre.Container, left, []string{":"})
+	// Each counts from its own start: who is to act first begins first.
+	p.aside, err = p.openWatchman(ctx, mark, pre.Container, left, []string{":"})
+	if err == nil {
+		p.watch, err = p.openWatchman(ctx, mark, post.Container, left+asideEarlier, post.Args)
 	}
 	return err
 }
@@ -90,7 +91,7 @@ func (p *podSession) takeOver(ctx context.Context) error {
 	}
 	var begins error
 	if watch != nil {
-		begins = watch.process.endNow(ctx, watch.done)
+		_, begins = watch.process.endNow(ctx, watch.done)
 		watch.cancel()
 	}
 	return Join(begins, left.endAll(ctx, watchmanOf(of), allWatchmenOf(p.target.UID)))
@@ -167,16 +168,17 @@ func (q *Session) Unwatched() []Warning {
 // second. Whoever quiets the pod meanwhile, since this process was held up, has no
 // watchman from then on, and proves nothing either.
 func (p *podSession) endWatched(ctx context.Context, grace time.Duration) (lost, post error) {
-	if p.watch == nil {
-		return nil, p.runPost(ctx)
-	}
-	defer p.watch.cancel()
 	everybody := allWatchmenOf(p.target.UID)
-	lost = p.watch.askToThaw(ctx, grace, everybody)
 	if p.aside != nil {
 		defer p.aside.cancel()
-		lost = Join(lost, p.aside.askToThaw(ctx, grace, everybody))
+		// No pre-hook begins without it: first, or one could begin after the post-hook.
+		lost = p.aside.askToThaw(ctx, grace, everybody)
 	}
+	if p.watch == nil {
+		return lost, p.runPost(ctx)
+	}
+	defer p.watch.cancel()
+	lost = Join(lost, p.watch.askToThaw(ctx, grace, everybody))
 	if p.watch.words.testified() {
 		return lost, p.watch.awaitThaw(ctx, p.target.Post.Timeout)
 	}
@@ -233,5 +235,6 @@ func (w *watchman) awaitThaw(ctx context.Context, limit time.Duration) error {
 	case isExit(w.err):
 		return failure("post-hook", w.err, &w.process.stderr)
 	}
-	return failure("post-hook", Join(w.err, w.process.endBroken(ctx)), &w.process.stderr)
+	_, left := w.process.endBroken(ctx)
+	return failure("post-hook", Join(w.err, left), &w.process.stderr)
 }

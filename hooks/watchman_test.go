@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -162,7 +164,7 @@ func TestAWatchmanEndsAPreHookBeforeItThaws(t *testing.T) {
 }
 
 func TestHooksInTwoContainersAreWatchedInBoth(t *testing.T) {
-	log, e := aLog(t), &hookstest.Executor{}
+	log, e := aLog(t), &telling{}
 	target := aPair()
 	target.Pre.Container = "side"
 	q, err := begin(t, e, 10*time.Second, target)
@@ -174,16 +176,52 @@ func TestHooksInTwoContainersAreWatchedInBoth(t *testing.T) {
 	}
 	says(t, log, "pre", "post")
 	gone(t, mark)
-	watched := map[string]bool{}
-	for _, run := range e.Runs() {
-		if strings.HasPrefix(run.Command[3], "lull=watch.") {
-			watched[run.Container.Name] = true
+	// First the one that has to act first.
+	for what, order := range map[string][]string{"begun": e.order(), "told": e.told} {
+		if !slices.Equal(order, []string{"side", "db"}) {
+			t.Errorf("the watchmen of %v were %s", order, what)
 		}
 	}
-	if !watched["db"] || !watched["side"] {
-		t.Errorf("watched in %v", watched)
-	}
 }
+
+// telling notes in which containers watchmen were told to thaw, in order.
+type telling struct {
+	hookstest.Executor
+	mu   sync.Mutex
+	told []string
+}
+
+func (e *telling) Exec(ctx context.Context, c hooks.Container, command []string, s hooks.Streams) error {
+	if isWatchman(command) {
+		in := s.In
+		s.In = readerFunc(func(b []byte) (int, error) {
+			n, err := in.Read(b)
+			if n > 0 {
+				e.mu.Lock()
+				defer e.mu.Unlock()
+				e.told = append(e.told, c.Name)
+			}
+			return n, err
+		})
+	}
+	return e.Executor.Exec(ctx, c, command, s)
+}
+
+// order is in which containers watchmen were begun.
+func (e *telling) order() (order []string) {
+	for _, run := range e.Runs() {
+		if isWatchman(run.Command) {
+			order = append(order, run.Container.Name)
+		}
+	}
+	return order
+}
+
+func isWatchman(command []string) bool { return strings.HasPrefix(command[3], "lull=watch.") }
+
+type readerFunc func([]byte) (int, error)
+
+func (r readerFunc) Read(b []byte) (int, error) { return r(b) }
 
 func TestAWatchmanRunsThePostHookAsItIsWritten(t *testing.T) {
 	words := []string{"two words", "it's", `"quoted"`, "$HOME", "*", "`id`", `back\slash`, "-n", "a;b|c&d", "new\nline", ""}

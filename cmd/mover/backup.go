@@ -55,7 +55,8 @@ func (m *mover) lookBefore(ctx context.Context, task *resticexport.Backup) (befo
 		from, err = m.source(ctx, task)
 		return err
 	})
-	return before, from, both.Wait()
+	err = both.Wait()
+	return before, from, err
 }
 
 // before are the claim's snapshots, oldest first, or the one alone that the task names

@@ -101,7 +101,8 @@ func (w *run) application(ctx context.Context) (app *workload.Workload, pods []c
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() (err error) { app, err = w.live().WithSets(ctx, obj); return err })
 	all.Go(func() (err error) { pods, err = w.live().Pods(ctx, v.Namespace); return err })
-	return app, pods, all.Wait()
+	err = all.Wait()
+	return app, pods, err
 }
 
 // stoppedApplication is what was read when no pod of it was left.

@@ -327,7 +327,8 @@ func forAWhile(d time.Duration, name, do, undo string) func(context.Context, *ro
 	return func(ctx context.Context, r *round, _ *manager) (string, error) {
 		r.blindFor(d + 15*time.Second)
 		r.heal = append(r.heal, name)
-		if err := r.testbed.control(ctx, do, name); err != nil {
+		// Whole: one that was cut off would be undone by nobody.
+		if err := r.testbed.control(context.WithoutCancel(ctx), do, name); err != nil {
 			return "", err
 		}
 		r.meanwhile.Go(func() {

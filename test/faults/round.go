@@ -117,6 +117,7 @@ func (r *round) execute(ctx context.Context) (passed []moment) {
 		r.strike.Lock() // it may have struck at the last moment that there was
 		defer r.strike.Unlock()
 		over()
+		r.meanwhile.Wait()
 	}()
 	r.began = time.Now()
 	r.run = r.scenario.newRun(r)
@@ -222,7 +223,7 @@ func (r *round) settle(ctx context.Context) {
 	r.meanwhile.Wait()
 	var errs []error
 	for _, name := range r.heal {
-		errs = append(errs, r.testbed.control(ctx, "start", name))
+		errs = append(errs, r.testbed.control(context.WithoutCancel(ctx), "start", name))
 	}
 	if err := errors.Join(errs...); err != nil {
 		r.broke("%v", err)

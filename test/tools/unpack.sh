@@ -3,11 +3,10 @@
 # folder of the user's cache, and prints its path. What is installed already, in its
 # newest version, isn't unpacked: programs are looked for there too.
 #
-# $1: the name of the folder. The rest: the packages.
+# The arguments are the packages.
 set -eu
-cache=${LULL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lull}
-folder=$cache/$1
-shift
+cache=${LULL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lull}/unpacked
+folder=$cache/$(echo "$@" | tr ' ' +)
 if [ ! -d "$folder" ]; then
 	mkdir -p "$cache"
 	part=$(mktemp -d "$folder.XXXXXX")

@@ -78,7 +78,8 @@ func (c *Cluster) build(ctx context.Context, images []string) (archives []image.
 		_, err := c.Program(ctx, supervisor)
 		return err
 	})
-	return archives, group.Wait()
+	err = group.Wait()
+	return archives, err
 }
 
 // prepare makes folders, certificates, the pods' cgroup and the network.
