@@ -155,8 +155,7 @@ func (p *process) endNow(ctx context.Context, ended <-chan struct{}) (found bool
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), killTimeout)
 	defer cancel()
 	for {
-		found, err := p.kill(limit)
-		if found {
+		if found, err = p.kill(limit); found {
 			return true, nil
 		}
 		if errors.Is(err, ErrNoShell) {
@@ -164,7 +163,11 @@ func (p *process) endNow(ctx context.Context, ended <-chan struct{}) (found bool
 		}
 		select {
 		case <-ended:
-			return p.endBroken(limit) // where its stream broke it may have outlived that
+			// Where the stream broke it may have outlived that.
+			if found, err = p.kill(limit); err != nil {
+				return false, Join(errMayGoOn, err)
+			}
+			return found, nil
 		case <-limit.Done():
 			return false, Join(errMayGoOn, err)
 		case <-time.After(killAgain):
