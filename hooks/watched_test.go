@@ -179,7 +179,9 @@ func TestAPreHookThatBeginsWhileItIsLookedForIsEnded(t *testing.T) {
 			if left := marked(t, mark); left != "" {
 				t.Fatalf("%s is left", left)
 			}
-			<-runtime.ended
+			if err := <-runtime.ended; err == nil {
+				t.Error("it ended by itself")
+			}
 		})
 	}
 }
@@ -202,7 +204,7 @@ func TestAPreHookWhoseStreamBrokeIsNotThawedAtOnce(t *testing.T) {
 	says(t, log, "post", "post")
 }
 
-// breaks breaks the streams of hooks once they are asked for.
+// breaks is a runtime by which the streams of hooks end once they are asked for.
 type breaks struct{ *hangs }
 
 func (b breaks) Exec(ctx context.Context, c hooks.Container, command []string, s hooks.Streams) error {

@@ -148,10 +148,13 @@ func patched(obj client.Object, patch client.Patch) string {
 // enumerated are values that are one of a few, such as a reclaim policy.
 var enumerated = regexp.MustCompile(`^[A-Z][A-Za-z]*$`)
 
-// fields are the paths of the fields in a merge patch, with those of their values
-// that are the same in each run: numbers, enumerations, and null.
+// fields are the paths of the fields in a merge patch, by what of their names and
+// values is the same in each run: of values numbers, enumerations, and null.
 func fields(path string, changes map[string]any) (all []string) {
 	for _, key := range slices.Sorted(maps.Keys(changes)) {
+		if strings.HasPrefix(key, v1alpha1.AnnotationRestored) {
+			key = v1alpha1.AnnotationRestored // the rest is a restore's name
+		}
 		at := strings.TrimPrefix(path+"."+key, ".")
 		switch value := changes[key].(type) {
 		case map[string]any:

@@ -60,6 +60,7 @@ func TestPatchesByTheSameFunctionsAreToldApart(t *testing.T) {
 	for patch, want := range map[string]string{
 		`{"spec":{"persistentVolumeReclaimPolicy":"Retain"},"metadata":{"labels":{"lull.dev/restore":"monday"}}}`: "PersistentVolume: metadata.labels.lull.dev/restore, spec.persistentVolumeReclaimPolicy=Retain",
 		`{"spec":{"claimRef":null,"replicas":0,"volumes":[{"name":"a"}]}}`:                                        "PersistentVolume: spec.claimRef=<nil>, spec.replicas=0, spec.volumes",
+		`{"metadata":{"annotations":{"restored.lull.dev/monday":"then"}}}`:                                        "PersistentVolume: metadata.annotations.restored.lull.dev/",
 		`[{"op":"remove","path":"/spec"}]`:                                                                        "PersistentVolume",
 	} {
 		if said := patched(volume, client.RawPatch(types.MergePatchType, []byte(patch))); said != want {
