@@ -152,10 +152,10 @@ var enumerated = regexp.MustCompile(`^[A-Z][A-Za-z]*$`)
 // values is the same in each run: of values numbers, enumerations, and null.
 func fields(path string, changes map[string]any) (all []string) {
 	for _, key := range slices.Sorted(maps.Keys(changes)) {
-		if strings.HasPrefix(key, v1alpha1.AnnotationRestored) {
-			key = v1alpha1.AnnotationRestored // the rest is a restore's name
-		}
 		at := strings.TrimPrefix(path+"."+key, ".")
+		if strings.HasPrefix(key, v1alpha1.AnnotationRestored) {
+			at = strings.TrimPrefix(path+"."+v1alpha1.AnnotationRestored, ".") // the rest is a restore's name
+		}
 		switch value := changes[key].(type) {
 		case map[string]any:
 			all = append(all, fields(at, value)...)
