@@ -14,7 +14,7 @@ var _ = Describe("the check of a hold", func() {
 		Expect(cluster.Run(ctx, theManager(ctx), "manager", check...)).To(And(
 			MatchRegexp(`released: +HELD after .+, ended after .+ with STILL_HELD\n`),
 			MatchRegexp(`client killed: +HELD after .+, ended after \S+\n`),
-			MatchRegexp(`left alone: +HELD after .+, ended after [34]\.\d+s\n`),
+			MatchRegexp(`left alone: +HELD after .+, ended after [34](\.\d+)?s\n`),
 			ContainSubstring("as it should be"), Not(ContainSubstring("left:"))))
 		_, err := cluster.Sh(ctx, pod, "test ! -e /data/pause")
 		Expect(err).NotTo(HaveOccurred())
