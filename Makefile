@@ -10,6 +10,7 @@ TOOL    := go tool -modfile=$(CURDIR)/test/tools/go.mod
 LINT    := go tool -modfile=$(CURDIR)/test/tools/lint/go.mod golangci-lint
 CLUSTER := go run -C $(CURDIR)/test/cluster .
 RESULTS := $(CURDIR)/bin/results
+APT_GET := sh $(CURDIR)/test/tools/apt-get.sh
 TEST    := $(TOOL) gotestsum --format pkgname-and-test-fails --junitfile $(RESULTS)
 # ginkgo colours what it prints into a pipe too, unless it is told not to.
 NO_COLOR_IN_A_PIPE = [ -t 1 ] || export GINKGO_NO_COLOR=1
@@ -46,7 +47,7 @@ demo: deploy ## Show the whole story on a real database, in a cluster on this ma
 
 .PHONY: test
 test: ## Run every tier of tests, setting up what they need
-	@go run ./test/tiers integration,e2e$(OWN_PROOF),faults$(OWN_TIERS) unit,real
+	@go run ./test/tiers unit,integration,e2e$(OWN_PROOF),faults$(OWN_TIERS) real,models
 
 .PHONY: help
 help: ## List the targets
@@ -95,7 +96,7 @@ CRON := $(CURDIR)/bin/cron/usr/sbin/cron
 
 $(CRON):
 	@mkdir -p bin/cron
-	@cd bin/cron && { apt-get -qq download cron 2>/dev/null || { apt-get -qq update && apt-get -qq download cron; }; }
+	@cd bin/cron && { $(APT_GET) -qq download cron 2>/dev/null || { $(APT_GET) -qq update && $(APT_GET) -qq download cron; }; }
 	@dpkg-deb --extract bin/cron/cron_*.deb bin/cron
 
 # The databases of recipes are of several versions of Debian, each in a root file
@@ -129,12 +130,16 @@ test-real: $(CRON) test-recipes ## Test due times against Debian's cron, recipes
 	CRON=$(CRON) MKFS="$$mkfs" RESTIC="$$restic" REST_SERVER="$$rest" VERSITYGW="$$s3" FAKE_GCS_SERVER="$$gcs" AZURITE="$$azure" SWIFT="$$swift" $(TEST)/real.xml -- -tags=real -count=1 -timeout=0 -run '^TestDueAsDebiansCronHasIt$$|^TestWhatIsKeptIsWhatResticKeeps$$|^TestTheMover|^TestRecipes' -skip '^TestRecipes/^($(ON_bookworm)|$(ON_trixie)|$(ON_sid))$$' ./hooks ./snapshot/schedule/... ./snapshot/retention/... ./cmd/mover
 
 .PHONY: test-integration
-test-integration: ## Test the controllers on a real API server, a restore that dies or is got in the way of at every write, ten years of policies, and the driver by the CSI sanity suite
+test-integration: ## Test the controllers on a real API server, and the driver by the CSI sanity suite
 	@mkdir -p $(RESULTS)
 	@export KUBEBUILDER_ASSETS="$$($(CLUSTER) binaries kube-apiserver etcd)"; \
 	CGO_ENABLED=1 $(TEST)/integration.xml -- -race -timeout=30m ./test/integration/...
-	@$(TEST)/integration-restore.xml -- -run '^TestManagerMayDieAnywhere$$|^TestNobodyIsEverLeftWorseOff$$|^TestAYear$$' ./controllers/... ./snapshot/policy
 	@cd test/csidriver && $(TEST)/integration-csidriver.xml -- ./...
+
+.PHONY: test-models
+test-models: ## Test a restore that dies or is got in the way of at every write, and ten years of policies
+	@mkdir -p $(RESULTS)
+	@$(TEST)/models.xml -- -timeout=30m -run '^TestManagerMayDieAnywhere$$|^TestNobodyIsEverLeftWorseOff$$|^TestAYear$$' ./controllers/... ./snapshot/policy
 
 test-e2e test-disaster: UP = --images=mariadb,tools,servers
 test-faults bench: UP = --images=mariadb,tools
@@ -210,7 +215,7 @@ CERTIFICATES ?= $(firstword $(wildcard /usr/share/ca-certificates/mozilla) $(UNP
 
 $(UNPACKED):
 	@mkdir -p bin/ca-certificates
-	@cd bin/ca-certificates && { apt-get -qq download ca-certificates 2>/dev/null || { apt-get -qq update && apt-get -qq download ca-certificates; }; }
+	@cd bin/ca-certificates && { $(APT_GET) -qq download ca-certificates 2>/dev/null || { $(APT_GET) -qq update && $(APT_GET) -qq download ca-certificates; }; }
 	@dpkg-deb --extract bin/ca-certificates/ca-certificates_*.deb bin/ca-certificates
 
 # Without grpc's tracer, which holds template packages, the linker drops methods

@@ -5,6 +5,7 @@
 #
 # The arguments are the packages.
 set -eu
+tools=$(cd "$(dirname "$0")" && pwd)
 cache=${LULL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lull}/unpacked
 folder=$cache/$(echo "$@" | tr ' ' +)
 if [ ! -d "$folder" ]; then
@@ -13,9 +14,9 @@ if [ ! -d "$folder" ]; then
 	trap 'rm -rf "$part"' EXIT
 	mkdir -p "$part/debs/partial"
 	download() {
-		apt-get -qq -o APT::Sandbox::User=root install --download-only -y --no-install-recommends -o Dir::Cache::archives="$part/debs" "$@" >&2
+		sh "$tools/apt-get.sh" -qq -o APT::Sandbox::User=root install --download-only -y --no-install-recommends -o Dir::Cache::archives="$part/debs" "$@" >&2
 	}
-	download "$@" || { apt-get -qq update >&2 && download "$@"; }
+	download "$@" || { sh "$tools/apt-get.sh" -qq update >&2 && download "$@"; }
 	for deb in "$part"/debs/*.deb; do
 		[ ! -f "$deb" ] || dpkg-deb --extract "$deb" "$part"
 	done

@@ -3,13 +3,14 @@
 # each package-lock.json, and prints the path of its program. Its packages' own
 # scripts aren't run. Where there is no npm, Debian's is installed.
 set -eu
+tools=$(cd "$(dirname "$0")/.." && pwd)
 cd "$(dirname "$0")"
 cache=${LULL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lull}/servers
 folder=$cache/azurite-$(sha256sum package-lock.json | cut -c-16)
 if [ ! -d "$folder" ]; then
 	command -v npm >/dev/null || {
-		apt-get -qq update
-		DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends nodejs npm
+		sh "$tools/apt-get.sh" -qq update
+		DEBIAN_FRONTEND=noninteractive sh "$tools/apt-get.sh" -qq install -y --no-install-recommends nodejs npm
 	} >&2
 	mkdir -p "$cache"
 	part=$(mktemp -d "$folder.XXXXXX")

@@ -6,6 +6,7 @@
 # A mirror keeps only the newest versions of a suite. A major version is pinned where
 # the name of a package has it; the rest is what there was on the day, and is told.
 set -eu
+tools=$(cd "$(dirname "$0")/.." && pwd)
 suite=$1
 case $suite in
 bookworm) packages="mariadb-server postgresql-15 redis-server" ;;
@@ -19,8 +20,8 @@ cache=${LULL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lull}/roots
 root=$cache/$suite-$(sha256sum "$0" | cut -c-16)
 if [ ! -d "$root" ]; then
 	command -v mmdebstrap >/dev/null || {
-		apt-get -qq update
-		DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends mmdebstrap
+		sh "$tools/apt-get.sh" -qq update
+		DEBIAN_FRONTEND=noninteractive sh "$tools/apt-get.sh" -qq install -y --no-install-recommends mmdebstrap
 	} >&2
 	# Without a mirror mmdebstrap takes Debian's own.
 	mirror=$(apt-get indextargets --format '$(SITE)' 'Identifier: Packages' 'Label: Debian' | head -n 1)

@@ -4,6 +4,7 @@
 # that has them. Nothing is installed: none of its services is to run but under the
 # test.
 set -eu
+tools=$(cd "$(dirname "$0")/.." && pwd)
 cache=${LULL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lull}/servers
 folder=$cache/swift
 if [ ! -x "$folder/python" ]; then
@@ -12,9 +13,9 @@ if [ ! -x "$folder/python" ]; then
 	trap 'rm -rf "$part"' EXIT
 	mkdir -p "$part/debs/partial"
 	download() {
-		apt-get -qq -o APT::Sandbox::User=root install --download-only -y --no-install-recommends -o Dir::Cache::archives="$part/debs" python3-swift >&2
+		sh "$tools/apt-get.sh" -qq -o APT::Sandbox::User=root install --download-only -y --no-install-recommends -o Dir::Cache::archives="$part/debs" python3-swift >&2
 	}
-	download || { apt-get -qq update >&2 && download; }
+	download || { sh "$tools/apt-get.sh" -qq update >&2 && download; }
 	for deb in "$part"/debs/*.deb; do dpkg-deb --extract "$deb" "$part"; done
 	rm -r "$part/debs"
 	cat >"$part/python" <<'PYTHON'
