@@ -136,10 +136,11 @@ test-integration: ## Test the controllers on a real API server, and the driver b
 	CGO_ENABLED=1 $(TEST)/integration.xml -- -race -timeout=30m ./test/integration/...
 	@cd test/csidriver && $(TEST)/integration-csidriver.xml -- ./...
 
+# They need nothing but the processor, and leave it to the tiers beside them.
 .PHONY: test-models
 test-models: ## Test a restore that dies or is got in the way of at every write, and ten years of policies
 	@mkdir -p $(RESULTS)
-	@$(TEST)/models.xml -- -timeout=30m -run '^TestManagerMayDieAnywhere$$|^TestNobodyIsEverLeftWorseOff$$|^TestAYear$$' ./controllers/... ./snapshot/policy
+	@nice -n 19 $(TEST)/models.xml -- -timeout=30m -run '^TestManagerMayDieAnywhere$$|^TestNobodyIsEverLeftWorseOff$$|^TestAYear$$' ./controllers/... ./snapshot/policy
 
 test-e2e test-disaster: UP = --images=mariadb,tools,servers
 test-faults bench: UP = --images=mariadb,tools
