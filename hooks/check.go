@@ -90,6 +90,9 @@ func (h *holdCheck) by(ctx context.Context, how string) (checked Checked) {
 	case ByRelease:
 		r := session.End(ctx)[h.target.UID]
 		checked.StillHeld, checked.Err = r.Testified, r.Err
+		if elsewhere := session.Elsewhere(); elsewhere != "" {
+			checked.Err = Join(checked.Err, errors.New(elsewhere))
+		}
 	case ByKill:
 		kill()
 		checked.Err = h.awaitEnd(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -12,6 +13,9 @@ import (
 const (
 	wordHeld      = "HELD"
 	wordStillHeld = "STILL_HELD"
+	// wordUses stands before a folder that the files of what is held are in, in a line
+	// before HELD.
+	wordUses = "USES "
 )
 
 const (
@@ -170,6 +174,7 @@ type words struct {
 	mu       sync.Mutex
 	line     strings.Builder
 	all      tail
+	uses     []string
 	held     chan struct{}
 	still    chan struct{} // closed by the first STILL_HELD after the release
 	isHeld   bool
@@ -227,7 +232,18 @@ func (w *words) read(line string) {
 			w.stayed = true
 			close(w.still)
 		}
+	default:
+		if folder, is := strings.CutPrefix(line, wordUses); is && !w.isHeld {
+			w.uses = append(w.uses, folder)
+		}
 	}
+}
+
+// folders are those that it has said to use.
+func (w *words) folders() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.uses)
 }
 
 func (w *words) releasing() {

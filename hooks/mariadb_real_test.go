@@ -167,6 +167,7 @@ func (m *mariaDB) trials() []trial {
 	none := root + "PASSWORD="
 	return []trial{
 		{"holds commits back, and outlasts what idle sessions have", m.testifies},
+		{"tells where it has its files", m.tells},
 		{"takes the password from a file", func(hold holder) error {
 			h := hold(forever, none, root+"PASSWORD_FILE="+filepath.Join(m.folder, "password"))
 			return errors.Join(h.held(), h.testifies())
@@ -241,6 +242,32 @@ func (m *mariaDB) testifies(hold holder) error {
 	in.Close()
 	_ = idle.Wait()
 	return errors.Join(err, ended, h.testifies(), m.writes())
+}
+
+// tells wants it to tell of the folders of a table and of the binary log, by their own
+// names, beside its data.
+func (m *mariaDB) tells(hold holder) error {
+	log, link, table := filepath.Join(m.folder, "log"), filepath.Join(m.folder, "link"), filepath.Join(m.folder, "table")
+	for _, folder := range []string{log, table} {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := os.Symlink(log, link); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	settings := []string{"--log-bin=" + filepath.Join(link, "log"), "--server-id=1"}
+	if m.recipe == "mysql" {
+		settings = append(settings, "--innodb-directories="+table)
+	}
+	if err := errors.Join(m.kill(), m.start(settings...)); err != nil {
+		return err
+	}
+	_, err := m.query("CREATE TABLE apart (i INT) DATA DIRECTORY '" + table + "'")
+	h := hold(forever)
+	err = errors.Join(err, h.uses(m.data(), log, table), h.testifies())
+	_, dropped := m.query("DROP TABLE IF EXISTS apart")
+	return errors.Join(err, dropped, m.restart())
 }
 
 // connects wants to hold as a user.

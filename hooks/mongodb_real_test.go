@@ -35,6 +35,7 @@ type mongoServer struct {
 	Msg          string `json:"msg,omitempty"`
 	User         string `json:"user"`
 	Password     string `json:"password"`
+	MayNotLook   bool   `json:"mayNotLook"`
 	MayNotLock   bool   `json:"mayNotLock"`
 	MayNotUnlock bool   `json:"mayNotUnlock"`
 	// LosesReply: its connection breaks when it has locked.
@@ -58,6 +59,12 @@ func aMongoDB(t *testing.T) *mongoDB {
 	} {
 		path := filepath.Join(m.folder, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Its journal is elsewhere.
+	for _, err := range []error{os.Mkdir(filepath.Join(m.folder, "data"), 0o755), os.Mkdir(filepath.Join(m.folder, "log"), 0o755), os.Symlink("../log", filepath.Join(m.folder, "data", "journal"))} {
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -175,6 +182,15 @@ func (m *mongoDB) trials() []trial {
 		{"locks until its input ends", func(hold holder) error {
 			h := hold(forever)
 			return errors.Join(h.held(), m.locked(1), m.marked(), h.testifies(), m.locked(0), m.unmarked())
+		}},
+		{"tells where it has its files", func(hold holder) error {
+			h := hold(forever)
+			return errors.Join(h.uses(filepath.Join(m.folder, "data"), filepath.Join(m.folder, "log")), h.testifies())
+		}},
+		{"holds where it isn't told that", func(hold holder) error {
+			err := m.change(func(s *mongoServer) { s.MayNotLook = true })
+			h := hold(forever)
+			return errors.Join(err, h.held(), h.testifies(), m.start())
 		}},
 		{"refuses a wrong password", func(hold holder) error {
 			return m.refused(hold, with(func(s *mongoServer) { s.Password = "loud" }), "Authentication failed")

@@ -30,18 +30,18 @@ func aPostgreSQL(t *testing.T) *postgreSQL {
 	p.programs = installed(t, "postgres")
 	p.environment = []string{"PATH=" + p.programs + ":/usr/bin:/bin"}
 	password := filepath.Join(p.folder, "password")
-	for _, err := range []error{os.WriteFile(password, []byte("hush\n"), 0o644), os.Chown(p.folder, p.uid(), -1), os.Chmod(p.folder, 0o755)} {
+	for _, err := range []error{os.WriteFile(password, []byte("hush\n"), 0o644), os.Mkdir(p.space(), 0o700), os.Chown(p.space(), p.uid(), -1), os.Chown(p.folder, p.uid(), -1), os.Chmod(p.folder, 0o755)} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	if out, err := p.program("initdb", "--pgdata="+p.data(), "--username=shop", "--pwfile="+password, "--auth=scram-sha-256", "--no-sync").CombinedOutput(); err != nil {
+	if out, err := p.program("initdb", "--pgdata="+p.data(), "--waldir="+filepath.Join(p.folder, "wal"), "--username=shop", "--pwfile="+password, "--auth=scram-sha-256", "--no-sync").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	t.Cleanup(func() { _ = p.kill() })
 	const access = "local template1 postgres scram-sha-256\nlocal all postgres trust\nlocal all shop scram-sha-256\nhost all shop 127.0.0.1/32 scram-sha-256\n"
 	single := p.program("postgres", "--single", "-D", p.data(), "postgres")
-	single.Stdin = strings.NewReader("CREATE ROLE postgres SUPERUSER LOGIN PASSWORD 'hush';\nALTER ROLE ALL SET idle_session_timeout = '300ms';\n")
+	single.Stdin = strings.NewReader("CREATE ROLE postgres SUPERUSER LOGIN PASSWORD 'hush';\nALTER ROLE ALL SET idle_session_timeout = '300ms';\nCREATE TABLESPACE space LOCATION '" + p.space() + "';\n")
 	if out, err := single.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -52,6 +52,9 @@ func aPostgreSQL(t *testing.T) *postgreSQL {
 }
 
 func (p *postgreSQL) data() string { return filepath.Join(p.folder, "data") }
+
+// space is where a tablespace is.
+func (p *postgreSQL) space() string { return filepath.Join(p.folder, "space") }
 
 // uid is whom the server runs as: it refuses to be root.
 func (p *postgreSQL) uid() int {
@@ -126,6 +129,10 @@ func (p *postgreSQL) alone() error {
 func (p *postgreSQL) trials() []trial {
 	return []trial{
 		{"testifies after a checkpoint, and outlasts what idle sessions have", p.testifies},
+		{"tells where it has its files", func(hold holder) error {
+			h := hold(forever)
+			return errors.Join(h.uses(p.data(), filepath.Join(p.folder, "wal"), p.space()), h.testifies())
+		}},
 		{"takes user and password as the usual image names them", func(hold holder) error {
 			h := hold(forever, "POSTGRES_USER=shop", "POSTGRES_PASSWORD=hush", "POSTGRES_DB=template1")
 			return errors.Join(h.held(), p.isConnected("shop", "template1"), h.testifies())
@@ -193,9 +200,11 @@ func (p *postgreSQL) testifies(hold holder) error {
 
 // isConnected wants a session of a user in a database.
 func (p *postgreSQL) isConnected(user, database string) error {
-	n, err := p.query(fmt.Sprintf("SELECT count(*) FROM pg_stat_activity WHERE usename = '%s' AND datname = '%s'", user, database))
-	if err == nil && n != "1" {
-		err = fmt.Errorf("%s sessions of %s in %s", n, user, database)
-	}
-	return err
+	return eventually("it is connected", func() error {
+		n, err := p.query(fmt.Sprintf("SELECT count(*) FROM pg_stat_activity WHERE usename = '%s' AND datname = '%s'", user, database))
+		if err == nil && n != "1" {
+			err = fmt.Errorf("%s sessions of %s in %s", n, user, database)
+		}
+		return err
+	})
 }

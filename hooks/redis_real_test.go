@@ -277,7 +277,7 @@ func (r *redis) copies(hold holder, settings []string) error {
 		return err
 	}
 	h := hold(forever)
-	if err := errors.Join(h.held(), r.blocked()); err != nil {
+	if err := errors.Join(h.uses(r.data()), r.blocked()); err != nil {
 		return err
 	}
 	folder, err := os.MkdirTemp(r.folder, "copy")

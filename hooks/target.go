@@ -28,6 +28,8 @@ type Target struct {
 	Stills    v1alpha1.Stills
 	Recipe    string
 	Pre, Post Command
+	// Mounts are where the volumes of a held pod are mounted.
+	Mounts []workload.Mount
 	// ContainerIDs are what the runtime calls the containers that the commands
 	// run in, by their names. They change when a container is started anew.
 	ContainerIDs map[string]string
@@ -56,6 +58,9 @@ func (q QuiescePlan) ForPod(pod *corev1.Pod, claims []string) (Target, error) {
 	}
 	if err := t.addRecovery(pod, claims); err != nil {
 		return Target{}, err
+	}
+	if t.Hold.isSet() {
+		t.Mounts = workload.MountsIn(pod, t.Hold.Container, claims)
 	}
 	t.ContainerIDs = map[string]string{}
 	for _, name := range t.Containers() {

@@ -22,6 +22,7 @@ type trying struct {
 	in     io.WriteCloser
 	out    io.ReadCloser
 	lines  chan string // closed when it has ended
+	words  words       // as a session has them
 	stderr tail
 	err    error
 }
@@ -29,6 +30,7 @@ type trying struct {
 // begin runs a command in a session of its own, as a container runtime does.
 func begin(command, env []string) *trying {
 	h := &trying{cmd: exec.Command(command[0], command[1:]...), lines: make(chan string, 100)}
+	h.words = words{held: make(chan struct{}), still: make(chan struct{})}
 	h.cmd.Env, h.cmd.Stderr = env, &h.stderr
 	h.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	h.in, _ = h.cmd.StdinPipe()
@@ -39,7 +41,7 @@ func begin(command, env []string) *trying {
 	}
 	go func() {
 		defer close(h.lines)
-		for s := bufio.NewScanner(h.out); s.Scan(); {
+		for s := bufio.NewScanner(io.TeeReader(h.out, &h.words)); s.Scan(); {
 			h.lines <- strings.TrimSpace(s.Text())
 		}
 		h.err = h.cmd.Wait()
@@ -87,6 +89,24 @@ func (h *trying) held() error {
 			return errors.New("it doesn't say HELD")
 		}
 	}
+}
+
+// uses waits until it holds, and wants it to have told of these folders, or of what is
+// in them.
+func (h *trying) uses(folders ...string) error {
+	err := h.held()
+	told := h.words.folders()
+	for _, folder := range folders {
+		if !slices.ContainsFunc(told, func(t string) bool { return t == folder || strings.HasPrefix(t, folder+"/") }) {
+			err = errors.Join(err, fmt.Errorf("it uses %s, and tells of %q", folder, told))
+		}
+	}
+	for _, t := range told {
+		if !filepath.IsAbs(t) {
+			err = errors.Join(err, fmt.Errorf("it tells of %q", t))
+		}
+	}
+	return err
 }
 
 // said is all that it says from now on, once it has ended.

@@ -171,7 +171,7 @@ func (w *run) carryOut(ctx context.Context, p *plan, c cutter) *evidence {
 	session, err := hooks.Begin(budget, life, w.Now().Add(left), w.Executor, w.Clock, p.marked(markOf(w.VolumeBackup, w.Status.Quiesce)))
 	e.firstHeldAt, e.unwatched = session.FirstHeldAt(), session.Unwatched() // some of the pods may have been frozen all the same
 	if e.err = err; err == nil {
-		e.heldAt = session.HeldAt()
+		e.heldAt, e.elsewhere = session.HeldAt(), session.Elsewhere()
 		e.err = w.cut(budget, c, changed, session.Lost(), e)
 	}
 	// The thaw has time of its own: the reconcile's may be over. Sessions and

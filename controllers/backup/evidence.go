@@ -31,6 +31,9 @@ type evidence struct {
 	unchanged bool
 	// doubt says what was in doubt after the cut, empty where nothing was.
 	doubt string
+	// elsewhere says which files of the application aren't backed up, by its own word,
+	// empty where none are known.
+	elsewhere string
 	// unwatched says why a pair of hooks depended on this manager, empty where none
 	// did.
 	unwatched []hooks.Warning
@@ -140,7 +143,7 @@ func conclude(b *v1alpha1.VolumeBackup, p *plan, e *evidence, now time.Time) {
 		b.Status.Quiesce.GroupSnapshotHandle = cmp.Or(b.Status.Quiesce.GroupSnapshotHandle, o.GroupHandle)
 	}
 	consistency, good := v1alpha1.Consistency(""), false
-	doubt := cmp.Or(cut.Torn(p.quiesce.Writing, e.observed, p.cutBy), p.doubt, e.doubt)
+	doubt := cmp.Or(e.elsewhere, cut.Torn(p.quiesce.Writing, e.observed, p.cutBy), p.doubt, e.doubt)
 	if e.err == nil {
 		consistency, good = cut.Verdict(cut.Evidence{
 			Method: b.Status.Quiesce.Method, Testified: e.testified(), Unchanged: e.unchanged,

@@ -48,6 +48,19 @@ do
   sleep 1
 done
 
+# What a copy of the server needs: the folders and files of its own by their names in
+# this container. What isn't absolute is so in the first.
+uses() { echo "USES $(readlink -f "$1" || echo "$1")"; }
+query <<'SQL' | while read -r _ file; do
+SELECT 'data', @@datadir;
+SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_data_home_dir', 'innodb_log_group_home_dir', 'innodb_undo_directory', 'innodb_doublewrite_dir', 'log_bin_basename', 'aria_log_dir_path');
+SELECT 'table', FILE_NAME FROM information_schema.FILES WHERE FILE_NAME LIKE '/%' /*M!100600 UNION SELECT 'table', FILENAME FROM information_schema.INNODB_SYS_TABLESPACES WHERE FILENAME LIKE '/%' */;
+SQL
+  data=${data:-$file}
+  case $file in /*) ;; *) file=$data$file ;; esac
+  uses "$file"
+done
+
 # Whoever has connected anew all the same has no @held. A client that fails ends the
 # group, so that the failure is told at once and not when standard input ends.
 {

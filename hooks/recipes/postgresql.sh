@@ -28,9 +28,20 @@ if [ -n "$password" ]; then export PGPASSWORD="$password"; fi
 export PGPORT="${PGPORT:-${POSTGRESQL_PORT_NUMBER:-5432}}"
 case ${PGHOST:-} in /*) ;; *) export PGHOST=,127.0.0.1 ;; esac
 
+# A client that fails ends the group, so that the failure is told at once and not when
+# standard input ends.
+sql() { psql --no-psqlrc --no-password --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 || kill -TERM 0; }
+
+# What a copy of the server needs: folders by their names in this container.
+sql <<'SQL' | while read -r folder; do
+SELECT setting || unnest('{"",/pg_wal}'::text[]) FROM pg_settings WHERE name = 'data_directory'
+UNION SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE pg_tablespace_location(oid) <> '';
+SQL
+  echo "USES $(readlink -f "$folder" || echo "$folder")"
+done
+
 # psql doesn't connect anew: a session that answers is the one that there was from the
-# beginning. A client that fails ends the group, so that the failure is told at once
-# and not when standard input ends.
+# beginning.
 {
   cat <<'SQL'
 SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('statement_timeout', 'idle_session_timeout');
@@ -44,6 +55,4 @@ SELECT 'HELD';
 SQL
   cat >/dev/null
   echo "SELECT 'STILL_HELD';"
-} | {
-  psql --no-psqlrc --no-password --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 || kill -TERM 0
-}
+} | sql

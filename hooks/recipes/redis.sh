@@ -80,7 +80,11 @@ else
   while is rdb_bgsave_in_progress:1; do tick "the save"; done
   is rdb_last_bgsave_status:ok || fail "the save failed: see the log of the server"
 fi
-sync -f "$(ask CONFIG GET dir | tail -n 1)" 2>/dev/null || sync
+dir=$(ask CONFIG GET dir | tail -n 1)
+sync -f "$dir" 2>/dev/null || sync
+
+# What a copy of the server needs.
+echo "USES $dir"
 
 echo HELD || exit 1
 wait "$input"

@@ -37,6 +37,10 @@ const db = {
     user = name;
     return { ok: 1 };
   },
+  adminCommand: () => command((server) => {
+    if (server.mayNotLook) throw new ServerError(13, "Unauthorized", "not authorized on admin to execute command { getCmdLineOpts: 1 }");
+    return { parsed: { storage: { dbPath: path.join(process.env.STANDIN, "data") } }, ok: 1 };
+  }),
   fsyncLock: () => command((server) => {
     if (server.mayNotLock) throw new ServerError(13, "Unauthorized", "not authorized on admin to execute command { fsync: 1 }");
     if (server.busy) write({ ...server, waiting: 1 });

@@ -44,6 +44,26 @@ var _ = Describe("a MariaDB whose log is on a volume of its own, under constant 
 			ContainSubstring("spec.volumeGroupSnapshotClassName"), ContainSubstring("spec.volumes.exclude")))
 	})
 
+	It("is declared where the backup lacks its log, by the server's own word", func(ctx SpecContext) {
+		db := aMariaDBWithItsLogApart(ctx, "db", "data", "redo")
+		withoutItsLog := theBackup(ctx, aBackup(ctx, db, func(s *v1alpha1.VolumeBackupSpec) { s.Volumes.Exclude = []string{"redo"} }))
+		Expect(withoutItsLog).To(be(v1alpha1.Declared, v1alpha1.MethodHold))
+		Expect(withoutItsLog.Status.Message).To(ContainSubstring("/redo is on claim redo, which isn't backed up"))
+	})
+
+	It("is declared where its log has no claim", func(ctx SpecContext) {
+		db, settings := framework.MariaDBWithLog(namespace, "db", "data", "data", "")
+		mounts := db.Change
+		db.Change = func(o client.Object) {
+			mounts(o)
+			forAWhile(framework.PodSpec(o), "/redo")
+		}
+		Expect(cluster.Create(ctx, settings)).To(Succeed())
+		backup := theBackup(ctx, aBackup(ctx, running(ctx, annotated(db, "lull.dev/quiesce", "mariadb"))))
+		Expect(backup).To(be(v1alpha1.Declared, v1alpha1.MethodHold))
+		Expect(backup.Status.Message).To(ContainSubstring("/redo is on volume scratch, which has no claim"))
+	})
+
 	It("is proven without what isn't the database's, where that is left out", func(ctx SpecContext) {
 		Expect(cluster.Create(ctx, framework.Claim(namespace, "cache"))).To(Succeed())
 		db := annotated(aMariaDB("db", "data"), "lull.dev/quiesce", "mariadb")
@@ -85,6 +105,20 @@ func aMariaDBWithItsLogApart(ctx context.Context, name, data, redo string) frame
 	db, settings := framework.MariaDBWithLog(namespace, name, data, redo, "innodb_log_file_size=32M\n")
 	Expect(cluster.Create(ctx, settings)).To(Succeed())
 	return running(ctx, annotated(db, "lull.dev/quiesce", "mariadb"))
+}
+
+// forAWhile has all containers have a folder on a volume that ends with the pod.
+func forAWhile(spec *corev1.PodSpec, folder string) {
+	spec.Volumes = append(spec.Volumes, corev1.Volume{Name: "scratch", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
+	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
+		for i := range containers {
+			for m := range containers[i].VolumeMounts {
+				if mount := &containers[i].VolumeMounts[m]; mount.MountPath == folder {
+					mount.Name, mount.SubPath = "scratch", ""
+				}
+			}
+		}
+	}
 }
 
 // mountToo mounts one more claim.

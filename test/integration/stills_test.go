@@ -15,7 +15,8 @@ func commits(spec *v1alpha1.VolumeBackupSpec) {
 	framework.Quiesce(spec).Stills = v1alpha1.StillsCommits
 }
 
-// What holds commits alone proves a copy of one instant, and no other.
+// What holds commits alone proves a copy of one instant, and no other. No hold proves a
+// copy that lacks what the application says that it uses.
 func TestAHoldOfCommitsIsJudgedByHowItWasCut(t *testing.T) {
 	for name, c := range map[string]struct {
 		begin   func(*fakeCluster) *v1alpha1.VolumeBackup
@@ -37,6 +38,18 @@ func TestAHoldOfCommitsIsJudgedByHowItWasCut(t *testing.T) {
 		"commits on two volumes, one of which is left out": {func(fc *fakeCluster) *v1alpha1.VolumeBackup {
 			fc.anApplication("data", "log")
 			return fc.aBackup(fc.held, commits, func(s *v1alpha1.VolumeBackupSpec) { s.Volumes.Exclude = []string{"log"} })
+		}, v1alpha1.Proven, ""},
+		"commits on two volumes, the one of which that is left out is used": {func(fc *fakeCluster) *v1alpha1.VolumeBackup {
+			fc.anApplication("data", "log")
+			return fc.aBackup(fc.heldBy("echo USES /data; echo USES /log; "+holds), commits, func(s *v1alpha1.VolumeBackupSpec) { s.Volumes.Exclude = []string{"log"} })
+		}, v1alpha1.Declared, "/log is on claim log, which isn't backed up"},
+		"files that are on no volume": {func(fc *fakeCluster) *v1alpha1.VolumeBackup {
+			fc.anApplication("data")
+			return fc.aBackup(fc.heldBy("echo USES /var/lib/db; " + holds))
+		}, v1alpha1.Declared, "/var/lib/db is on no volume that container db mounts"},
+		"files that are all on volumes": {func(fc *fakeCluster) *v1alpha1.VolumeBackup {
+			fc.anApplication("data", "log")
+			return fc.aBackup(fc.heldBy("echo USES /data/db; echo USES /log; " + holds))
 		}, v1alpha1.Proven, ""},
 		"commits, by the pod's own annotation": {func(fc *fakeCluster) *v1alpha1.VolumeBackup {
 			fc.claims("data", "log")
