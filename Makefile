@@ -170,6 +170,15 @@ test-disaster: $(if $(OWN_CLUSTER),deploy) ## Wipe the cluster, with all that is
 	@export REST_SERVER="$$(go tool -modfile=$(CURDIR)/test/tools/rest-server/go.mod -n rest-server)"; \
 	$(NO_COLOR_IN_A_PIPE); $(WITH_KUBECTL) go tool ginkgo run $(if $(ROUNDS),--tags=long) --timeout=40m --poll-progress-after=180s --output-dir=$(RESULTS) --junit-report=disaster.xml ./test/disaster
 
+.PHONY: test-upgrade
+test-upgrade: UP = --images=tools
+test-upgrade: $(and $(FROM),$(OWN_CLUSTER),deploy) ## Upgrade from another version of the operator while backups and restores are under way (FROM=its tag or commit)
+	@$(if $(OWN_CLUSTER),,echo "it needs the image of two versions, so it runs on our cluster alone: unset KUBECONFIG" >&2; exit 1)
+	@$(if $(FROM),,echo "say which version is upgraded: FROM=a tag or commit" >&2; exit 1)
+	@mkdir -p $(RESULTS)
+	@sh test/upgrade/versions.sh "$(FROM)" $(KUBECTL); $(CLUSTER) load $(CURDIR)/bin/upgrade/before.tar
+	@$(NO_COLOR_IN_A_PIPE); go tool ginkgo run --timeout=40m --poll-progress-after=180s --output-dir=$(RESULTS) --junit-report=upgrade.xml ./test/upgrade
+
 # The part on policies has an API server of its own, and needs no cluster.
 .PHONY: bench
 bench: program $(if $(filter policies,$(ONLY)),,deploy) ## Measure freeze, restore, export and ten thousand policies beside a bare snapshot, restart, restic and objects (BENCH_OUT=file for JSON, PICTURE and SCALING=file for SVGs, ONLY=export or another part for that alone, BENCH_FLAGS for more)
