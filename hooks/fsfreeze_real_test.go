@@ -83,7 +83,7 @@ func aFileSystem(t *testing.T) *fileSystems {
 		"ROOT=" + f.root, "LD_LIBRARY_PATH=" + strings.Join(append(libraries, more...), ":"),
 		"PATH=" + strings.Join([]string{filepath.Join(f.root, "bin"), os.Getenv("PATH"), "/usr/sbin", "/sbin", filepath.Join(mkfs, "usr/sbin"), filepath.Join(mkfs, "sbin")}, ":"),
 	}
-	f.inside = exec.Command("unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", makeVolumes)
+	f.inside = exec.Command("unshare", "--mount", "--propagation", "slave", "/bin/sh", "-c", makeVolumes)
 	f.inside.Env, f.inside.Stderr = f.environment, os.Stderr
 	in, _ := f.inside.StdinPipe()
 	out, _ := f.inside.StdoutPipe()

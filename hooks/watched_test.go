@@ -146,7 +146,7 @@ type inAnEmptyProc struct{ hooks.Executor }
 
 func (n inAnEmptyProc) Exec(ctx context.Context, c hooks.Container, command []string, s hooks.Streams) error {
 	if isHook(command) {
-		command = append([]string{"unshare", "--mount", "/bin/sh", "-c", `mount -t tmpfs none /proc && exec "$@"`, "-"}, command...)
+		command = append([]string{"unshare", "--mount", "--propagation", "slave", "/bin/sh", "-c", `mount -t tmpfs none /proc && exec "$@"`, "-"}, command...)
 	}
 	return n.Executor.Exec(ctx, c, command, s)
 }

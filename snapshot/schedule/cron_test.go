@@ -124,7 +124,7 @@ func runCron(t *testing.T, clock string, expressions []string, zone string, afte
 	} {
 		write(t, filepath.Join(world, path), text)
 	}
-	unshare := []string{"--mount"}
+	unshare := []string{"--mount", "--propagation", "slave"}
 	if os.Geteuid() != 0 {
 		unshare = append(unshare, "--map-root-user")
 	}

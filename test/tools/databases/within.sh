@@ -1,9 +1,10 @@
 #!/bin/sh
 # Runs the program $2 with the arguments that follow in the root file system $1: as go
 # test has it by -exec. The program finds itself at /tmp, in memory. What it starts is
-# ended with it.
+# ended with it. What the machine unmounts is unmounted here too: a volume that stays
+# mounted somewhere can't be deleted.
 set -eu
-exec unshare --mount --pid --fork --kill-child sh -euc '
+exec unshare --mount --propagation slave --pid --fork --kill-child sh -euc '
 	root=$1 program=$2
 	shift 2
 	mount -t tmpfs tmpfs "$root/tmp"
