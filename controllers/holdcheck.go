@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -32,7 +33,9 @@ func HoldOf(ctx context.Context, live client.Reader, namespace, pod string, aske
 	if quiesce.Method != v1alpha1.MethodHold {
 		return fail(fmt.Errorf("pod %s has no hold: write the annotation %s or %s on its template, or name a recipe to try (--recipe)", pod, v1alpha1.AnnotationQuiesce, v1alpha1.AnnotationHoldHook))
 	}
-	target, err := quiesce.ForPod(p, workload.ClaimsOf(p))
+	leftOut := hooks.ExcludedVolumes(app.Annotations[p.UID])
+	claims := slices.DeleteFunc(workload.NamedClaims(&p.Spec), func(c string) bool { return slices.Contains(leftOut, c) })
+	target, err := quiesce.ForPod(p, claims)
 	target.Mark = hooks.Mark("hold-check." + uuid.NewUUID())
 	return quiesce, target, err
 }

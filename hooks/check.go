@@ -30,6 +30,9 @@ type Checked struct {
 	Held, Ended time.Duration
 	// StillHeld is true where it said STILL_HELD.
 	StillHeld bool
+	// Elsewhere says which files no backup has, empty where none are known. Only one
+	// that is released is asked.
+	Elsewhere string
 	// Left are its processes that lived on, each by its id and command line.
 	Left []string
 	// Err is what is wrong with it, nil where nothing is.
@@ -90,9 +93,7 @@ func (h *holdCheck) by(ctx context.Context, how string) (checked Checked) {
 	case ByRelease:
 		r := session.End(ctx)[h.target.UID]
 		checked.StillHeld, checked.Err = r.Testified, r.Err
-		if elsewhere := session.Elsewhere(); elsewhere != "" {
-			checked.Err = Join(checked.Err, errors.New(elsewhere))
-		}
+		checked.Elsewhere = session.Elsewhere()
 	case ByKill:
 		kill()
 		checked.Err = h.awaitEnd(ctx)

@@ -3,6 +3,7 @@ package hooks
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -233,13 +234,23 @@ func (w *words) read(line string) {
 			close(w.still)
 		}
 	default:
+		// One more than are looked at tells that there are more.
 		if folder, is := strings.CutPrefix(line, wordUses); is && !w.isHeld {
-			w.uses = append(w.uses, folder)
+			w.use(printable(folder))
 		}
 	}
 }
 
-// folders are those that it has said to use.
+func (w *words) use(folder string) {
+	if len(w.uses) == maxUses {
+		folder = fmt.Sprintf("it names more than %d folders", maxUses)
+	}
+	if len(w.uses) <= maxUses && !slices.Contains(w.uses, folder) {
+		w.uses = append(w.uses, folder)
+	}
+}
+
+// folders are those that it has said to use, each once.
 func (w *words) folders() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -26,6 +26,8 @@ type mariaDB struct {
 
 const accounts = `CREATE USER IF NOT EXISTS shop@localhost IDENTIFIED BY 'hush';
 CREATE USER IF NOT EXISTS open@localhost;
+CREATE USER IF NOT EXISTS few@localhost;
+GRANT RELOAD ON *.* TO few@localhost;
 ALTER USER root@localhost IDENTIFIED BY 'hush';
 GRANT ALL ON *.* TO shop@localhost;
 GRANT ALL ON *.* TO open@localhost;
@@ -95,7 +97,7 @@ func (m *mariaDB) kill() error {
 func (m *mariaDB) restart() error { return errors.Join(m.kill(), m.start()) }
 
 func (m *mariaDB) env() []string {
-	return append(slices.Clone(m.environment), strings.ToUpper(m.recipe)+"_ROOT_PASSWORD=hush")
+	return append(slices.Clone(m.environment), "data=/somebody's/own/", strings.ToUpper(m.recipe)+"_ROOT_PASSWORD=hush")
 }
 
 // session is one of shop, in the database of the trials.
@@ -168,6 +170,10 @@ func (m *mariaDB) trials() []trial {
 	return []trial{
 		{"holds commits back, and outlasts what idle sessions have", m.testifies},
 		{"tells where it has its files", m.tells},
+		{"tells where it isn't told that", func(hold holder) error {
+			h := hold(forever, none, root+"USER=few", "ALLOW_EMPTY_PASSWORD=yes")
+			return errors.Join(h.uses(m.data(), "?"), h.testifies())
+		}},
 		{"takes the password from a file", func(hold holder) error {
 			h := hold(forever, none, root+"PASSWORD_FILE="+filepath.Join(m.folder, "password"))
 			return errors.Join(h.held(), h.testifies())
@@ -265,7 +271,8 @@ func (m *mariaDB) tells(hold holder) error {
 	}
 	_, err := m.query("CREATE TABLE apart (i INT) DATA DIRECTORY '" + table + "'")
 	h := hold(forever)
-	err = errors.Join(err, h.uses(m.data(), log, table), h.testifies())
+	// Each database has a folder of its own there.
+	err = errors.Join(err, h.uses(m.data(), log, filepath.Join(table, "trial")), h.testifies())
 	_, dropped := m.query("DROP TABLE IF EXISTS apart")
 	return errors.Join(err, dropped, m.restart())
 }

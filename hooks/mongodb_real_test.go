@@ -190,7 +190,13 @@ func (m *mongoDB) trials() []trial {
 		{"holds where it isn't told that", func(hold holder) error {
 			err := m.change(func(s *mongoServer) { s.MayNotLook = true })
 			h := hold(forever)
-			return errors.Join(err, h.held(), h.testifies(), m.start())
+			return errors.Join(err, h.uses("?"), h.testifies(), m.start())
+		}},
+		{"tells the names of files that aren't in its container", func(hold holder) error {
+			journal := filepath.Join(m.folder, "data", "journal")
+			err := os.Remove(journal)
+			h := hold(forever)
+			return errors.Join(err, h.uses(journal), h.testifies(), os.Symlink("../log", journal))
 		}},
 		{"refuses a wrong password", func(hold holder) error {
 			return m.refused(hold, with(func(s *mongoServer) { s.Password = "loud" }), "Authentication failed")

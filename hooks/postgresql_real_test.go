@@ -39,9 +39,9 @@ func aPostgreSQL(t *testing.T) *postgreSQL {
 		t.Fatalf("%v: %s", err, out)
 	}
 	t.Cleanup(func() { _ = p.kill() })
-	const access = "local template1 postgres scram-sha-256\nlocal all postgres trust\nlocal all shop scram-sha-256\nhost all shop 127.0.0.1/32 scram-sha-256\n"
+	const access = "local template1 postgres scram-sha-256\nlocal all postgres trust\nlocal all keeper trust\nlocal all shop scram-sha-256\nhost all shop 127.0.0.1/32 scram-sha-256\n"
 	single := p.program("postgres", "--single", "-D", p.data(), "postgres")
-	single.Stdin = strings.NewReader("CREATE ROLE postgres SUPERUSER LOGIN PASSWORD 'hush';\nALTER ROLE ALL SET idle_session_timeout = '300ms';\nCREATE TABLESPACE space LOCATION '" + p.space() + "';\n")
+	single.Stdin = strings.NewReader("CREATE ROLE postgres SUPERUSER LOGIN PASSWORD 'hush';\nALTER ROLE ALL SET idle_session_timeout = '300ms';\nCREATE ROLE keeper LOGIN IN ROLE pg_checkpoint;\nCREATE TABLESPACE space LOCATION '" + p.space() + "';\n")
 	if out, err := single.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -132,6 +132,10 @@ func (p *postgreSQL) trials() []trial {
 		{"tells where it has its files", func(hold holder) error {
 			h := hold(forever)
 			return errors.Join(h.uses(p.data(), filepath.Join(p.folder, "wal"), p.space()), h.testifies())
+		}},
+		{"tells where it isn't told that", func(hold holder) error {
+			h := hold(forever, "POSTGRES_USER=keeper", "POSTGRES_DB=postgres")
+			return errors.Join(h.uses("?"), h.testifies())
 		}},
 		{"takes user and password as the usual image names them", func(hold holder) error {
 			h := hold(forever, "POSTGRES_USER=shop", "POSTGRES_PASSWORD=hush", "POSTGRES_DB=template1")

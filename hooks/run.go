@@ -230,12 +230,9 @@ func (t *tail) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// last is the end of the output as one line of at most messageCap bytes, in
-// characters that can be printed.
-func (t *tail) last() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	printable := strings.Map(func(r rune) rune {
+// printable is text as one line, in characters that can be printed.
+func printable(text string) string {
+	text = strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
 			return ' '
 		}
@@ -243,8 +240,16 @@ func (t *tail) last() string {
 			return -1
 		}
 		return r
-	}, strings.ToValidUTF8(string(t.buf), ""))
-	s := strings.Join(strings.Fields(printable), " ")
+	}, strings.ToValidUTF8(text, ""))
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// last is the end of the output as one line of at most messageCap bytes, in
+// characters that can be printed.
+func (t *tail) last() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := printable(string(t.buf))
 	start := max(0, len(s)-messageCap)
 	for start < len(s) && !utf8.RuneStart(s[start]) {
 		start++

@@ -28,7 +28,7 @@ type Target struct {
 	Stills    v1alpha1.Stills
 	Recipe    string
 	Pre, Post Command
-	// Mounts are where the volumes of a held pod are mounted.
+	// Mounts are where a held pod has its volumes.
 	Mounts []workload.Mount
 	// ContainerIDs are what the runtime calls the containers that the commands
 	// run in, by their names. They change when a container is started anew.
@@ -60,7 +60,7 @@ func (q QuiescePlan) ForPod(pod *corev1.Pod, claims []string) (Target, error) {
 		return Target{}, err
 	}
 	if t.Hold.isSet() {
-		t.Mounts = workload.MountsIn(pod, t.Hold.Container, claims)
+		t.Mounts = workload.MountsFor(pod, t.Hold.Container, claims)
 	}
 	t.ContainerIDs = map[string]string{}
 	for _, name := range t.Containers() {

@@ -91,19 +91,19 @@ func (h *trying) held() error {
 	}
 }
 
-// uses waits until it holds, and wants it to have told of these folders, or of what is
-// in them.
+// uses waits until it holds, and wants it to have told of these folders, or that it
+// doesn't know (?), and of no others that aren't there.
 func (h *trying) uses(folders ...string) error {
 	err := h.held()
 	told := h.words.folders()
 	for _, folder := range folders {
-		if !slices.ContainsFunc(told, func(t string) bool { return t == folder || strings.HasPrefix(t, folder+"/") }) {
+		if !slices.Contains(told, folder) {
 			err = errors.Join(err, fmt.Errorf("it uses %s, and tells of %q", folder, told))
 		}
 	}
 	for _, t := range told {
-		if !filepath.IsAbs(t) {
-			err = errors.Join(err, fmt.Errorf("it tells of %q", t))
+		if _, gone := os.Stat(t); gone != nil && !slices.Contains(folders, t) {
+			err = errors.Join(err, fmt.Errorf("it tells of %q: %w", t, gone))
 		}
 	}
 	return err

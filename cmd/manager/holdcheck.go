@@ -110,6 +110,9 @@ func tellChecked(out io.Writer, c hooks.Checked) {
 		}
 	}
 	fmt.Fprintf(out, "%-14s %s\n", c.How+":", said)
+	if c.Elsewhere != "" {
+		fmt.Fprintf(out, "    Declared at most: %s\n", c.Elsewhere)
+	}
 	for _, left := range c.Left {
 		fmt.Fprintf(out, "    left: %s\n", left)
 	}

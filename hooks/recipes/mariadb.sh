@@ -35,6 +35,27 @@ if [ -n "$password$empty" ]; then user=${user:-root}; else user=; fi
 # connects anew would have another session, without the lock.
 query() { "$client" ${user:+"--user=$user"} --host=localhost --skip-reconnect -N -B --unbuffered; }
 
+# What a copy of the server needs: its folders, by their names in this container. A
+# relative one is in the first of them. It is said where not all of them are told: the
+# user may not be allowed to see them, or they are so many that it takes long.
+query <<'SQL' | {
+SET /*!50708 max_execution_time = 5000 */ /*M!100101 max_statement_time = 5 */; SELECT 'data', @@datadir;
+SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_data_home_dir', 'innodb_log_group_home_dir', 'innodb_undo_directory', 'innodb_doublewrite_dir', 'aria_log_dir_path', 'rocksdb_datadir', 'rocksdb_wal_dir');
+SELECT DISTINCT 'file', LEFT(name, CHAR_LENGTH(name) - LOCATE('/', REVERSE(name))) FROM (SELECT @@log_bin_basename name
+UNION SELECT FILE_NAME FROM information_schema.FILES WHERE FILE_TYPE <> 'TEMPORARY'
+/*M!100600 UNION SELECT FILENAME FROM information_schema.INNODB_SYS_TABLESPACES WHERE NAME <> 'innodb_temporary' */
+) files WHERE name LIKE '/%' OR name LIKE '../%';
+SELECT 'all', '';
+SQL
+  data= last=
+  while read -r what folder; do
+    last=$what data=${data:-$folder}
+    case $folder in /*) ;; *) folder=$data$folder ;; esac
+    echo "USES $(readlink -f "$folder" || echo "$folder")"
+  done
+  [ "$last" = all ] || echo "USES ?"
+}
+
 # MySQL's lock waits for reads, too. Where it gives up, nobody can use the tables of
 # these any more before they end. So it isn't asked for while one takes long.
 # MariaDB's doesn't.
@@ -46,19 +67,6 @@ do
   [ "$left" -gt 0 ] || { echo "$reads of the queries under way take long: the lock would wait for them, and all else for the lock" >&2; exit 1; }
   left=$((left - 1))
   sleep 1
-done
-
-# What a copy of the server needs: the folders and files of its own by their names in
-# this container. What isn't absolute is so in the first.
-uses() { echo "USES $(readlink -f "$1" || echo "$1")"; }
-query <<'SQL' | while read -r _ file; do
-SELECT 'data', @@datadir;
-SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_data_home_dir', 'innodb_log_group_home_dir', 'innodb_undo_directory', 'innodb_doublewrite_dir', 'log_bin_basename', 'aria_log_dir_path');
-SELECT 'table', FILE_NAME FROM information_schema.FILES WHERE FILE_NAME LIKE '/%' /*M!100600 UNION SELECT 'table', FILENAME FROM information_schema.INNODB_SYS_TABLESPACES WHERE FILENAME LIKE '/%' */;
-SQL
-  data=${data:-$file}
-  case $file in /*) ;; *) file=$data$file ;; esac
-  uses "$file"
 done
 
 # Whoever has connected anew all the same has no @held. A client that fails ends the

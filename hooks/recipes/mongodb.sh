@@ -19,10 +19,11 @@ try {
   hello = db.hello();
   if (hello.msg === "isdbgrid") throw new Error("this is a mongos, which has no data: name the container of a mongod");
   server = String(hello.topologyVersion.processId);
+  real = (name) => { try { return fs.realpathSync(name); } catch (e) { return name; } };
   try {
     data = (db.adminCommand({getCmdLineOpts: 1}).parsed.storage || {}).dbPath || "/data/db";
-    for (name of [data, data + "/journal"]) print("\nUSES " + fs.realpathSync(name));
-  } catch (e) {} // of another container, or nobody may know
+    for (name of [data, data + "/journal"]) print("\nUSES " + real(name));
+  } catch (e) { print("\nUSES ?"); }
   fs.writeFileSync(marker, server);
   try {
     locks = String(db.fsyncLock().lockCount);

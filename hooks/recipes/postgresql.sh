@@ -32,12 +32,14 @@ case ${PGHOST:-} in /*) ;; *) export PGHOST=,127.0.0.1 ;; esac
 # standard input ends.
 sql() { psql --no-psqlrc --no-password --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 || kill -TERM 0; }
 
-# What a copy of the server needs: folders by their names in this container.
+# What a copy of the server needs: its folders, by their names in this container. Not
+# every user may see the first.
 sql <<'SQL' | while read -r folder; do
-SELECT setting || unnest('{"",/pg_wal}'::text[]) FROM pg_settings WHERE name = 'data_directory'
+SELECT unnest(CASE WHEN count(*) = 0 THEN '{?}' ELSE ARRAY[max(setting), max(setting) || '/pg_wal'] END) FROM pg_settings WHERE name = 'data_directory'
 UNION SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE pg_tablespace_location(oid) <> '';
 SQL
-  echo "USES $(readlink -f "$folder" || echo "$folder")"
+  case $folder in /*) folder=$(readlink -f "$folder" || echo "$folder") ;; esac
+  echo "USES $folder"
 done
 
 # psql doesn't connect anew: a session that answers is the one that there was from the

@@ -83,7 +83,7 @@ fi
 dir=$(ask CONFIG GET dir | tail -n 1)
 sync -f "$dir" 2>/dev/null || sync
 
-# What a copy of the server needs.
+# What a copy of the server needs, or why it isn't told.
 echo "USES $dir"
 
 echo HELD || exit 1

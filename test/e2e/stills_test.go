@@ -48,7 +48,7 @@ var _ = Describe("a MariaDB whose log is on a volume of its own, under constant 
 		db := aMariaDBWithItsLogApart(ctx, "db", "data", "redo")
 		withoutItsLog := theBackup(ctx, aBackup(ctx, db, func(s *v1alpha1.VolumeBackupSpec) { s.Volumes.Exclude = []string{"redo"} }))
 		Expect(withoutItsLog).To(be(v1alpha1.Declared, v1alpha1.MethodHold))
-		Expect(withoutItsLog.Status.Message).To(ContainSubstring("/redo is on claim redo, which isn't backed up"))
+		Expect(withoutItsLog.Status.Message).To(ContainSubstring("/redo is on claim redo. Back up all volumes"))
 	})
 
 	It("is declared where its log has no claim", func(ctx SpecContext) {
@@ -61,7 +61,7 @@ var _ = Describe("a MariaDB whose log is on a volume of its own, under constant 
 		Expect(cluster.Create(ctx, settings)).To(Succeed())
 		backup := theBackup(ctx, aBackup(ctx, running(ctx, annotated(db, "lull.dev/quiesce", "mariadb"))))
 		Expect(backup).To(be(v1alpha1.Declared, v1alpha1.MethodHold))
-		Expect(backup.Status.Message).To(ContainSubstring("/redo is on volume scratch, which has no claim"))
+		Expect(backup.Status.Message).To(ContainSubstring("/redo is on volume scratch, which no backup can have"))
 	})
 
 	It("is proven without what isn't the database's, where that is left out", func(ctx SpecContext) {
