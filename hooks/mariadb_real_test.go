@@ -250,8 +250,8 @@ func (m *mariaDB) testifies(hold holder) error {
 	return errors.Join(err, ended, h.testifies(), m.writes())
 }
 
-// tells wants it to tell of the folders of a table and of the binary log, by their own
-// names, beside its data.
+// tells wants it to tell of the folders of a table, of the binary log and of what else
+// can be elsewhere, beside its data.
 func (m *mariaDB) tells(hold holder) error {
 	log, link, table := filepath.Join(m.folder, "log"), filepath.Join(m.folder, "link"), filepath.Join(m.folder, "table")
 	for _, folder := range []string{log, table} {
@@ -263,16 +263,17 @@ func (m *mariaDB) tells(hold holder) error {
 		return err
 	}
 	settings := []string{"--log-bin=" + filepath.Join(link, "log"), "--server-id=1"}
+	uses := []string{m.data(), log, filepath.Join(table, "trial")} // each database has a folder of its own there
 	if m.recipe == "mysql" {
-		settings = append(settings, "--innodb-directories="+table)
+		settings = append(settings, "--innodb-directories="+table, "--innodb-doublewrite-dir="+table)
+		uses = append(uses, table)
 	}
 	if err := errors.Join(m.kill(), m.start(settings...)); err != nil {
 		return err
 	}
 	_, err := m.query("CREATE TABLE apart (i INT) DATA DIRECTORY '" + table + "'")
 	h := hold(forever)
-	// Each database has a folder of its own there.
-	err = errors.Join(err, h.uses(m.data(), log, filepath.Join(table, "trial")), h.testifies())
+	err = errors.Join(err, h.uses(uses...), h.testifies())
 	_, dropped := m.query("DROP TABLE IF EXISTS apart")
 	return errors.Join(err, dropped, m.restart())
 }

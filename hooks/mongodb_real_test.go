@@ -196,7 +196,7 @@ func (m *mongoDB) trials() []trial {
 			journal := filepath.Join(m.folder, "data", "journal")
 			err := os.Remove(journal)
 			h := hold(forever)
-			return errors.Join(err, h.uses(journal), h.testifies(), os.Symlink("../log", journal))
+			return errors.Join(err, h.uses(filepath.Join(m.folder, "data"), journal), h.testifies(), os.Symlink("../log", journal))
 		}},
 		{"refuses a wrong password", func(hold holder) error {
 			return m.refused(hold, with(func(s *mongoServer) { s.Password = "loud" }), "Authentication failed")

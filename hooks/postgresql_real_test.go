@@ -135,7 +135,7 @@ func (p *postgreSQL) trials() []trial {
 		}},
 		{"tells where it isn't told that", func(hold holder) error {
 			h := hold(forever, "POSTGRES_USER=keeper", "POSTGRES_DB=postgres")
-			return errors.Join(h.uses("?"), h.testifies())
+			return errors.Join(h.uses("?", p.space()), h.testifies())
 		}},
 		{"takes user and password as the usual image names them", func(hold holder) error {
 			h := hold(forever, "POSTGRES_USER=shop", "POSTGRES_PASSWORD=hush", "POSTGRES_DB=template1")

@@ -91,22 +91,17 @@ func (h *trying) held() error {
 	}
 }
 
-// uses waits until it holds, and wants it to have told of these folders, or that it
-// doesn't know (?), and of no others that aren't there.
+// uses waits until it holds, and wants it to have told of these folders, by their names
+// without links, and of no others. It tells of ? where it doesn't know.
 func (h *trying) uses(folders ...string) error {
-	err := h.held()
-	told := h.words.folders()
-	for _, folder := range folders {
-		if !slices.Contains(told, folder) {
-			err = errors.Join(err, fmt.Errorf("it uses %s, and tells of %q", folder, told))
-		}
+	if err := h.held(); err != nil {
+		return err
 	}
-	for _, t := range told {
-		if _, gone := os.Stat(t); gone != nil && !slices.Contains(folders, t) {
-			err = errors.Join(err, fmt.Errorf("it tells of %q: %w", t, gone))
-		}
+	told := slices.Sorted(slices.Values(h.words.folders()))
+	if slices.Sort(folders); !slices.Equal(told, folders) {
+		return fmt.Errorf("it uses %q, and tells of %q", folders, told)
 	}
-	return err
+	return nil
 }
 
 // said is all that it says from now on, once it has ended.

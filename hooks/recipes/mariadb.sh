@@ -42,8 +42,7 @@ query <<'SQL' | {
 SET /*!50708 max_execution_time = 5000 */ /*M!100101 max_statement_time = 5 */; SELECT 'data', @@datadir;
 SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_data_home_dir', 'innodb_log_group_home_dir', 'innodb_undo_directory', 'innodb_doublewrite_dir', 'aria_log_dir_path', 'rocksdb_datadir', 'rocksdb_wal_dir');
 SELECT DISTINCT 'file', LEFT(name, CHAR_LENGTH(name) - LOCATE('/', REVERSE(name))) FROM (SELECT @@log_bin_basename name
-UNION SELECT FILE_NAME FROM information_schema.FILES WHERE FILE_TYPE <> 'TEMPORARY'
-/*M!100600 UNION SELECT FILENAME FROM information_schema.INNODB_SYS_TABLESPACES WHERE NAME <> 'innodb_temporary' */
+UNION SELECT FILE_NAME FROM information_schema.FILES WHERE FILE_TYPE <> 'TEMPORARY' /*M!100600 UNION SELECT FILENAME FROM information_schema.INNODB_SYS_TABLESPACES WHERE NAME <> 'innodb_temporary' */
 ) files WHERE name LIKE '/%' OR name LIKE '../%';
 SELECT 'all', '';
 SQL
