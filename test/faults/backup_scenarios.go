@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -193,6 +194,9 @@ func deleteFrozen(ctx context.Context, tb *testbed, all []*v1alpha1.VolumeBackup
 	b := all[0].DeepCopy()
 	err := poll(ctx, endLimit, "it is frozen", func(ctx context.Context) (string, error) {
 		err := tb.Get(ctx, client.ObjectKeyFromObject(b), b)
+		if apierrors.IsNotFound(err) {
+			return "", nil // the fault has deleted it
+		}
 		return unless(frozenOrOver(b), "it is %s", b.Status.Phase), err
 	})
 	if err != nil {

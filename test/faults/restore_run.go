@@ -98,8 +98,12 @@ func (r *restoreRun) takeBackup(ctx context.Context) error {
 	return err
 }
 
-// inAll runs a line in all pods of the application.
+// inAll runs a line in all pods of the application, once they are ready: those of the
+// round before may have ended only now.
 func (r *restoreRun) inAll(ctx context.Context, line string) error {
+	if err := r.testbed.awaitReady(ctx, r.app); err != nil {
+		return err
+	}
 	pods, err := r.testbed.ReadyPods(ctx, r.app)
 	if err != nil {
 		return err
