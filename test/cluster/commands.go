@@ -48,7 +48,7 @@ func upCommand(say *report.Reporter) *cobra.Command {
 			return with(cmd.Context(), say, locked, func(c *cluster.Cluster) error { return c.Up(cmd.Context(), images) })
 		},
 	}
-	cmd.Flags().StringSliceVar(&images, "images", nil, "make and load these images alone, by their folders in test/images (default: all)")
+	cmd.Flags().StringSliceVar(&images, "images", nil, "make and load these images alone, by their folders in test/images, or with a tag as in postgres-17 (default: all that are tagged test)")
 	return cmd
 }
 

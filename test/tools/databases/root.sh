@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes a root file system of Debian's suite $1, with the databases that recipes are
 # tried on there, in the user's cache folder, once for each version of this file, and
-# prints its path. The machine's apt says from which mirror.
+# prints its path.
 #
 # A mirror keeps only the newest versions of a suite. A major version is pinned where
 # the name of a package has it; the rest is what there was on the day, and is told.
@@ -23,21 +23,17 @@ if [ ! -d "$root" ]; then
 		sh "$tools/apt-get.sh" -qq update
 		DEBIAN_FRONTEND=noninteractive sh "$tools/apt-get.sh" -qq install -y --no-install-recommends mmdebstrap
 	} >&2
-	# Without a mirror mmdebstrap takes Debian's own.
-	mirror=$(apt-get indextargets --format '$(SITE)' 'Identifier: Packages' 'Label: Debian' | head -n 1)
 	mkdir -p "$cache"
 	part=$(mktemp -d "$root.XXXXXX")
 	trap 'rm -rf "$part"' EXIT
 	# Not unpacked is what no test needs: most of it compiles queries. mmdebstrap lets no
-	# package start a server. The lists of a mirror that stands still say that they are
-	# out of date; they are signed all the same.
+	# package start a server.
 	set --
 	for unwanted in share/doc share/man share/info share/locale 'lib/*/libLLVM' 'lib/postgresql/*/lib/bitcode'; do
 		set -- "$@" --dpkgopt="path-exclude=/usr/$unwanted*"
 	done
-	mmdebstrap --quiet --variant=minbase --include="$packages" "$@" --aptopt='Acquire::Check-Valid-Until "false"' \
-		--customize-hook='cd "$1" && rm -rf var/lib/mysql/* var/lib/postgresql/* var/lib/apt/lists var/cache/apt' \
-		"$suite" "$part" $mirror >&2
+	sh "$tools/mmdebstrap.sh" "$suite" "$part" --variant=minbase --include="$packages" "$@" \
+		--customize-hook='cd "$1" && rm -rf var/lib/mysql/* var/lib/postgresql/* var/lib/apt/lists var/cache/apt' >&2
 	chmod 755 "$part"
 	mv -T "$part" "$root" || [ -d "$root" ] # another may have made it meanwhile
 fi

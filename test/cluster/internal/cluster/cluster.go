@@ -78,18 +78,17 @@ func (c *Cluster) program(ctx context.Context, of component.Component) (string, 
 	return c.Program(ctx, of.Name)
 }
 
-// archives are the images of these names, or with no names all that the cluster
-// comes with.
+// archives are the images of these names, or with no names those that each cluster has.
 func (c *Cluster) archives(ctx context.Context, names []string) ([]image.Archive, error) {
 	specs, err := image.ReadSpecs(c.Checkout)
 	if err != nil {
 		return nil, err
 	}
 	if len(names) > 0 {
-		// Without the pause image no pod starts.
-		if specs, err = image.Choose(specs, append([]string{"pause"}, names...)); err != nil {
-			return nil, err
-		}
+		names = append([]string{"pause"}, names...) // without it no pod starts
+	}
+	if specs, err = image.Choose(specs, names); err != nil {
+		return nil, err
 	}
 	var archives []image.Archive
 	for _, spec := range specs {

@@ -16,7 +16,7 @@ import (
 )
 
 // Up does what is missing for a ready cluster that has the images of these
-// names, or with no names all images.
+// names, or with no names those that each cluster has.
 func (c *Cluster) Up(ctx context.Context, images []string) error {
 	if err := c.checkMachine(ctx); err != nil {
 		return err

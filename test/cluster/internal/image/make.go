@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,8 +21,9 @@ import (
 	"github.com/lull-dev/lull/test/cluster/internal/cache"
 )
 
-// suite is the Debian release that images are made of, whatever the machine's.
-const suite = "bookworm"
+// usualSuite is the Debian release that images are made of that name no other,
+// whatever the machine's.
+const usualSuite = "bookworm"
 
 // A Maker makes images.
 type Maker struct{ *build.Builder }
@@ -43,7 +45,7 @@ func (m Maker) Archive(ctx context.Context, spec Spec) (Archive, error) {
 		}
 		programs = append(programs, path)
 	}
-	key, err := cache.Key(append([]string{suite}, programs...), []string{spec.dir}, nil)
+	key, err := cache.Key(append([]string{usualSuite}, programs...), []string{spec.dir}, nil)
 	if err != nil {
 		return Archive{}, err
 	}
@@ -111,20 +113,21 @@ func (m Maker) debian(ctx context.Context, short string, d Debian) (string, erro
 	if err != nil {
 		return "", err
 	}
-	key, err := cache.Key([]string{suite, string(description)}, nil, nil)
+	key, err := cache.Key([]string{usualSuite, string(description)}, nil, nil)
 	if err != nil {
 		return "", err
 	}
 	return m.Cache.Get("layers", short, key, func(temporary string) error {
-		return bootstrap(ctx, d, temporary)
+		return m.bootstrap(ctx, d, temporary)
 	})
 }
 
 // bootstrap makes a file system of Debian packages.
-func bootstrap(ctx context.Context, d Debian, path string) error {
+func (m Maker) bootstrap(ctx context.Context, d Debian, path string) error {
 	// mmdebstrap tells by the name what to write.
 	archive := path + ".tar"
-	args := []string{"--quiet", "--variant=" + d.Variant, "--include=" + strings.Join(d.Packages, ",")}
+	script := filepath.Join(m.Checkout, "test", "tools", "mmdebstrap.sh")
+	args := []string{script, cmp.Or(d.Suite, usualSuite), archive, "--variant=" + d.Variant, "--include=" + strings.Join(d.Packages, ",")}
 	for _, unwanted := range []string{"doc", "man", "info", "locale", "lintian", "bug"} {
 		args = append(args, "--dpkgopt=path-exclude=/usr/share/"+unwanted+"/*")
 	}
@@ -134,7 +137,7 @@ func bootstrap(ctx context.Context, d Debian, path string) error {
 		hook = "extract"
 	}
 	args = append(args, fmt.Sprintf("--%s-hook=%s", hook, d.Customize))
-	cmd := exec.CommandContext(ctx, "mmdebstrap", append(args, suite, archive)...)
+	cmd := exec.CommandContext(ctx, "sh", args...)
 	cmd.Dir = filepath.Dir(path)
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("mmdebstrap: %w\n%s", err, strings.TrimSpace(string(output)))
