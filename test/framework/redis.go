@@ -21,11 +21,16 @@ func (c *Cluster) RedisIn(pod *corev1.Pod) Database { return Database{redis, c, 
 // command line.
 const redisClient = `REDISCLI_AUTH=$REDIS_PASSWORD exec redis-cli`
 
-// The number of a row is that of an element of a list, as the server counts it.
-var redis = dialect{
-	session: redisClient,
-	query:   "set -f; " + redisClient + " -e $0", // the words of a command
-	begin:   "DEL ledger",
-	add:     `RPUSH ledger "%[1]d %[2]s %[3]s"`,
-	rows:    "LRANGE ledger 0 -1",
+var redis = list(redisClient)
+
+// list is what Redis and Valkey understand. The number of a row is that of an element
+// of a list, as the server counts it.
+func list(client string) dialect {
+	return dialect{
+		session: client,
+		query:   "set -f; " + client + " -e $0", // the words of a command
+		begin:   "DEL ledger",
+		add:     `RPUSH ledger "%[1]d %[2]s %[3]s"`,
+		rows:    "LRANGE ledger 0 -1",
+	}
 }
