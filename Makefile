@@ -148,7 +148,9 @@ test-faults bench: UP = --images=mariadb,tools
 # limits are lifted.
 test-e2e test-proof: MANAGER_FLAGS = --min-freeze-interval=1s --snapshots-per-second=0
 bench: MANAGER_FLAGS = --min-freeze-interval=0s --snapshots-per-second=0
-test-proof: UP = --images=mariadb,postgres,redis
+# Versions are made, and tried, in the long form alone.
+PROOF_VERSIONS := ,mariadb-11.8,mysql-9.7,postgres-17,postgres-18,valkey-8
+test-proof: UP = --images=mariadb,postgres,redis$(if $(ROUNDS)$(ONLY),$(PROOF_VERSIONS))
 
 .PHONY: test-e2e
 test-e2e: deploy ## Test what users do, on the cluster (FOCUS='a regular expression' for some of it)
@@ -160,7 +162,7 @@ test-faults: deploy ## Kill the manager at every failpoint, and more (ROUNDS=100
 	@go run ./test/faults -rounds=$(or $(ROUNDS),0) -seed=$(or $(SEED),0)
 
 .PHONY: test-proof
-test-proof: deploy ## Start what was backed up of databases under load, in a few layouts of their volumes (ROUNDS=100 of each database in each layout, JOURNAL=file to go on after a break, SEED to repeat them, ONLY=a part of a database's and layout's name, TABLE=docs/consistency.md to write the table there)
+test-proof: deploy ## Start what was backed up of databases under load, in a few layouts of their volumes (ROUNDS=100 of each database in each layout, JOURNAL=file to go on after a break, SEED to repeat them, ONLY=a part of a database's and layout's name, TABLE=docs/consistency.md to write the table there; with ROUNDS or ONLY other versions too)
 	@go run ./test/proof -rounds=$(or $(ROUNDS),0) -seed=$(or $(SEED),0) -only="$(ONLY)" -side-by-side=$(or $(SIDE_BY_SIDE),2) -journal="$(JOURNAL)" -table="$(TABLE)" -junit=$(RESULTS)/proof.xml
 
 .PHONY: test-disaster

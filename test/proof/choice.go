@@ -13,10 +13,10 @@ import (
 // log one that is Proven and one that can't be, each of another kind. Those that can't
 // be have shortRounds at most to show a torn copy.
 var shortForm = []string{
-	"MariaDB, one volume",
-	"MariaDB, log apart, one by one",
-	"PostgreSQL, log apart, as a group",
-	"PostgreSQL, one volume, copied file by file",
+	"MariaDB 10.11, one volume",
+	"MariaDB 10.11, log apart, one by one",
+	"PostgreSQL 15, log apart, as a group",
+	"PostgreSQL 15, one volume, copied file by file",
 }
 
 const shortRounds = 3

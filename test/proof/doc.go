@@ -4,12 +4,14 @@
 // on them and reads all that it has.
 //
 //	make test-proof                            the short form: a few of them
-//	make test-proof ROUNDS=100                 a hundred rounds of each
+//	make test-proof ROUNDS=100                 a hundred rounds of each, other versions among them
+//	make test-proof ROUNDS=100 ONLY="MySQL"    a hundred of each whose name has this in it
 //	make test-proof ROUNDS=100 JOURNAL=file    the same, and go on where it was ended
 //	make test-proof ROUNDS=100 SEED=7          as much is written before each freeze again
 //	make test-proof ROUNDS=100 TABLE=docs/consistency.md   and write the table there
 //
-// A database is an engine: how its server is started, loaded, read and checked.
+// A database is an engine, with its version: how its server is started, loaded, read
+// and checked.
 // A testbed is one engine in one layout, in a namespace of its own.
 //
 // A copy is clean where the server starts, its log tells of no damage, its tables

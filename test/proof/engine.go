@@ -15,7 +15,7 @@ import (
 
 // engine is a database that is loaded, backed up and started from its copy.
 type engine struct {
-	// name and recipe are what it is called, and by what it is quieted.
+	// name is what it is called, version and all, and recipe by what it is quieted.
 	name, recipe string
 	layouts      []layout
 	// holdsCommits is true where nothing is committed while it is held.
@@ -50,9 +50,13 @@ type engine struct {
 	damage func(line string) bool
 }
 
-// engines are all that are tried.
+// engines are all that are tried. The Makefile has the cluster have their images.
 func engines() []engine {
-	return []engine{mariadb(), postgresql(), redis(), redisSaves()}
+	return []engine{
+		mariadb("10.11", ""), mariadb("11.8", "lull.dev/mariadb:11.8"), mysql(),
+		postgresql("15", ""), postgresql("17", "lull.dev/postgres:17"), postgresql("18", "lull.dev/postgres:18"),
+		redis.appendOnly(), redis.saves(), valkey.appendOnly(), valkey.saves(),
+	}
 }
 
 // loaders is how many sessions change data beside the one that writes the ledger.

@@ -8,15 +8,21 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/util/exec"
 
 	"github.com/lull-dev/lull/test/framework"
 )
 
-// servesScript waits until the server answers. It fails where it has ended.
-const servesScript = `until ( %s ) >/dev/null 2>&1; do
+// servesScript waits some seconds until the server answers. It fails where the server
+// has ended, and with stillStarts where it hasn't.
+const servesScript = `for _ in $(seq 25); do
+  if ( %s ) >/dev/null 2>&1; then exit; fi
   if [ -e /tmp/ended ]; then exit 1; fi
   sleep 0.2
-done`
+done
+exit 2`
+
+const stillStarts = 2
 
 // stopScript stops the server and checks its files.
 const stopScript = `( %s ) || exit 1
@@ -28,7 +34,7 @@ if [ "$(cat /tmp/ended)" != 0 ]; then echo "the server ended with $(cat /tmp/end
 // What is wrong with it comes back as faults, an error is of the test.
 func (e engine) examine(ctx context.Context, c *framework.Cluster, pod *corev1.Pod, due span) (faults []string, err error) {
 	note := func(more []string, failed error) { faults, err = append(faults, more...), errors.Join(err, failed) }
-	_, failed := c.Sh(ctx, pod, fmt.Sprintf(servesScript, e.serves))
+	failed := e.awaitServing(ctx, c, pod)
 	note(ofCopy("the server doesn't start", failed))
 	note(copiedFiles(ctx, c, pod))
 	if failed == nil {
@@ -38,6 +44,26 @@ func (e engine) examine(ctx context.Context, c *framework.Cluster, pod *corev1.P
 	}
 	note(e.complaints(ctx, c, pod))
 	return faults, err
+}
+
+// awaitServing waits until the server answers. It fails where the server has ended, and
+// where it has told of damage and still doesn't answer: MariaDB 11.8 may go on for ever
+// with pages that it can't recover.
+func (e engine) awaitServing(ctx context.Context, c *framework.Cluster, pod *corev1.Pod) error {
+	for {
+		_, err := c.Sh(ctx, pod, fmt.Sprintf(servesScript, e.serves))
+		ended := exec.ExitError(nil)
+		if !errors.As(err, &ended) || ended.ExitStatus() != stillStarts {
+			return err
+		}
+		damage, failed := e.complaints(ctx, c, pod)
+		if failed != nil {
+			return failed
+		}
+		if len(damage) > 0 {
+			return err
+		}
+	}
 }
 
 // copiedFiles are what is wrong with the files by themselves, as they were copied.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"regexp"
 	"strings"
@@ -11,13 +12,15 @@ import (
 	"github.com/lull-dev/lull/test/framework"
 )
 
-// postgresql has pg_wal apart from its data. No commit waits while it is held.
-func postgresql() engine {
+// postgresql is a version, of that image, or where it is empty the framework's. It has
+// pg_wal apart from its data. No commit waits while it is held.
+func postgresql(version, image string) engine {
 	return engine{
-		name: "PostgreSQL", recipe: "postgresql", layouts: withALog,
+		name: "PostgreSQL " + version, recipe: "postgresql", layouts: withALog,
 		copyPause: "4ms", // of files it has some thousand
 		server: func(namespace, name, data, log string) (framework.Application, []client.Object) {
 			db := framework.PostgreSQL(namespace, name, data, log)
+			db.Image = cmp.Or(image, db.Image)
 			db.Env["POSTGRES_INITDB_ARGS"] += " --wal-segsize=1" // MiB
 			return db, nil
 		},

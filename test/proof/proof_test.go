@@ -2,8 +2,10 @@ package main
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -97,6 +99,56 @@ func TestTheShortFormHasBothVerdictsOfEachLog(t *testing.T) {
 	}
 }
 
+func TestEachDatabaseAndLayoutIsOneRow(t *testing.T) {
+	beds, err := options{rounds: 1, sideBySide: 1}.testbeds()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, bed := range beds {
+		if name := bed.row.String(); seen[name] {
+			t.Errorf("there are two of %s", name)
+		}
+		seen[bed.row.String()] = true
+	}
+}
+
+// imagesOf are those of the engines of testbeds, as make names them.
+func imagesOf(t *testing.T, o options) []string {
+	t.Helper()
+	beds, err := o.testbeds()
+	if err != nil {
+		t.Fatal(err)
+	}
+	images := map[string]bool{}
+	for _, bed := range beds {
+		app, _ := bed.engine.original("default", dataClaim, logClaim)
+		name, tag, _ := strings.Cut(strings.TrimPrefix(app.Image, "lull.dev/"), ":")
+		images[strings.TrimSuffix(name+"-"+tag, "-test")] = true
+	}
+	return slices.Sorted(maps.Keys(images))
+}
+
+func TestMakeBringsTheImagesOfEachForm(t *testing.T) {
+	text, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?s)\nPROOF_VERSIONS := ,(\S+)\ntest-proof: UP = --images=([a-z,]+)\$`).FindSubmatch(text)
+	if found == nil {
+		t.Fatal("the Makefile doesn't say which images")
+	}
+	versions, usual := strings.Split(string(found[1]), ","), strings.Split(string(found[2]), ",")
+	if all := slices.Sorted(slices.Values(slices.Concat(usual, versions))); !slices.Equal(all, imagesOf(t, options{rounds: 1, sideBySide: 1})) {
+		t.Errorf("for the long form make brings %q", all)
+	}
+	for _, image := range imagesOf(t, options{sideBySide: 1}) {
+		if !slices.Contains(usual, image) {
+			t.Errorf("for the short form make doesn't bring %s", image)
+		}
+	}
+}
+
 func TestTheRunIsGood(t *testing.T) {
 	proven, declared, whole := oneVolume, oneByOne, layout{verdict: v1alpha1.Declared, whole: "it is one file"}
 	for _, c := range []struct {
@@ -132,7 +184,7 @@ func TestTheRunIsGood(t *testing.T) {
 func TestARunGoesOnWhereTheOneBeforeItEnded(t *testing.T) {
 	first := &report{journal: journal{filepath.Join(t.TempDir(), "journal")}}
 	beds := func() []*testbed {
-		all, err := options{rounds: 2, sideBySide: 1, only: "MariaDB, one volume"}.testbeds()
+		all, err := options{rounds: 2, sideBySide: 1, only: "MariaDB 10.11, one volume"}.testbeds()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +194,7 @@ func TestARunGoesOnWhereTheOneBeforeItEnded(t *testing.T) {
 	if err := first.begin(before); err != nil {
 		t.Fatal(err)
 	}
-	first.add(before[1].row, result{Database: "MariaDB", Layout: fileByFile.name, Version: "1.2", Round: 1, Verdict: v1alpha1.Declared, Faults: []string{"lost"}})
+	first.add(before[1].row, result{Database: "MariaDB 10.11", Layout: fileByFile.name, Version: "1.2", Round: 1, Verdict: v1alpha1.Declared, Faults: []string{"lost"}})
 	after := beds()
 	if err := (&report{journal: first.journal}).begin(after); err != nil {
 		t.Fatal(err)
@@ -168,7 +220,7 @@ func TestWhatPostgreSQLSaysOfDamage(t *testing.T) {
 
 func TestTheTableIsReplacedInItsPage(t *testing.T) {
 	page := filepath.Join(t.TempDir(), "page.md")
-	r := &report{rows: []*row{{database: "MariaDB", version: "1.2", layout: oneVolume, rounds: 3, clean: 3}}}
+	r := &report{rows: []*row{{database: "MariaDB 10.11", version: "1.2", layout: oneVolume, rounds: 3, clean: 3}}}
 	if err := os.WriteFile(page, []byte("# Page\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +239,7 @@ func TestTheTableIsReplacedInItsPage(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSpace(string(written)), "\n")
 	if lines[0] != "above" || lines[len(lines)-1] != "below" || slices.Contains(lines, "old") ||
-		!slices.Contains(lines, "| MariaDB | 1.2 | one volume | `Proven` | 3 | 3 | 0 |") {
+		!slices.Contains(lines, "| MariaDB 10.11 | 1.2 | one volume | `Proven` | 3 | 3 | 0 |") {
 		t.Errorf("the page is\n%s", written)
 	}
 }

@@ -41,7 +41,7 @@ type testbed struct {
 // run runs the rounds that are still to be run. What is in the way of one is told in
 // the report.
 func (tb *testbed) run(ctx context.Context) {
-	if tb.row.done() {
+	if tb.row.done() || ctx.Err() != nil {
 		return
 	}
 	defer func() {
