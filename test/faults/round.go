@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/lull-dev/lull/api/v1alpha1"
@@ -195,8 +197,15 @@ func (r *round) inject(ctx context.Context) func(*manager, moment) string {
 		defer r.strike.RUnlock()
 		r.note(&r.sprung)
 		r.struck()
-		answer, err := r.fault.inject(ctx, r, m)
-		if err != nil {
+		var answer string
+		var failed error
+		err := poll(ctx, endLimit, "the API server is back that the scenario has away", func(context.Context) (string, error) {
+			if answer, failed = r.fault.inject(ctx, r, m); utilnet.IsConnectionRefused(failed) {
+				return "", failed
+			}
+			return "", nil
+		})
+		if err = cmp.Or(err, failed); err != nil {
 			r.broke("%v", err)
 		}
 		return answer
