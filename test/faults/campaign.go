@@ -324,12 +324,12 @@ func (c *campaign) randomFault(traces []*trace, kind string) fault {
 }
 
 // placesOf are the moments at which a fault can strike, by the trace that has
-// them.
+// them. What a scenario has away can't be killed.
 func (c *campaign) placesOf(traces []*trace, f fault) map[*trace][]spot {
 	places := map[*trace][]spot{}
 	for _, w := range traces {
 		spots := slices.DeleteFunc(slices.Clone(w.spots), func(s spot) bool { return f.fits != nil && !f.fits(s) || !matches(s.String(), c.options.at) })
-		if len(spots) > 0 {
+		if len(spots) > 0 && !(f.outage && w.scenario.outage) {
 			places[w] = spots
 		}
 	}
