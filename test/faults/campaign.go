@@ -329,7 +329,7 @@ func (c *campaign) placesOf(traces []*trace, f fault) map[*trace][]spot {
 	places := map[*trace][]spot{}
 	for _, w := range traces {
 		spots := slices.DeleteFunc(slices.Clone(w.spots), func(s spot) bool { return f.fits != nil && !f.fits(s) || !matches(s.String(), c.options.at) })
-		if len(spots) > 0 && !(f.outage && w.scenario.outage) {
+		if len(spots) > 0 && (!f.outage || !w.scenario.outage) {
 			places[w] = spots
 		}
 	}
