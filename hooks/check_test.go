@@ -20,6 +20,7 @@ func TestAHoldIsChecked(t *testing.T) {
 		wrong []string
 	}{
 		"a good one":                       {`echo HELD; timeout 3 cat >/dev/null && echo STILL_HELD`, []string{good, good, good}},
+		"one with files elsewhere":         {`echo USES /elsewhere; echo HELD; timeout 3 cat >/dev/null && echo STILL_HELD`, []string{good, good, good}},
 		"one that doesn't hold":            {`echo the disk is full >&2; exit 1`, []string{"the disk is full"}},
 		"one that never says so":           {`cat >/dev/null`, []string{"it did not hold within"}},
 		"one without a limit":              {aHold, []string{good, good, "no limit of its own"}},
@@ -44,6 +45,9 @@ func TestAHoldIsChecked(t *testing.T) {
 			}
 			for i, checked := range all {
 				isChecked(t, checked, c.wrong[i])
+			}
+			if says, told := strings.Contains(c.script, "USES /elsewhere"), strings.Contains(all[0].Elsewhere, "/elsewhere is on no volume"); says != told {
+				t.Errorf("elsewhere is %q", all[0].Elsewhere)
 			}
 		})
 	}

@@ -30,10 +30,11 @@ func TestWhatToCheckIsRead(t *testing.T) {
 
 func TestWhatCameOfAHoldIsTold(t *testing.T) {
 	var out strings.Builder
-	tellChecked(&out, hooks.Checked{How: hooks.ByRelease, Held: 210 * time.Millisecond, Ended: 40 * time.Millisecond, StillHeld: true})
+	tellChecked(&out, hooks.Checked{How: hooks.ByRelease, Held: 210 * time.Millisecond, Ended: 40 * time.Millisecond, StillHeld: true, Elsewhere: "/redo is on no volume"})
 	tellChecked(&out, hooks.Checked{How: hooks.ByKill, Held: time.Second, Ended: 5 * time.Second, Left: []string{"17 sleep 60"}, Err: errors.New("it holds on")})
 	tellChecked(&out, hooks.Checked{How: hooks.ByLimit, Err: errors.New("one\ntwo")})
 	const want = `released:      HELD after 210ms, ended after 40ms with STILL_HELD
+    Declared at most: /redo is on no volume
 client killed: HELD after 1s, ended after 5s
     left: 17 sleep 60
     wrong: it holds on
