@@ -234,13 +234,13 @@ func (w *words) read(line string) {
 			close(w.still)
 		}
 	default:
-		// One more than are looked at tells that there are more.
 		if folder, is := strings.CutPrefix(line, wordUses); is && !w.isHeld {
 			w.use(printable(folder))
 		}
 	}
 }
 
+// use notes a folder. One more than are looked at tells that there are more.
 func (w *words) use(folder string) {
 	if len(w.uses) == maxUses {
 		folder = fmt.Sprintf("it names more than %d folders", maxUses)

@@ -18,15 +18,14 @@ type Mount struct {
 	Volume, Claim string
 	// IsBackedUp is true where the claim is.
 	IsBackedUp bool
-	// IsScratch is true for what nothing can be lost of: it can't be written to, or is
-	// in memory.
+	// IsScratch is true for what nothing can be lost of: it can't be written to, is in
+	// memory, or is filled by the kubelet or a driver.
 	IsScratch bool
 }
 
 // MountsFor are the volumes that a container has, and those of the first that can write
 // to one of the claims that are backed up: the one may only ask the other, which has
-// the files. It comes first only where it has a claim too. Volumes that the kubelet
-// fills have no files of an application, and are left out.
+// the files. It comes first only where it has a claim too.
 func MountsFor(p *corev1.Pod, container string, claims []string) []Mount {
 	containers, mounting := []string{container}, Mounting(p, claims...)
 	switch {
@@ -49,7 +48,7 @@ func MountsFor(p *corev1.Pod, container string, claims []string) []Mount {
 func mountsOf(p *corev1.Pod, c *corev1.Container, claims []string) (all []Mount) {
 	add := func(volume, folder string, isReadOnly bool) {
 		at := slices.IndexFunc(p.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == volume })
-		if at < 0 || isFilled(&p.Spec.Volumes[at]) {
+		if at < 0 {
 			return
 		}
 		v := &p.Spec.Volumes[at]
@@ -57,7 +56,7 @@ func mountsOf(p *corev1.Pod, c *corev1.Container, claims []string) (all []Mount)
 		if v.PersistentVolumeClaim != nil {
 			m.Claim = v.PersistentVolumeClaim.ClaimName
 		}
-		m.IsScratch = isReadOnly || v.EmptyDir != nil && v.EmptyDir.Medium == corev1.StorageMediumMemory
+		m.IsScratch = isReadOnly || isFilled(v) || v.EmptyDir != nil && v.EmptyDir.Medium == corev1.StorageMediumMemory
 		all = append(all, m)
 	}
 	for _, m := range c.VolumeMounts {

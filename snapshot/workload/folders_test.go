@@ -55,6 +55,7 @@ func TestWhatAFolderIsOn(t *testing.T) {
 		"the innermost, whatever order":  {[]string{"db scratch /data/log", "db data /data/"}, "db", "/data/log/1", []string{"scratch"}},
 		"and what is in it":              {[]string{"db scratch /data/log", "db data /data"}, "db", "/data", []string{"data backed up", "scratch"}},
 		"but for what is filled":         {[]string{"db data /data", "db settings /data/conf.d"}, "db", "/data", []string{"data backed up"}},
+		"itself filled":                  {[]string{"db data /data", "db settings /data/log"}, "db", "/data/log", []string{"settings"}},
 		"what can't be written to":       {[]string{"db data /data", "db log /data/old ro"}, "db", "/data", []string{"data backed up"}},
 		"what is in memory":              {[]string{"db data /data", "db memory /data/tmp"}, "db", "/data", []string{"data backed up"}},
 		"itself in memory":               {[]string{"db data /data", "db memory /data/tmp"}, "db", "/data/tmp", []string{"memory"}},
